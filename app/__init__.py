@@ -1,0 +1,1 @@
+"""The service: homes, devices, faces, store, sync."""

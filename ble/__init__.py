@@ -1,0 +1,1 @@
+"""Radios and Bluetooth Mesh; imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""How a device joins: methods, wire formats, discovery, session."""
