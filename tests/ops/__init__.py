@@ -1,0 +1,1 @@
+"""What surrounds the service: settings, logs, TLS, the admin socket, the command."""
