@@ -1,0 +1,1 @@
+"""Where everything acknowledged is on disk: one SQLite file, one writer, many readers."""

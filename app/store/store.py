@@ -1,0 +1,107 @@
+"""The store as services see it: `write` an act, `read` a question, keep tables resident."""
+
+import asyncio
+import gc
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from app.clock import Clock
+from app.store.checkpoint import Checkpointer
+from app.store.connection import Connection
+from app.store.once import Once, recall, remember
+from app.store.resident import Resident
+from app.store.tx import Event, Reader, Tx
+from app.store.vault import Vault
+from app.store.writer import Writer
+
+T = TypeVar("T")
+
+# Lists and history; two so that one long export does not hold up every list.
+READERS = 2
+
+
+class Store:
+    """One database file, opened. Make it with `open`, end it with `close`."""
+
+    def __init__(self, path: Path, clock: Clock, vault: Vault) -> None:
+        self.path = path
+        self.clock = clock
+        self.vault = vault
+        self._residents: list[Resident[object, object]] = []
+        self._listeners: list[Callable[[list[Event]], None]] = []
+        self._writer: Writer
+        self._write_connection: Connection
+        self._checkpointer: Checkpointer
+        self._readers: deque[Connection] = deque()
+        self._free: asyncio.Semaphore
+
+    async def open(self) -> None:
+        """Open the connections. The schema must be the newest (see `prepare`)."""
+        self._write_connection = await Connection.open(self.path)
+        self._free = asyncio.Semaphore(READERS)
+        for _ in range(READERS):
+            self._readers.append(await Connection.open(self.path, read_only=True))
+        self._writer = Writer(self._write_connection, self.clock, self._publish)
+        self._checkpointer = await Checkpointer.start(self.path)
+
+    async def close(self) -> None:
+        """Finish every accepted write, fold the log into the file, end the threads."""
+        await self._writer.close()
+        await self._checkpointer.close()
+        for connection in self._readers:
+            await connection.close()
+        await self._write_connection.close()
+
+    async def write(self, act: Callable[[Tx], T], *, once: Once | None = None, returns: type[T] | None = None) -> T:
+        """Do `act` in one transaction; its result is returned when it is on disk.
+
+        With `once`, a repeat does nothing and returns the first result, rebuilt as `returns` (which must be given).
+        """
+        if once is None:
+            return await self._writer.write(act)
+        result, encoded = await self._writer.write(lambda tx: self._do_once(tx, act, once))
+        if encoded is None:
+            return result  # type: ignore[return-value]  # None only when T is None
+        return msgspec.json.decode(encoded, type=returns) if returns is not None else result  # type: ignore[return-value]
+
+    def _do_once(self, tx: Tx, act: Callable[[Tx], T], once: Once) -> tuple[T | None, bytes | None]:
+        if (known := recall(tx, self.vault, once)) is not None:
+            return None, known
+        result = act(tx)
+        remember(tx, self.vault, once, result)
+        return result, None
+
+    async def read(self, ask: Callable[[Reader], T]) -> T:
+        """Run `ask` on a reading connection: what is committed, consistent within the call."""
+        async with self._free:
+            connection = self._readers.popleft()
+            try:
+                return await connection.hop(lambda db: ask(Reader(db)))
+            finally:
+                self._readers.append(connection)
+
+    def keep_resident(self, resident: Resident[T, object]) -> None:
+        """Have `resident` loaded by `load`."""
+        self._residents.append(resident)  # type: ignore[arg-type]
+
+    async def load(self) -> None:
+        """Load every resident table, then take what was loaded out of the collector's sight.
+
+        Freezing takes the p99 of a write from 71 to 19 ms with 10,000 devices loaded (specs/performance, 1c).
+        """
+        for resident in self._residents:
+            await self.read(resident.load)
+        gc.collect()
+        gc.freeze()
+
+    def listen(self, fn: Callable[[list[Event]], None]) -> None:
+        """Have `fn` called with each batch of committed events, in order, before their callers are answered."""
+        self._listeners.append(fn)
+
+    def _publish(self, events: list[Event]) -> None:
+        for fn in self._listeners:
+            fn(events)

@@ -1,0 +1,69 @@
+"""Secrets at rest: AES-256-GCM, each bound to the row it stands in, under a key outside the database."""
+
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from app.store.errors import StoreDamaged
+from app.store.tx import Reader, Tx
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+VERSION = b"\x01"
+
+
+class Vault:
+    """Seals and unseals. `row` names where the secret stands: moved to another row it does not open."""
+
+    def __init__(self, key: bytes) -> None:
+        self._aead = AESGCM(key)
+
+    @classmethod
+    def at(cls, path: Path) -> "Vault":
+        """The vault whose key is the file at `path`, made (0600, durable) when there is none."""
+        if not path.exists():
+            _create(path)
+        return cls(path.read_bytes())
+
+    def seal(self, secret: bytes, row: str) -> bytes:
+        """version(1) nonce(12) ciphertext tag(16)."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return VERSION + nonce + self._aead.encrypt(nonce, secret, VERSION + row.encode())
+
+    def unseal(self, sealed: bytes, row: str) -> bytes:
+        """The secret; raises StoreDamaged when the key, the row or a bit is not the one it was sealed with."""
+        nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
+        try:
+            return self._aead.decrypt(nonce, body, sealed[:1] + row.encode())
+        except (InvalidTag, ValueError) as error:
+            raise StoreDamaged("a stored secret does not open with this vault key") from error
+
+    def keep(self, tx: Tx, row: str, secret: bytes) -> None:
+        """Store `secret` under `row` in the vault's own table."""
+        tx.run("INSERT OR REPLACE INTO secrets(row, sealed) VALUES(?,?)", (row, self.seal(secret, row)))
+
+    def fetch(self, reader: Reader, row: str) -> bytes | None:
+        """The secret kept under `row`, or None."""
+        found = reader.one("SELECT sealed FROM secrets WHERE row=?", (row,))
+        return None if found is None else self.unseal(found[0], row)
+
+    def forget(self, tx: Tx, prefix: str) -> None:
+        """Remove every secret whose row starts with `prefix`."""
+        tx.run("DELETE FROM secrets WHERE substr(row, 1, ?)=?", (len(prefix), prefix))
+
+
+def _create(path: Path) -> None:
+    descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    path.with_suffix(".new").rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
