@@ -1,0 +1,54 @@
+"""The command `doorstep`: its verbs, found by name and loaded one at a time."""
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from app.commands.exits import MEANING, Exit
+from app.version import version
+
+VERBS: Final[dict[str, str]] = {}
+
+
+class Verbs(click.Group):
+    """Loads the verb that was asked for and no other: `doorstep backup` need not import the server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb, in the order a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name, or None."""
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name].partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name)
+        return found
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The exit codes, so that a script's author finds them where everything else is."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANING.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version(), message="doorstep %(version)s")
+def cli() -> None:
+    """Doorstep: pair devices and run homes, with or without internet.
+
+    Start with `doorstep demo`, or `doorstep serve` for a hub of your own.
+    """
+
+
+def run() -> None:
+    """Run the command line and exit with a code of `app.commands.exits`."""
+    try:
+        sys.exit(cli.main(prog_name="doorstep", standalone_mode=False) or Exit.OK)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(Exit.INTERRUPTED)

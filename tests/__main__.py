@@ -1,0 +1,69 @@
+"""`python3 -m tests`: everything CI checks, in one command. Arguments go to pytest (`--full`, a path, `-k`).
+
+Runs ruff and mypy first, then pytest on two workers. Naming a path runs only those tests, and no linters.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from app import bootstrap
+
+CHECKS = (
+    ("ruff", "check", "."),
+    ("ruff", "format", "--check", "."),
+    ("mypy", "-p", "app", "-p", "pairing", "-p", "ble", "-p", "tests"),
+)
+# Debian package by the program the tests start: network namespaces with nothing but `lo` up.
+SYSTEM = {"ip": "iproute2", "unshare": "util-linux"}
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"tests: {text}\n")
+    sys.stderr.flush()
+
+
+def _run(argv: Sequence[str]) -> int:
+    return subprocess.run(argv, cwd=bootstrap.ROOT, check=False).returncode
+
+
+def _system_packages() -> None:
+    missing = sorted({package for program, package in SYSTEM.items() if not shutil.which(program)})
+    if not missing:
+        return
+    wanted = " ".join(missing)
+    if os.geteuid() or not shutil.which("apt-get"):
+        _say(f"some tests need {wanted}, which cannot be installed from here; install it if they fail")
+        return
+    _say(f"installing {wanted}")
+    if _run(["apt-get", "install", "-qq", "-y", *missing]):
+        _run(["apt-get", "update", "-qq"])
+        _run(["apt-get", "install", "-qq", "-y", *missing])
+
+
+def _checks() -> int:
+    failed = 0
+    for tool, *arguments in CHECKS:
+        _say(" ".join([tool, *arguments]))
+        if code := _run([sys.executable, "-m", tool, *arguments]):
+            _say(f"{tool} failed; the tests run all the same, and the exit code will be {code}")
+            failed = failed or code
+    return failed
+
+
+def main() -> int:
+    """Exit code: 0 all well; else pytest's, or that of the first linter that failed. pytest's closing line is last."""
+    bootstrap.ensure("tests", ["dev"])
+    _system_packages()
+    arguments = sys.argv[1:]
+    chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
+    checks = 0 if chosen else _checks()
+    workers = [] if any(argument in ("-n", "--pdb") for argument in arguments) else ["-n", "2"]
+    return _run([sys.executable, "-m", "pytest", "-q", *workers, *arguments]) or checks
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
