@@ -212,7 +212,9 @@ def _sync(uv: str | Path, venv: Path, groups: Sequence[str]) -> bool:
     _say("installing the locked dependencies")
     argv = [uv, "sync", "--no-install-project", "--inexact", "--no-progress", "-q", *_choice(groups)]
     python = venv / "bin" / "python"
-    return _run([*argv, "--python", python], UV_PROJECT_ENVIRONMENT=str(venv))
+    # The machine's own certificates (both names: newer and older uv): many networks put their own authority there.
+    certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
+    return _run([*argv, "--python", python], UV_PROJECT_ENVIRONMENT=str(venv), **certificates)
 
 
 def _pip(uv: Path, venv: Path, groups: Sequence[str]) -> bool:
@@ -221,7 +223,20 @@ def _pip(uv: Path, venv: Path, groups: Sequence[str]) -> bool:
     _say("trying once more with pip and its own configuration")
     if not _run([uv, "export", "-q", "--no-emit-project", "-o", locked, *_choice(groups)]):
         return False
-    return _run([venv / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", locked])
+    return _run(
+        [
+            venv / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--use-pep517",
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+            locked,
+        ]
+    )
 
 
 def _start_over(venv: Path) -> None:

@@ -19,7 +19,7 @@ class CommandError(click.ClickException):
 
     def __init__(self, message: str, *, exit: Exit = Exit.FAILED, code: str = "failed", hint: str = "") -> None:  # noqa: A002
         super().__init__(message)
-        self.exit_code = int(exit)
+        self.exit_code = int(exit)  # type: ignore[misc]
         self.code = code
         self.hint = hint
 
