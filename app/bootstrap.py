@@ -160,12 +160,17 @@ def _make(venv: Path, groups: Sequence[str]) -> None:
     _say(f"ready after {time.monotonic() - started:.0f} s")
 
 
-def _run(argv: Sequence[str | Path], *, quiet: bool = False, **extra: str) -> bool:
+def _run(argv: Sequence[str | Path], extra: dict[str, str] | None = None, *, quiet: bool = False) -> bool:
     environ = {key: value for key, value in os.environ.items() if key not in ("VIRTUAL_ENV", "PYTHONHOME")}
     output = subprocess.DEVNULL if quiet else sys.stderr
     try:
         done = subprocess.run(  # noqa: S603 - argv is ours, no shell
-            [str(part) for part in argv], cwd=ROOT, env={**environ, **extra}, stdout=output, stderr=output, check=False
+            [str(part) for part in argv],
+            cwd=ROOT,
+            env={**environ, **(extra or {})},
+            stdout=output,
+            stderr=output,
+            check=False,
         )
     except OSError:
         return False
@@ -214,7 +219,7 @@ def _sync(uv: str | Path, venv: Path, groups: Sequence[str]) -> bool:
     python = venv / "bin" / "python"
     # The machine's own certificates (both names: newer and older uv): many networks put their own authority there.
     certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
-    return _run([*argv, "--python", python], UV_PROJECT_ENVIRONMENT=str(venv), **certificates)
+    return _run([*argv, "--python", python], {"UV_PROJECT_ENVIRONMENT": str(venv), **certificates})
 
 
 def _pip(uv: Path, venv: Path, groups: Sequence[str]) -> bool:
