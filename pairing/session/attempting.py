@@ -1,0 +1,154 @@
+"""What the session does while a device is spoken to: the transitions of events that concern one attempt."""
+
+from msgspec import structs
+
+from pairing.session import events as ev
+from pairing.session.causes import failure
+from pairing.session.effects import Answer, ForgetPin, Join, StartAttempt, SupplyPin
+from pairing.session.ending import Outcome, attempt_closed, finish, finish_closing, put
+from pairing.session.searching import engage, engage_next, search_again
+from pairing.session.states import Attempt, Candidate, Failure, SessionState, State, with_step
+
+MAX_PIN_TRIES = 5
+"""PINs a person may type in one session; a device counts its own tries besides, over all sessions."""
+
+
+def _move(session: SessionState, attempt: Attempt, state: State, code: str = "") -> SessionState:
+    return put(session, structs.replace(attempt, state=state, code=code))
+
+
+def _of(session: SessionState, event: ev.AttemptEvent) -> Attempt:
+    return session.attempts[event.attempt - 1]
+
+
+def noted(session: SessionState, event: ev.Noted, now: int) -> Outcome:
+    return with_step(session, now, event.key, event.attempt, **event.detail), ()
+
+
+def pin_asked(session: SessionState, event: ev.PinAsked, now: int) -> Outcome:
+    attempt = structs.replace(_of(session, event), asked=True)
+    return with_step(_move(session, attempt, State.ASKING), now, "pin_needed", attempt.number), ()
+
+
+def pin_given(session: SessionState, event: ev.PinGiven, now: int) -> Outcome:
+    session = _move(session, _of(session, event), State.PROVING)
+    return with_step(session, now, "pin_given", event.attempt), (SupplyPin(event.attempt),)
+
+
+def code_shown(session: SessionState, event: ev.CodeShown, now: int) -> Outcome:
+    session = _move(session, _of(session, event), State.CONFIRMING, event.code)
+    return with_step(session, now, "confirm", event.attempt, code=event.code), ()
+
+
+def confirmed(session: SessionState, event: ev.Confirmed, now: int) -> Outcome:
+    session = _move(session, _of(session, event), State.PROVING)
+    key = "confirmed" if event.accepted else "refused"
+    return with_step(session, now, key, event.attempt), (Answer(event.attempt, event.accepted),)
+
+
+def proven(session: SessionState, event: ev.Proven, now: int) -> Outcome:
+    attempt = structs.replace(_of(session, event), trust=event.trust)
+    session = with_step(_move(session, attempt, State.JOINING), now, "joining", attempt.number, device=event.device)
+    return session, (Join(event.attempt),)
+
+
+def registered(session: SessionState, event: ev.Registered, now: int) -> Outcome:
+    """In the home. The connection is given its time to tell the device so, unless the session is to end."""
+    attempt = _of(session, event)
+    if attempt.device is not None or attempt.failure is not None:
+        return session, ()
+    session = put(session, structs.replace(attempt, device=event.device))
+    session = with_step(session, now, "registered", event.attempt, device=event.device)
+    return _or_close(session, now, event.attempt)
+
+
+def not_registered(session: SessionState, event: ev.NotRegistered, now: int) -> Outcome:
+    """Not in the home. The connection is given its time to tell the device so, unless the session is to end."""
+    attempt = _of(session, event)
+    if attempt.device is not None or attempt.failure is not None:
+        return session, ()
+    failed = failure(event.cause, session.where(event.attempt), event.detail)
+    session = put(session, structs.replace(attempt, failure=failed))
+    session = with_step(session, now, "not_registered", event.attempt, cause=failed.cause)
+    return _or_close(session, now, event.attempt)
+
+
+def _or_close(session: SessionState, now: int, number: int) -> Outcome:
+    if session.closing is None:
+        return session, ()
+    waiting = [a for a in session.open_attempts if a.number != number and a.device is None and a.failure is None]
+    return (session, ()) if waiting else finish_closing(session, now, session.closing)
+
+
+def undone(session: SessionState, event: ev.Undone, now: int) -> Outcome:
+    attempt = _of(session, event)
+    if attempt.device is not None:
+        return session, ()
+    failed = failure("hub_stopped", session.where(event.attempt))
+    session = attempt_closed(session, event.attempt, State.FAILED, failed)
+    if session.closing is not None:
+        return _or_close(session, now, event.attempt)
+    return search_again(structs.replace(session, chosen=attempt.candidate.id), now)
+
+
+def attempt_ended(session: SessionState, event: ev.AttemptEnded, now: int) -> Outcome:
+    if _of(session, event).device is None:
+        return _failed(session, now, event.attempt, failure("pairing_failed", session.where(event.attempt)))
+    return _joined(session, now, event.attempt)
+
+
+def attempt_failed(session: SessionState, event: ev.AttemptFailed, now: int) -> Outcome:
+    """A device that is in the home already has joined: it learns of it when it connects (PROTOCOL.md, "Power loss")."""
+    attempt = _of(session, event)
+    if attempt.device is not None:
+        return _joined(session, now, event.attempt)
+    failed = attempt.failure or failure(event.cause, session.where(event.attempt), event.detail)
+    return _failed(session, now, event.attempt, failed)
+
+
+def _joined(session: SessionState, now: int, number: int) -> Outcome:
+    session = attempt_closed(session, number, State.JOINED, None)
+    if session.closing is not None:
+        return _or_close(session, now, number)
+    if len(session.devices) >= session.request.want:
+        return finish(session, now, State.JOINED, None)
+    return _go_on(session, now)
+
+
+def _failed(session: SessionState, now: int, number: int, failed: Failure) -> Outcome:
+    attempt = session.attempts[number - 1]
+    session = with_step(session, now, "attempt_failed", number, cause=failed.cause)
+    session = attempt_closed(session, number, State.FAILED, failed)
+    if session.closing is not None:
+        return _or_close(session, now, number)
+    again = _once_more(session, attempt, failed)
+    if again is not None:
+        session, effects = engage(session, now, again, asked=attempt.asked)
+        return session, (ForgetPin(), *effects) if failed.cause == "wrong_pin" else effects
+    if session.request.want == 1:
+        if attempt.asked and failed.cause == "wrong_pin":
+            failed = failure("too_many_tries", failed.step)
+        return finish(session, now, State.FAILED, failed)
+    return _go_on(session, now)
+
+
+def _once_more(session: SessionState, attempt: Attempt, failed: Failure) -> Candidate | None:
+    """The candidate to try again with another PIN of the person's, or with the PIN it turns out to need."""
+    candidate = attempt.candidate
+    if failed.cause == "pin_needed" and candidate.auth != "pin":
+        return structs.replace(candidate, auth="pin")
+    tries = sum(1 for a in session.attempts if a.candidate.id == candidate.id and a.asked)
+    if failed.cause == "wrong_pin" and attempt.asked and tries < MAX_PIN_TRIES:
+        return candidate
+    return None
+
+
+def _go_on(session: SessionState, now: int) -> Outcome:
+    """Where several are wanted: the next, or wait for more, or end with what there is."""
+    session, effects = engage_next(session, now)
+    if session.state.terminal or any(isinstance(e, StartAttempt) for e in effects):
+        return session, effects
+    if session.open_attempts or session.searching:
+        return session, effects
+    last = next((a.failure for a in reversed(session.attempts) if a.failure is not None), None)
+    return finish(session, now, State.FAILED, last)
