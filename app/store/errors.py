@@ -27,7 +27,31 @@ class StoreDamaged(StoreError):
 
     code = "storage_damaged"
     retryable = False
-    hint = "Stop the hub and restore the newest backup: doorstep restore FILE --data DIR."
+    hint = (
+        "Nothing was changed. Restore the newest backup (doorstep restore FILE --data DIR --force keeps the damaged "
+        "files aside), or without one save what can still be read: doorstep doctor salvage --data DIR."
+    )
+
+
+class VaultMismatch(StoreDamaged):
+    """A stored secret does not open."""
+
+    code = "vault_mismatch"
+
+
+class VaultKeyWrong(StoreDamaged):
+    """The vault key beside the database is missing or not the one its secrets were sealed with."""
+
+    code = "vault_key_wrong"
+    hint = "Put the vault.key that belongs to this database back, or restore the newest backup."
+
+
+class FolderUnusable(StoreError):
+    """The data folder cannot be used."""
+
+    code = "data_folder_unusable"
+    retryable = False
+    hint = "Give the hub's user the right to write there, or name another folder with --data."
 
 
 class StoreBusy(StoreError):

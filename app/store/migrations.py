@@ -3,7 +3,7 @@
 import sqlite3
 from importlib.resources import files
 
-from app.store.errors import StoreTooNew
+from app.store.errors import StoreDamaged, StoreTooNew
 
 
 def _numbered() -> list[tuple[int, str]]:
@@ -29,11 +29,23 @@ def migrate(db: sqlite3.Connection) -> int:
     if at > steps[-1][0]:
         raise StoreTooNew(f"database is at version {at}, this Doorstep knows {steps[-1][0]}")
     todo = [(number, sql) for number, sql in steps if number > at]
-    for number, sql in todo:
-        try:
-            db.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
-        except sqlite3.Error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+    # A step may rebuild a table others refer to (sqlite.org/lang_altertable, 7); what it leaves dangling is refused.
+    db.execute("PRAGMA foreign_keys=OFF")
+    try:
+        for number, sql in todo:
+            _step(db, number, sql)
+    finally:
+        db.execute("PRAGMA foreign_keys=ON")
     return len(todo)
+
+
+def _step(db: sqlite3.Connection, number: int, sql: str) -> None:
+    try:
+        db.executescript(f"BEGIN IMMEDIATE;\n{sql}\n;PRAGMA user_version={number};")
+        if dangling := db.execute("PRAGMA foreign_key_check").fetchone():
+            raise StoreDamaged(f"schema {number} leaves {dangling[0]} without a row of {dangling[2]}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -12,6 +12,7 @@ import msgspec
 from app.clock import Clock
 from app.store.checkpoint import Checkpointer
 from app.store.connection import Connection
+from app.store.folder import Folder
 from app.store.once import Once, recall, remember
 from app.store.resident import Resident
 from app.store.tx import Event, Reader, Tx
@@ -25,10 +26,11 @@ READERS = 2
 
 
 class Store:
-    """One database file, opened. Make it with `open`, end it with `close`."""
+    """One database file, opened. `prepare.open_store` makes one; `close` ends it and releases its folder."""
 
-    def __init__(self, path: Path, clock: Clock, vault: Vault) -> None:
+    def __init__(self, path: Path, clock: Clock, vault: Vault, folder: Folder | None = None) -> None:
         self.path = path
+        self.folder = folder
         self.clock = clock
         self.vault = vault
         self._residents: list[Resident[object, object]] = []
@@ -55,6 +57,8 @@ class Store:
         for connection in self._readers:
             await connection.close()
         await self._write_connection.close()
+        if self.folder is not None:
+            self.folder.release()
 
     async def write(self, act: Callable[[Tx], T], *, once: Once | None = None, returns: type[T] | None = None) -> T:
         """Do `act` in one transaction; its result is returned when it is on disk.

@@ -1,13 +1,13 @@
 """Secrets at rest: AES-256-GCM, each bound to the row it stands in, under a key outside the database."""
 
-import os
 import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.store.errors import StoreDamaged
+from app.store.errors import VaultKeyWrong, VaultMismatch
+from app.store.folder import write_private
 from app.store.tx import Reader, Tx
 
 KEY_BYTES = 32
@@ -25,8 +25,15 @@ class Vault:
     def at(cls, path: Path) -> "Vault":
         """The vault whose key is the file at `path`, made (0600, durable) when there is none."""
         if not path.exists():
-            _create(path)
-        return cls(path.read_bytes())
+            write_private(path, secrets.token_bytes(KEY_BYTES))
+        return cls.of(path.read_bytes())
+
+    @classmethod
+    def of(cls, key: bytes) -> "Vault":
+        """The vault of `key`; raises VaultKeyWrong when it cannot be one."""
+        if len(key) != KEY_BYTES:
+            raise VaultKeyWrong(f"a vault key has {KEY_BYTES} bytes, this one {len(key)}")
+        return cls(key)
 
     def seal(self, secret: bytes, row: str) -> bytes:
         """version(1) nonce(12) ciphertext tag(16)."""
@@ -34,12 +41,12 @@ class Vault:
         return VERSION + nonce + self._aead.encrypt(nonce, secret, VERSION + row.encode())
 
     def unseal(self, sealed: bytes, row: str) -> bytes:
-        """The secret; raises StoreDamaged when the key, the row or a bit is not the one it was sealed with."""
+        """The secret; raises VaultMismatch when the key, the row or a bit is not the one it was sealed with."""
         nonce, body = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
             return self._aead.decrypt(nonce, body, sealed[:1] + row.encode())
         except (InvalidTag, ValueError) as error:
-            raise StoreDamaged("a stored secret does not open with this vault key") from error
+            raise VaultMismatch("a stored secret does not open with this vault key") from error
 
     def keep(self, tx: Tx, row: str, secret: bytes) -> None:
         """Store `secret` under `row` in the vault's own table."""
@@ -53,17 +60,3 @@ class Vault:
     def forget(self, tx: Tx, prefix: str) -> None:
         """Remove every secret whose row starts with `prefix`."""
         tx.run("DELETE FROM secrets WHERE substr(row, 1, ?)=?", (len(prefix), prefix))
-
-
-def _create(path: Path) -> None:
-    descriptor = os.open(path.with_suffix(".new"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    path.with_suffix(".new").rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -1,14 +1,17 @@
 -- Times are ms since the Unix epoch; `version` counts the changes of a row and is its ETag.
 -- JSON columns hold what is never searched.
 
+-- The one row of the node itself, made with the file.
 CREATE TABLE hub (
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  hub_id TEXT NOT NULL,
-  name TEXT NOT NULL,
-  incarnation INTEGER NOT NULL DEFAULT 1,
+  hub_id TEXT,                             -- from its identity key; NULL until the hub is founded
+  name TEXT NOT NULL DEFAULT '',
+  incarnation INTEGER NOT NULL DEFAULT 1,  -- counts restores
+  node_id TEXT NOT NULL,                   -- what sync knows this incarnation by; never reused
+  vault_check BLOB NOT NULL,               -- a known text, sealed: opens with the right vault key only
   claim_hash BLOB,                         -- of the code that claims the hub; NULL once claimed
   claimed_at INTEGER,
-  time_floor INTEGER NOT NULL DEFAULT 0,
+  time_floor INTEGER NOT NULL,             -- time never runs behind it, whatever the machine's clock says
   created_at INTEGER NOT NULL
 );
 
