@@ -21,7 +21,7 @@ class Input(Struct, frozen=True, kw_only=True):
     optional: bool = False
 
 
-class MethodFailed(PairingError):
+class MethodFailedError(PairingError):
     """A method gave up: `code` is a cause of the catalogue, `facts` are shown with it."""
 
     def __init__(self, code: str, *, step: str = "", **facts: str) -> None:
@@ -79,11 +79,11 @@ class AttemptContext(Context, Protocol):
         ...
 
     async def join(self, activated: Activation) -> str:
-        """Register the device; its id, once that is durable. Raises JoinFailed: nothing was kept."""
+        """Register the device; its id, once that is durable. Raises JoinFailedError: nothing was kept."""
         ...
 
 
-class JoinFailed(MethodFailed):
+class JoinFailedError(MethodFailedError):
     """The device was not taken into the home."""
 
 
@@ -97,7 +97,7 @@ class Method(Protocol):
     async def search(self, context: SearchContext) -> None:
         """Prepare, say `ready`, report devices until the method's own patience is at its end; then return.
 
-        Cancelled as soon as the session needs no further device. Raises MethodFailed where it cannot search.
+        Cancelled as soon as the session needs no further device. Raises MethodFailedError where it cannot search.
         """
         ...
 

@@ -47,7 +47,7 @@ class SessionLog(Protocol):
         ...
 
 
-class JoinRefused(Exception):
+class JoinRefusedError(Exception):
     """The registration was refused, for good, and nothing of it was kept. `cause` is a code of `causes.CATALOGUE`."""
 
     def __init__(self, cause: str, **detail: str) -> None:
@@ -72,9 +72,9 @@ class Registrar(Protocol):
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Register the device in ONE transaction (device, secrets, audit, outbox, event) and answer its id.
 
-        Must be idempotent per (session.id, attempt), check rights inside the transaction, raise JoinRefused when it
-        will not, and anything else when it could not. When it is cancelled it either has committed or has not;
-        the runner then asks `joined`.
+        Must be idempotent per (session.id, attempt), check rights inside the transaction, raise JoinRefusedError
+        when it will not, and anything else when it could not. Cancelled, it either has committed or has not: the
+        runner then asks `joined`.
         """
         ...
 
