@@ -5,7 +5,7 @@ class PairingError(Exception):
     """A conversation that ended without its result.
 
     `code` is stable and names the cause; `retryable` says whether the same try again may help; `step` is where it
-    happened; `detail` is for logs and never holds a secret or raw text of the peer.
+    happened; `detail` is for logs and never holds a secret or raw text of the peer; `told` says that the peer named it.
     """
 
     code = "pairing_failed"
@@ -15,6 +15,7 @@ class PairingError(Exception):
         super().__init__(detail or self.code)
         self.detail = detail
         self.step = step
+        self.told = False
 
     @property
     def hint(self) -> str:
