@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -44,6 +44,15 @@ _PATTERNS: Final = (
 _CONTROL = {code: " " for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code not in (9, 10)}
 
 
+class _StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at that moment: it may have been replaced since logging was set up."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(level: str = "info", style: Literal["auto", "console", "json"] = "auto") -> None:
     """Set up this process's logging; calling it again replaces what was set. `auto` is `console` on a terminal."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
@@ -66,7 +75,7 @@ def configure(level: str = "info", style: Literal["auto", "console", "json"] = "
         cache_logger_on_first_use=False,
     )
     render: Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _StandardError()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],

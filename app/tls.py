@@ -104,7 +104,9 @@ def _spki(certificate: x509.Certificate) -> bytes:
 def _due(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: datetime) -> bool:
     covered = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     ours = certificate.public_key() == key.public_key()
-    return not ours or certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(_alternative(names)) <= set(covered)
+    return (
+        not ours or certificate.not_valid_after_utc - now < RENEW_BEFORE or not set(_alternative(names)) <= set(covered)
+    )
 
 
 def _issue(key: ec.EllipticCurvePrivateKey, names: Sequence[str], now: datetime) -> x509.Certificate:

@@ -15,12 +15,8 @@ TOKEN = "dZ3kQ9vX1bN7mT5cR8wY2pL6sF4hJ0gAaBbCcDdEeFf"
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    logs.configure("debug", "json")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
