@@ -5,11 +5,18 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from app import logs
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="the full lane: the large counts, not only their seeded samples"
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Log as a hub does, at its most talkative: what a log line trips over, a test trips over first."""
+    logs.configure("debug", "json")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
