@@ -1,25 +1,10 @@
 """Time on a machine that may have no clock battery and no internet (DESIGN 9c)."""
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from msgspec import Meta, Struct
-
-# A time in a face: RFC 3339 with its offset; one without is refused.
-Time = Annotated[datetime, Meta(tz=True)]
-
-
-def to_time(ms: int) -> datetime:
-    """ms since the epoch as a face's time, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def to_ms(time: datetime) -> int:
-    """A face's time as ms since the epoch."""
-    return round(time.timestamp() * 1000)
-
+from msgspec import Struct
 
 # systemd-timesyncd touches this when, and only when, an NTP answer has set the clock.
 NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")

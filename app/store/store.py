@@ -5,7 +5,7 @@ import gc
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class Store:
         self.folder = folder
         self.clock = clock
         self.vault = vault
-        self._residents: list[Resident[Any, Any]] = []
+        self._residents: list[Resident[object, object]] = []
         self._listeners: list[Callable[[list[Event]], None]] = []
         self._writer: Writer
         self._write_connection: Connection
@@ -88,9 +88,9 @@ class Store:
             finally:
                 self._readers.append(connection)
 
-    def keep_resident(self, resident: Resident[Any, Any]) -> None:
+    def keep_resident(self, resident: Resident[T, object]) -> None:
         """Have `resident` loaded by `load`."""
-        self._residents.append(resident)
+        self._residents.append(resident)  # type: ignore[arg-type]
 
     async def load(self) -> None:
         """Load every resident table, then take what was loaded out of the collector's sight.

@@ -22,6 +22,7 @@ class Cause(Struct, frozen=True, kw_only=True):
 NEXT_STEPS: dict[str, str] = {
     "check_power_and_cable": "Check the device's power and cable and try again, or add it by its address.",
     "check_network": "Check that nothing separates hub and device (guest network, client isolation, firewall).",
+    "check_address": "Give the device's IP address and the port it is paired through.",
     "check_pin": "Read the PIN on the device's label again and type it anew.",
     "reset_device": "Reset the device by hand as its manual says, then try again.",
     "unbind_first": "Ask the owner of the other hub to remove the device, or reset it by hand, then try again.",
@@ -49,6 +50,13 @@ _ALL = (
         recognised="the device announces itself, but no connection to any of its addresses could be made",
         text="The device announces itself at {address}, port {port}, but does not answer there.",
         next_step="check_network",
+    ),
+    Cause(
+        code="bad_address",
+        recognised="what was given is no IP address, or no port",
+        text="{address} is not an IP address with a port.",
+        next_step="check_address",
+        retryable=False,
     ),
     Cause(
         code="pin_needed",

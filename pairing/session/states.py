@@ -105,9 +105,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
 class Request(Struct, frozen=True, kw_only=True):
     """What is wanted. Holds nothing secret: a PIN, a token or a Wi-Fi password travels as `Secrets`.
 
-    `device` limits the session to one device id; `host` and `port` name a device that cannot be discovered; `want` is
-    how many devices may come in (above 1 every candidate is tried without asking which); `inputs` are what the
-    method declared.
+    `device` limits the session to one device id; `host` (an IP address) and `port` name a device that cannot be
+    discovered; `want` is how many devices may come in (above 1 every candidate is tried without asking which);
+    `inputs` are what the method declared.
     """
 
     home: str

@@ -1,1 +1,0 @@
-"""The companion API's own parts: layers, errors, paging, conditions, its document, and the fast lane."""

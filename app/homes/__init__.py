@@ -1,1 +1,0 @@
-"""Homes, their rooms and members, and the invitations that make members."""

@@ -1,0 +1,269 @@
+"""Announcing and browsing over real multicast on loopback, and what is made of hostile announcements."""
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from zeroconf import ServiceInfo, ServiceStateChange
+
+from pairing import mdns
+from pairing.mdns import (
+    DEVICE_SERVICE,
+    MAX_HEARD,
+    MAX_PER_ADDRESS,
+    Announcement,
+    Browser,
+    Gone,
+    HubAnnouncement,
+    announcing,
+    browse_devices,
+    browse_hubs,
+    device_service,
+    hub_service,
+    parse_device,
+    parse_hub,
+)
+from pairing.methods.method import MethodFailedError
+
+PATIENCE = 20.0
+ROOT = Path(__file__).parents[2]
+
+
+def an_id(number: int, kind: str = "d") -> str:
+    letters = "abcdefghijklmnopqrstuvwxyz234567"
+    return f"{kind}-" + "".join(letters[(number >> 5 * i) & 31] for i in range(24))
+
+
+DEVICE = an_id(1)
+HUB = an_id(1, "h")
+
+
+async def until(news: AsyncIterator[Any], wanted: Any) -> None:
+    """Read on until exactly this is heard."""
+    async with asyncio.timeout(PATIENCE):
+        async for heard in news:
+            if heard == wanted:
+                return
+
+
+def lamp(**more: Any) -> Announcement:
+    known: dict[str, Any] = {"id": DEVICE, "product": "lamp", "name": "Lamp", "addresses": ("127.0.0.1",)}
+    return Announcement(**{**known, "port": 4711, "paired": False, "auth": "pin", **more})
+
+
+async def test_a_device_is_heard_changes_and_says_goodbye() -> None:
+    before = asyncio.all_tasks()
+    free = device_service(DEVICE, product="lamp", port=4711, paired=False, auth="pin", name="Lamp")
+    bound = device_service(DEVICE, product="lamp", port=4711, paired=True, auth="pin", name="Lamp")
+    async with browse_devices() as browser:
+        async with announcing(free) as announcer:
+            await until(browser, lamp())
+            await announcer.announce(bound)
+            await until(browser, lamp(paired=True))
+            await announcer.refresh()
+        await until(browser, Gone(DEVICE))
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_device_that_was_there_first_is_heard() -> None:
+    service = device_service(DEVICE, product="lamp", port=4711, paired=False, auth="pin", name="Lamp")
+    async with announcing(service), browse_devices() as browser:
+        await until(browser, lamp())
+
+
+async def test_a_hub_is_heard() -> None:
+    async with announcing(hub_service(HUB, link_port=8471)), browse_hubs() as browser:
+        await until(browser, HubAnnouncement(id=HUB, addresses=("127.0.0.1",), port=8471))
+
+
+async def test_browsing_can_be_cancelled_while_it_listens() -> None:
+    before = asyncio.all_tasks()
+
+    async def listen(started: asyncio.Event) -> None:
+        async with browse_devices() as browser:
+            started.set()
+            async for _ in browser:
+                pass
+
+    started = asyncio.Event()
+    listening = asyncio.create_task(listen(started))
+    async with asyncio.timeout(PATIENCE):
+        await started.wait()
+    listening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await listening
+    assert asyncio.all_tasks() == before
+
+
+_IN_A_NAMESPACE = """
+import asyncio, json
+from pairing.mdns import announcing, browse_devices, device_service
+async def main():
+    async with announcing(device_service(%r, product="lamp", port=4711, paired=False)), browse_devices() as browser:
+        async with asyncio.timeout(20):
+            async for heard in browser:
+                print(json.dumps([heard.id, heard.addresses]))
+                return
+asyncio.run(main())
+"""
+
+
+def test_it_works_where_there_is_nothing_but_loopback() -> None:
+    script = f"ip link set lo up && exec {sys.executable} -c '{_IN_A_NAMESPACE % DEVICE}'".replace(
+        repr(DEVICE), f'"{DEVICE}"'
+    )
+    done = subprocess.run(
+        ["unshare", "-Urn", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [DEVICE, ["127.0.0.1"]]
+
+
+SOUND = {"v": "1", "id": DEVICE, "p": "lamp", "s": "0", "a": "pin", "n": "Lamp"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"v": "2"},
+        {"v": None},
+        {"id": "d-UPPER"},
+        {"id": DEVICE + "a"},
+        {"id": "../../etc/passwd"},
+        {"p": "a b"},
+        {"p": "x" * 65},
+        {"p": None},
+        {"s": "2"},
+        {"a": "none"},
+    ],
+)
+def test_an_unsound_announcement_is_none(wrong: dict[str, str | None]) -> None:
+    assert parse_device(SOUND, ("192.0.2.1",), 80) is not None
+    assert parse_device({**SOUND, **wrong}, ("192.0.2.1",), 80) is None
+
+
+def test_an_announcement_without_address_or_port_is_none() -> None:
+    assert parse_device(SOUND, (), 80) is None
+    assert parse_device(SOUND, ("192.0.2.1",), None) is None
+    assert parse_hub({"v": "1", "id": HUB, "lp": "81"}, ("192.0.2.1",), 80) is None
+
+
+# Building the table of characters, the first time, is what takes long.
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(st.sampled_from(["v", "id", "p", "s", "a", "n", "lp"]), st.none() | st.text(max_size=80)))
+def test_no_text_record_does_harm(txt: dict[str, str | None]) -> None:
+    heard = parse_device({**SOUND, **txt}, ("192.0.2.1",), 80)
+    assert heard is None or (heard.name.isprintable() and len(heard.name) <= 64)
+    assert parse_hub({**txt, "id": "x"}, ("192.0.2.1",), 80) is None
+
+
+class Replies:
+    """Stands in for resolving: what each name answers."""
+
+    def __init__(self, browser: Browser[Announcement]) -> None:
+        self._browser = browser
+
+    def hear(self, name: str, number: int, address: str, *, port: int = 80, txt: dict[str, str] | None = None) -> None:
+        info = ServiceInfo(
+            DEVICE_SERVICE,
+            f"{name}.{DEVICE_SERVICE}",
+            port=port,
+            properties={**SOUND, "id": an_id(number), **(txt or {})},
+            parsed_addresses=[address],
+            server=f"{name}.local.",
+        )
+        self._browser._take(name, info)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def browser() -> Browser[Announcement]:
+    return Browser(None, DEVICE_SERVICE, parse_device, loopback=False)  # type: ignore[arg-type]
+
+
+async def drain(browser: Browser[Announcement]) -> list[Announcement | Gone]:
+    return [await anext(browser) for _ in range(len(browser._news))]
+
+
+async def test_a_flood_of_announcers_is_bounded(browser: Browser[Announcement]) -> None:
+    replies = Replies(browser)
+    for number in range(4 * MAX_HEARD):
+        replies.hear(f"n{number}", number, f"192.0.2.{number % 200 + 1}")
+    assert len(await drain(browser)) == MAX_HEARD
+
+
+async def test_one_address_does_not_crowd_out_the_others(browser: Browser[Announcement]) -> None:
+    replies = Replies(browser)
+    for number in range(4 * MAX_HEARD):
+        replies.hear(f"n{number}", number, "192.0.2.66")
+    replies.hear("late", 9_999, "192.0.2.7")
+    heard = await drain(browser)
+    assert len(heard) == MAX_PER_ADDRESS + 1
+    assert heard[-1].id == an_id(9_999)
+
+
+async def test_an_id_belongs_to_the_name_that_had_it_first(browser: Browser[Announcement]) -> None:
+    replies = Replies(browser)
+    replies.hear("lamp", 1, "192.0.2.1")
+    replies.hear("thief", 1, "192.0.2.66")
+    heard = await drain(browser)
+    assert [a.addresses for a in heard if isinstance(a, Announcement)] == [("192.0.2.1",)]
+    browser.changed(None, "", "lamp", ServiceStateChange.Removed)  # type: ignore[arg-type]
+    assert await drain(browser) == [Gone(an_id(1))]
+    replies.hear("thief", 1, "192.0.2.66")
+    assert len(await drain(browser)) == 1
+
+
+async def test_unread_news_are_replaced_and_a_change_of_id_is_a_goodbye(browser: Browser[Announcement]) -> None:
+    replies = Replies(browser)
+    for port in range(1, 500):
+        replies.hear("lamp", 1, "192.0.2.1", port=port)
+    (latest,) = await drain(browser)
+    assert isinstance(latest, Announcement)
+    assert latest.port == 499
+    replies.hear("lamp", 2, "192.0.2.1")
+    assert [type(news) for news in await drain(browser)] == [Gone, Announcement]
+    replies.hear("lamp", 2, "192.0.2.1", txt={"v": "9"})
+    assert await drain(browser) == [Gone(an_id(2))]
+
+
+async def test_loopback_only_means_it(browser: Browser[Announcement]) -> None:
+    inner: Browser[Announcement] = Browser(None, DEVICE_SERVICE, parse_device, loopback=True)  # type: ignore[arg-type]
+    Replies(inner).hear("lan", 1, "192.0.2.1")
+    assert await drain(inner) == []
+
+
+async def test_text_that_is_no_utf8_is_left_out(browser: Browser[Announcement]) -> None:
+    properties: dict[bytes, bytes] = {k.encode(): v.encode() for k, v in SOUND.items()} | {b"n": b"\xff\xfe"}
+    info = ServiceInfo(DEVICE_SERVICE, f"x.{DEVICE_SERVICE}", 80, properties=properties, parsed_addresses=["192.0.2.1"])
+    browser._take("x", info)  # type: ignore[arg-type]
+    (heard,) = await drain(browser)
+    assert isinstance(heard, Announcement)
+    assert heard.name == ""
+
+
+def test_own_addresses() -> None:
+    assert mdns.own_addresses(("127.0.0.1",)) == ["127.0.0.1"]
+    found = mdns.own_addresses(None)
+    assert found
+    assert found == ["127.0.0.1"] or not any(a.startswith("127.") or a == "::1" for a in found)
+
+
+async def test_an_address_this_machine_has_not_is_a_cause(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    with pytest.raises(MethodFailedError) as raised:
+        async with browse_devices(("203.0.113.9",)):
+            pass
+    assert raised.value.code == "network_unavailable"
