@@ -1,13 +1,19 @@
 """Time on a machine that may have no clock battery and no internet (DESIGN 9c)."""
 
+import ctypes
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 
+# adjtimex(2): what the kernel answers while nothing has disciplined its clock.
+TIME_ERROR = 5
+TIMEX_BYTES = 208
 # systemd-timesyncd touches this when, and only when, an NTP answer has set the clock.
 NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
+NS_PER_MS = 1_000_000
 
 
 class Moment(Struct, frozen=True, gc=False):
@@ -26,24 +32,60 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock, never behind the persisted floor, corrected once by someone who knows better."""
+    """The machine's clock, never running back and never behind the persisted floor.
 
-    def __init__(self, *, floor_ms: int = 0, trusted: bool = False) -> None:
-        self._floor = floor_ms
+    Where the machine's clock lies behind, time goes on by the monotonic clock: at full speed while nothing has set the
+    clock (1970 says nothing), at half speed once something has, until the truth has caught up.
+    """
+
+    def __init__(
+        self,
+        *,
+        floor_ms: int = 0,
+        trusted: bool = False,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall = wall_ns
+        self._monotonic = monotonic_ns
         self._offset = 0
-        self._trusted = trusted
+        self._trusted = self._follows = trusted
+        self._last = max(floor_ms * NS_PER_MS, wall_ns())
+        self._last_at = monotonic_ns()
 
     def now(self) -> Moment:
-        """The present; `ms` never decreases within a run and never lies before the floor."""
-        self._floor = max(self._floor, time.time_ns() // 1_000_000 + self._offset)
-        return Moment(self._floor, self._trusted)
+        """The present; `ms` never decreases and never lies before the floor."""
+        at = self._monotonic()
+        passed, self._last_at = at - self._last_at, at
+        slowed = passed // 2 if self._trusted else passed
+        self._last = max(self._last + slowed, self._wall() + self._offset)
+        return Moment(self._last // NS_PER_MS, self._trusted)
 
     def set(self, ms: int) -> None:
-        """Take `ms` (an owner's phone, NTP) as the present; a time behind the floor only makes the clock trusted."""
-        self._offset = ms - time.time_ns() // 1_000_000
+        """Take `ms` (from an owner's phone) as the present and trust it; time itself still never runs back.
+
+        Ignored once `follow_machine` was called: NTP knows better than a phone.
+        """
+        if self._follows:
+            return
+        self.now()
+        self._offset = ms * NS_PER_MS - self._wall()
         self._trusted = True
+
+    def follow_machine(self) -> None:
+        """Something better than a phone disciplines the machine's clock: follow that as it is."""
+        self.now()
+        self._offset = 0
+        self._trusted = self._follows = True
 
 
 def machine_clock_is_set() -> bool:
-    """Whether NTP has set this machine's clock since it booted."""
-    return NTP_SYNCHRONISED.exists()
+    """Whether NTP or PTP has set this machine's clock since it booted; False where nothing says so. Blocks."""
+    if NTP_SYNCHRONISED.exists():
+        return True
+    try:
+        # Asking (modes = 0, the struct's first field) needs no privilege; the struct's size is that of struct timex.
+        answer: int = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    except (AttributeError, OSError):
+        return False
+    return 0 <= answer < TIME_ERROR

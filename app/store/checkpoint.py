@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from app.store.connection import Connection
+from app.store.errors import StoreError, from_sqlite
 
 # Every half second keeps the log short and a 32-act commit's p99 near 1 ms (specs/performance, 1d).
 EVERY_S = 0.5
@@ -14,11 +15,13 @@ TRUNCATE_ABOVE_BYTES = 64 * 1024 * 1024
 
 
 class Checkpointer:
-    """A task on its own connection; errors are left for the writer to meet, which can answer somebody."""
+    """A task on its own connection. An error is kept in `failing` and tried again: the log still has everything."""
 
     def __init__(self, connection: Connection, wal: Path) -> None:
         self._connection = connection
         self._wal = wal
+        self.wal_bytes = 0
+        self.failing: StoreError | None = None
         self._task = asyncio.create_task(self._run(), name="store-checkpointer")
 
     @classmethod
@@ -38,9 +41,14 @@ class Checkpointer:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S)
-            with contextlib.suppress(sqlite3.Error):
-                await self._connection.hop(self._fold)
+            try:
+                self.wal_bytes = await self._connection.hop(self._fold)
+                self.failing = None
+            except sqlite3.Error as error:
+                self.failing = from_sqlite(error)
 
-    def _fold(self, db: sqlite3.Connection) -> None:
-        large = self._wal.exists() and self._wal.stat().st_size > TRUNCATE_ABOVE_BYTES
-        db.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if large else 'PASSIVE'})").fetchone()
+    def _fold(self, db: sqlite3.Connection) -> int:
+        size = self._wal.stat().st_size if self._wal.exists() else 0
+        mode = "TRUNCATE" if size > TRUNCATE_ABOVE_BYTES else "PASSIVE"
+        db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return size

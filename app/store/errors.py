@@ -6,6 +6,21 @@ from app.errors import Unavailable
 
 _FULL = {sqlite3.SQLITE_FULL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What the disk, the machine or another process did; any other result code is a mistake in our SQL.
+_STORAGE = (
+    _FULL
+    | _DAMAGED
+    | {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 
 
 class StoreError(Unavailable):
@@ -54,6 +69,20 @@ class FolderUnusable(StoreError):
     hint = "Give the hub's user the right to write there, or name another folder with --data."
 
 
+class StoreSaturated(StoreError):
+    """More writes are waiting than the hub can hold."""
+
+    code = "storage_saturated"
+    hint = "Try again in a moment."
+
+
+class StoreClosed(StoreError):
+    """The hub is stopping; nothing of this request was kept."""
+
+    code = "storage_closed"
+    hint = "Try again when it is back."
+
+
 class StoreBusy(StoreError):
     """Another Doorstep is using this data folder."""
 
@@ -71,9 +100,19 @@ class StoreTooNew(StoreError):
 
 def from_sqlite(error: sqlite3.Error) -> StoreError:
     """The typed error for one of SQLite's."""
-    primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    primary = _primary(error)
     if primary in _FULL:
         return StoreFull()
     if primary in _DAMAGED:
         return StoreDamaged()
     return StoreError()
+
+
+def is_storage(error: sqlite3.Error) -> bool:
+    """Whether storage is to blame, not what was asked of it."""
+    return _primary(error) in _STORAGE
+
+
+def _primary(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF

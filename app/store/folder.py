@@ -8,9 +8,6 @@ from app.store.errors import FolderUnusable, StoreBusy
 
 DATABASE = "doorstep.db"
 VAULT_KEY = "vault.key"
-TLS_KEY = "tls.key"
-TLS_CERTIFICATE = "tls.crt"
-ADMIN_SOCKET = "admin.sock"
 LOCK = "lock"
 # Copies made before an upgrade, and damaged files kept by a salvage.
 COPIES = "copies"

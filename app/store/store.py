@@ -2,27 +2,40 @@
 
 import asyncio
 import gc
+import sqlite3
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from app.clock import Clock
 from app.store.checkpoint import Checkpointer
 from app.store.connection import Connection
+from app.store.errors import StoreError, from_sqlite, is_storage
 from app.store.folder import Folder
+from app.store.housekeeping import Housekeeping
 from app.store.once import Once, recall, remember
 from app.store.resident import Resident
 from app.store.tx import Event, Reader, Tx
 from app.store.vault import Vault
-from app.store.writer import Writer
+from app.store.writer import Writer, safely
 
 T = TypeVar("T")
 
 # Lists and history; two so that one long export does not hold up every list.
 READERS = 2
+
+
+class Status(Struct, frozen=True):
+    """`failing` what the last batch or checkpoint met, None while all is well; `waiting` acts in the queue."""
+
+    failing: StoreError | None
+    waiting: int
+    wal_bytes: int
 
 
 class Store:
@@ -38,6 +51,7 @@ class Store:
         self._writer: Writer
         self._write_connection: Connection
         self._checkpointer: Checkpointer
+        self.housekeeping: Housekeeping
         self._readers: deque[Connection] = deque()
         self._free: asyncio.Semaphore
 
@@ -49,9 +63,11 @@ class Store:
             self._readers.append(await Connection.open(self.path, read_only=True))
         self._writer = Writer(self._write_connection, self.clock, self._publish)
         self._checkpointer = await Checkpointer.start(self.path)
+        self.housekeeping = Housekeeping(self.write, self.clock)
 
     async def close(self) -> None:
-        """Finish every accepted write, fold the log into the file, end the threads."""
+        """Finish every accepted write, fold the log into the file, end the threads, release the folder."""
+        await self.housekeeping.close()
         await self._writer.close()
         await self._checkpointer.close()
         for connection in self._readers:
@@ -80,11 +96,11 @@ class Store:
         return result, None
 
     async def read(self, ask: Callable[[Reader], T]) -> T:
-        """Run `ask` on a reading connection: what is committed, consistent within the call."""
+        """Run `ask` on a reading connection: what is committed, one snapshot within the call; raises StoreError."""
         async with self._free:
             connection = self._readers.popleft()
             try:
-                return await connection.hop(lambda db: ask(Reader(db)))
+                return await connection.hop(lambda db: _ask(db, ask))
             finally:
                 self._readers.append(connection)
 
@@ -102,10 +118,32 @@ class Store:
         gc.collect()
         gc.freeze()
 
+    def status(self) -> Status:
+        """How storage is doing, for readiness, metrics and the doctor."""
+        return Status(
+            failing=self._writer.failing or self._checkpointer.failing,
+            waiting=self._writer.waiting,
+            wal_bytes=self._checkpointer.wal_bytes,
+        )
+
     def listen(self, fn: Callable[[list[Event]], None]) -> None:
         """Have `fn` called with each batch of committed events, in order, before their callers are answered."""
         self._listeners.append(fn)
 
     def _publish(self, events: list[Event]) -> None:
         for fn in self._listeners:
-            fn(events)
+            # The others, and the callers whose writes are on disk, have nothing to do with one that raises.
+            safely(partial(fn, events), "a listener raised")
+
+
+def _ask(db: sqlite3.Connection, ask: Callable[[Reader], T]) -> T:
+    try:
+        db.execute("BEGIN")
+        try:
+            return ask(Reader(db))
+        finally:
+            db.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        if is_storage(error):
+            raise from_sqlite(error) from error
+        raise

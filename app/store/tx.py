@@ -94,6 +94,7 @@ class Tx(Reader):
 
     def run(self, sql: str, args: Sequence[Any] = ()) -> int:
         """Execute one statement; returns the number of rows it changed."""
+        self._stand()
         return self.db.execute(sql, args).rowcount
 
     def after(self, fn: Callable[[], None]) -> None:
@@ -102,6 +103,7 @@ class Tx(Reader):
 
     def record(self, actor: Actor, change: Change) -> None:
         """Leave the audit row, the outbox row and the event of `change`."""
+        self._stand()
         data = b"{}" if change.data is None else _encode(change.data)
         now, home_id = self.moment.ms, change.home_id
         who = (now, actor.account_id, actor.credential_id, change.type, change.kind, change.id, home_id, data)
@@ -112,3 +114,8 @@ class Tx(Reader):
         row = (now, change.type, change.kind, change.id, home_id, change.account_id, change.device_id)
         seq = self.db.execute(_EVENT, (*row, change.sees.value, data)).lastrowid
         self.events.append(Event(seq or 0, *row, change.sees, data))
+
+    def _stand(self) -> None:
+        """Some disk errors end the whole transaction: an act that caught one must not go on outside of it."""
+        if not self.db.in_transaction:
+            raise sqlite3.OperationalError("the transaction has been rolled back")

@@ -5,11 +5,14 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
+
+import structlog
 
 from app.clock import Clock
 from app.store.connection import Connection
-from app.store.errors import StoreError, from_sqlite
+from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, is_storage
 from app.store.tx import Event, Tx
 
 T = TypeVar("T")
@@ -20,6 +23,7 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 
 Act = Callable[[Tx], Any]
+_log = structlog.get_logger("doorstep.store")
 
 
 class _Waiting:
@@ -45,16 +49,24 @@ class Writer:
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
         self._closing = False
+        self.failing: StoreError | None = None
         self._task = asyncio.create_task(self._run(), name="store-writer")
+
+    @property
+    def waiting(self) -> int:
+        """How many acts are in the queue."""
+        return len(self._queue)
 
     async def write(self, act: Callable[[Tx], T]) -> T:
         """Run `act` in its own savepoint of the next transaction; returns its result once that is on disk.
 
-        Errors: whatever `act` raises (nothing of it is kept, its neighbours are untouched), or StoreError.
-        Cancelling the caller does not undo an act that has begun.
+        Errors: whatever `act` raises (nothing of it is kept, its neighbours are untouched), or StoreError (nothing of
+        the whole batch is kept). Cancelling the caller withdraws an act that has not begun; one that has is finished.
         """
-        if self._closing or len(self._queue) >= MAX_WAITING:
-            raise StoreError("the hub is stopping" if self._closing else "too many writes are waiting")
+        if self._closing or self._task.done():
+            raise StoreClosed
+        if len(self._queue) >= MAX_WAITING:
+            raise StoreSaturated
         waiting = _Waiting(act, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         self._wake.set()
@@ -62,20 +74,28 @@ class Writer:
         return result
 
     async def close(self) -> None:
-        """Finish what waits, then end the task; the connection is the caller's to close."""
+        """Finish what waits, then end the task; the connection is the caller's to close. Safe to call twice."""
         self._closing = True
         self._wake.set()
-        await self._task
+        await asyncio.wait([self._task])
 
     async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._queue:
-                batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
-                await self._commit(batch)
-            if self._closing:
-                return
+        try:
+            while not (self._closing and not self._queue):
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    await self._commit(self._next())
+        finally:
+            # Reached with a queue only when the loop is being torn down under us: nobody may wait for ever.
+            _fail(self._queue, StoreClosed)
+            for waiting in self._queue:
+                _answer(waiting)
+            self._queue.clear()
+
+    def _next(self) -> list[_Waiting]:
+        some = (self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
+        return [waiting for waiting in some if not waiting.future.done()]
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         moment = self._clock.now()
@@ -85,37 +105,77 @@ class Writer:
 
         try:
             await self._connection.hop(in_thread)
+            self.failing = None
         except sqlite3.Error as error:
-            _fail(batch, from_sqlite(error))
-        except Exception as error:
-            _fail(batch, StoreError(f"the writer failed: {type(error).__name__}"))
-        self._answer(batch)
+            self._batch_failed(batch, error, partial(from_sqlite, error))
+        except asyncio.CancelledError:
+            _fail(batch, StoreClosed)
+            raise
+        except BaseException as error:
+            self._batch_failed(batch, error, partial(StoreError, f"the writer failed: {type(error).__name__}"))
+        finally:
+            self._answer_all(batch)
 
-    def _answer(self, batch: list[_Waiting]) -> None:
+    def _batch_failed(self, batch: list[_Waiting], error: BaseException, make: Callable[[], StoreError]) -> None:
+        _fail(batch, make)
+        # Said once for each spell of trouble: a full disk meets every write.
+        if self.failing is None:
+            _say("writing failed", code=make().code, error=str(error), acts=len(batch))
+        self.failing = make()
+
+    def _answer_all(self, batch: list[_Waiting]) -> None:
         """Memory first, then listeners, then the callers: nobody reads older state than they were told of."""
-        done = [waiting for waiting in batch if waiting.error is None and waiting.tx is not None]
-        for waiting in done:
-            for fn in waiting.tx.after_commit if waiting.tx else ():
-                fn()
-        events = [event for waiting in done if waiting.tx for event in waiting.tx.events]
-        if events:
-            self._publish(events)
-        for waiting in batch:
-            if waiting.future.done():
-                continue
-            if waiting.error is not None:
-                waiting.future.set_exception(waiting.error)
-            else:
-                waiting.future.set_result(waiting.result)
+        try:
+            done = [waiting.tx for waiting in batch if waiting.error is None and waiting.tx is not None]
+            for tx in done:
+                for fn in tx.after_commit:
+                    safely(fn, "a hook after a commit raised: memory may differ from the disk until the next start")
+            if events := [event for tx in done for event in tx.events]:
+                self._publish(events)
+        finally:
+            for waiting in batch:
+                _answer(waiting)
 
 
-def _fail(batch: list[_Waiting], error: BaseException) -> None:
+def safely(fn: Callable[[], None], complaint: str) -> None:
+    """Call `fn`; what it raises is only logged: what is on disk stays acknowledged, whatever memory makes of it."""
+    try:
+        fn()
+    except Exception as error:
+        # The place by hand: a renderer of tracebacks reads source files, and this is the event loop.
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+        _say(complaint, error=type(error).__name__, detail=str(error), where=where)
+
+
+def _say(what: str, **facts: object) -> None:
+    """Log; on the full disk we report, the log may stand as well."""
+    with contextlib.suppress(Exception):
+        _log.error(what, **facts)
+
+
+def _fail(batch: "list[_Waiting] | deque[_Waiting]", make: Callable[[], StoreError]) -> None:
+    """An error object each: a traceback and its facts belong to one caller."""
     for waiting in batch:
-        waiting.error = waiting.error or error
+        waiting.error = waiting.error or make()
+
+
+def _answer(waiting: _Waiting) -> None:
+    if waiting.future.done():
+        return
+    if waiting.error is not None:
+        waiting.future.set_exception(waiting.error)
+    else:
+        waiting.future.set_result(waiting.result)
 
 
 def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], begin: Callable[[], Tx]) -> None:
     """Runs on the connection's thread. Leaves each outcome in its `_Waiting`; raises only when the commit failed."""
+    if db.in_transaction:
+        # A rollback that failed under an earlier batch; nothing of that one was acknowledged.
+        db.execute("ROLLBACK")
     db.execute("BEGIN IMMEDIATE")
     try:
         for waiting in batch:
@@ -132,12 +192,12 @@ def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx) -> None:
     db.execute("SAVEPOINT act")
     try:
         waiting.result = waiting.act(tx)
-        waiting.tx = tx
         db.execute("RELEASE act")
+        waiting.tx = tx
     except Exception as error:
         # A full disk can make SQLite roll the whole transaction back: then no neighbour may be answered as done.
         if not db.in_transaction:
             raise
         db.execute("ROLLBACK TO act")
         db.execute("RELEASE act")
-        waiting.error = from_sqlite(error) if isinstance(error, sqlite3.OperationalError) else error
+        waiting.error = from_sqlite(error) if isinstance(error, sqlite3.Error) and is_storage(error) else error

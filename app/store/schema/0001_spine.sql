@@ -53,6 +53,7 @@ CREATE TABLE spent_refresh (
   at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX spent_refresh_session ON spent_refresh(session_id);
+CREATE INDEX spent_refresh_at ON spent_refresh(at);
 
 CREATE TABLE keys (
   id TEXT PRIMARY KEY,                     -- the client id

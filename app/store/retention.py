@@ -1,0 +1,72 @@
+"""How long and how much every table keeps: one table of numbers, each with its reason.
+
+`keep_days` and `keep_rows` are held by the store's own sweeps, oldest first. `most` (rows per value of `per`) is held
+by the service that inserts, with `demand_room`. What neither bounds goes with what it belongs to. A test holds that no
+table is missing here.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from app.errors import TooMany
+from app.store.tx import Tx
+
+DAY_MS: Final = 24 * 3600 * 1000
+
+
+class Keep(Struct, frozen=True):
+    """The bounds of one table, and why they are what they are."""
+
+    why: str
+    keep_days: int | None = None
+    keep_rows: int | None = None
+    most: int | None = None
+    per: str | None = None
+
+
+KEEP: Final[dict[str, Keep]] = {
+    # The store's own.
+    "hub": Keep("one row, by its key"),
+    "secrets": Keep("one for each device, account or setting that has one; forgotten with it"),
+    "idempotency": Keep(
+        "a client that has not repeated within a day has given up; rows so that a flood cannot fill the disk",
+        keep_days=1,
+        keep_rows=200_000,
+    ),
+    "events": Keep("the replay promised to listeners: an older place gets a reset", keep_days=7, keep_rows=100_000),
+    "audit": Keep("who did what, for a year; 200,000 rows are about 60 MB", keep_days=365, keep_rows=200_000),
+    "journal": Keep("a month of what devices did; 500,000 rows are about 75 MB", keep_days=30, keep_rows=500_000),
+    "outbox": Keep("without an upstream: beyond this, attaching one later starts from a snapshot", keep_rows=100_000),
+    "commands": Keep("ended ones, as history; open ones end by their expiry", keep_days=30, keep_rows=200_000),
+    "spent_refresh": Keep("a stolen refresh token is seen again within its own life, at most 60 days", keep_days=60),
+    # Bounded where they are inserted.
+    "accounts": Keep("a household, its guests and receivers of shares", most=1_000),
+    "sessions": Keep("phones and browsers of one person; the oldest gives way", most=50, per="account_id"),
+    "keys": Keep("programs of one person", most=100, per="account_id"),
+    "screen_sign_ins": Keep("made by screens nobody has signed in on: capped hard, and short-lived", most=100),
+    "homes": Keep("on one hub; each also counts against its owner's memberships", most=1_000),
+    "rooms": Keep("large houses have fewer than 100", most=200, per="home_id"),
+    "members": Keep("the sharing model's order of magnitude (specs/tuya)", most=200, per="home_id"),
+    "invitations": Keep("open and ended ones together; ended ones make room", most=500, per="home_id"),
+    "devices": Keep("what the benchmark holds in memory, with room to spare", most=50_000, per="home_id"),
+    "bindings": Keep("one for each piece of hardware ever bound; 100 B each", most=500_000),
+    "shadow": Keep("one for each property of the product model of a device; goes with the device"),
+    "shadow_versions": Keep("one for each service of the product model of a device; goes with the device"),
+    "groups": Keep("as rooms", most=500, per="home_id"),
+    "group_devices": Keep("a group of everything in a large home", most=1_000, per="group_id"),
+    "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),
+    "pairing_sessions": Keep("open and ended ones together; ended ones make room", most=1_000, per="home_id"),
+    "pairing_steps": Keep("a session that needs more has gone round in circles", most=1_000, per="session_id"),
+}
+
+
+def demand_room(tx: Tx, table: str, key: str | None = None) -> None:
+    """Raise TooMany when `table` holds its most (for `key`, the value of its `per` column) already."""
+    keep = KEEP[table]
+    if keep.most is None or (keep.per is None) != (key is None):
+        raise LookupError(f"{table} is bounded per {keep.per}")
+    where, args = (f" WHERE {keep.per}=?", (key,)) if keep.per else ("", ())
+    row = tx.one(f"SELECT count(*) FROM (SELECT 1 FROM {table}{where} LIMIT {keep.most})", args)  # noqa: S608 - our own names
+    if row is not None and row[0] >= keep.most:
+        raise TooMany(f"There can be at most {keep.most} {table.replace('_', ' ')} here.", most=keep.most)
