@@ -3,10 +3,11 @@
 import ctypes
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 # adjtimex(2): what the kernel answers while nothing has disciplined its clock.
 TIME_ERROR = 5
@@ -14,6 +15,19 @@ TIMEX_BYTES = 208
 # systemd-timesyncd touches this when, and only when, an NTP answer has set the clock.
 NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 NS_PER_MS = 1_000_000
+
+# A time in a face: RFC 3339 with its offset; one without is refused.
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+def to_time(ms: int) -> datetime:
+    """ms since the epoch as a face's time, in UTC."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def to_ms(time: datetime) -> int:
+    """A face's time as ms since the epoch."""
+    return round(time.timestamp() * 1000)
 
 
 class Moment(Struct, frozen=True, gc=False):

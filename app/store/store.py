@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ class Store:
         self.folder = folder
         self.clock = clock
         self.vault = vault
-        self._residents: list[Resident[object, object]] = []
+        self._residents: list[Resident[Any, Any]] = []
         self._listeners: list[Callable[[list[Event]], None]] = []
         self._writer: Writer
         self._write_connection: Connection
@@ -104,9 +104,9 @@ class Store:
             finally:
                 self._readers.append(connection)
 
-    def keep_resident(self, resident: Resident[T, object]) -> None:
+    def keep_resident(self, resident: Resident[Any, Any]) -> None:
         """Have `resident` loaded by `load`."""
-        self._residents.append(resident)  # type: ignore[arg-type]
+        self._residents.append(resident)
 
     async def load(self) -> None:
         """Load every resident table, then take what was loaded out of the collector's sight.

@@ -1,0 +1,1 @@
+"""The companion API's own parts: layers, errors, paging, conditions, its document, and the fast lane."""

@@ -1,0 +1,79 @@
+"""ASGI layers around the whole application: request id, authentication, and the declared action.
+
+One plain layer, because each Litestar guard or middleware class costs more than the whole of it
+(specs/performance, 1b).
+"""
+
+import secrets
+from typing import Any, Protocol, cast
+
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from app.clock import Clock, Moment
+from app.companion.problems import send_problem
+from app.errors import Unauthenticated
+from app.policy import Action, Actor
+
+
+class Authenticator(Protocol):
+    """Recognises a bearer token from memory; constant time, no I/O."""
+
+    def actor_of(self, token: bytes, now: Moment) -> Actor | None:
+        """Whose token this is, or None when it is wrong, expired or revoked."""
+
+
+class FrontLayer:
+    """Gives each request its id and its actor: `scope["state"]["request_id"]` and `["actor"]` (None: no valid one)."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock) -> None:
+        self._app = app
+        self._authenticator = authenticator
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if str(scope["type"]) == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = secrets.token_hex(8)
+        state["actor"] = self._actor(scope)
+        marker = (b"x-request-id", request_id.encode())
+
+        async def marked(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), marker]
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+    def _actor(self, scope: Scope) -> Actor | None:
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, token = value.partition(b" ")
+                if scheme.lower() != b"bearer" or not token:
+                    return None
+                return self._authenticator.actor_of(token.strip(), self._clock.now())
+        return None
+
+
+def declared_action(scope: Scope) -> Action:
+    """The action the matched route declares; a route without one does not get past the build (see server)."""
+    return cast("Action", scope["route_handler"].opt["action"])
+
+
+class DeclaredLayer:
+    """Inside Litestar, after routing: what is not public needs a valid credential before anything of it is parsed."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
+            state = scope["state"]
+            if state.get("actor") is None and declared_action(scope) is not Action.PUBLIC:
+                await send_problem(send, Unauthenticated(), state["request_id"])
+                return
+        await self._app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Homes, their rooms and members, and the invitations that make members."""

@@ -1,0 +1,61 @@
+"""What an account is to a home: from memory for reads, from disk inside a write."""
+
+from app.homes import queries
+from app.homes.model import Home, Member
+from app.policy import NOBODY, Actor, Resource, Standing, Terms
+from app.store.resident import Resident
+from app.store.store import Store
+from app.store.tx import Reader
+
+MemberKey = tuple[str, str]
+
+
+class Standings:
+    """Keeps homes and members resident, and answers what somebody is to a home."""
+
+    def __init__(self, store: Store) -> None:
+        self.homes: Resident[str, Home] = Resident(lambda r: ((home.id, home) for home in queries.all_homes(r)))
+        self.members: Resident[MemberKey, Member] = Resident(
+            lambda r: (((m.home_id, m.account_id), m) for m in queries.all_members(r))
+        )
+        self.homes_of: dict[str, set[str]] = {}
+        self.members_of: dict[str, set[str]] = {}
+        self.members.watch(self._index)
+        store.keep_resident(self.homes)
+        store.keep_resident(self.members)
+
+    def _index(self, key: MemberKey, old: Member | None, new: Member | None) -> None:
+        home_id, account_id = key
+        if old is None:
+            self.homes_of.setdefault(account_id, set()).add(home_id)
+            self.members_of.setdefault(home_id, set()).add(account_id)
+        elif new is None:
+            self.homes_of.get(account_id, set()).discard(home_id)
+            self.members_of.get(home_id, set()).discard(account_id)
+
+    def of(self, actor: Actor, home_id: str) -> Standing:
+        """From memory."""
+        if actor.account_id is None:
+            return NOBODY
+        return standing(self.members.get((home_id, actor.account_id)), self.homes.get(home_id))
+
+    def of_in(self, reader: Reader, actor: Actor, home_id: str) -> Standing:
+        """From disk: what a write goes by."""
+        if actor.account_id is None:
+            return NOBODY
+        return standing(queries.member(reader, home_id, actor.account_id), queries.home(reader, home_id))
+
+    def home(self, actor: Actor, home_id: str) -> Resource:
+        """The home itself as a resource, from memory."""
+        return Resource(standing=self.of(actor, home_id), home_id=home_id)
+
+    def home_in(self, reader: Reader, actor: Actor, home_id: str) -> Resource:
+        """The home itself as a resource, from disk."""
+        return Resource(standing=self.of_in(reader, actor, home_id), home_id=home_id)
+
+
+def standing(member: Member | None, home: Home | None) -> Standing:
+    """What `member` is to `home`."""
+    if member is None or home is None:
+        return NOBODY
+    return Standing(role=member.role, terms=Terms(member.until, member.hours, home.time_zone), only=member.only)

@@ -1,0 +1,73 @@
+"""Builds the application: the only place that wires things together."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.config.response_cache import ResponseCacheConfig
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from app.clock import Clock
+from app.companion import problems
+from app.companion.conditions import caller_of
+from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.homes.routes import ROUTER as HOME_ROUTES
+from app.homes.service import Homes
+from app.homes.standing import Standings
+from app.policy import Action
+from app.store.store import Store
+
+MAX_BODY_BYTES = 1024 * 1024
+
+
+class Services:
+    """Every service of a hub, built over one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.standings = Standings(store)
+        self.homes = Homes(store, self.standings)
+
+
+class UndeclaredRoute(Exception):
+    """A route does not say which action it is; the application is not built."""
+
+
+def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
+    """The whole ASGI application: layers around Litestar."""
+    litestar = Litestar(
+        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES])],
+        dependencies={
+            "caller": Provide(caller_of),
+            "homes": _instance(services.homes),
+        },
+        middleware=[DeclaredLayer],
+        exception_handlers={Exception: problems.to_response},
+        request_max_body_size=MAX_BODY_BYTES,
+        response_cache_config=ResponseCacheConfig(default_expiration=0),
+        openapi_config=None,
+        debug=False,
+    )
+    require_actions(litestar)
+    return FrontLayer(litestar, authenticator, clock)
+
+
+def _instance(service: Any) -> Provide:
+    return Provide(lambda: service, sync_to_thread=False)
+
+
+def require_actions(litestar: Litestar) -> None:
+    """Raise UndeclaredRoute unless every route declares its Action."""
+    missing = [name for name, handler in _handlers(litestar) if not isinstance(handler.opt.get("action"), Action)]
+    if missing:
+        raise UndeclaredRoute(", ".join(missing))
+
+
+def _handlers(litestar: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
+    for route in litestar.routes:
+        for handler in getattr(route, "route_handlers", ()):
+            if handler.http_methods == {"OPTIONS"}:  # made by Litestar itself; says only which verbs a path knows
+                continue
+            yield f"{sorted(handler.http_methods)} {route.path}", handler

@@ -1,0 +1,75 @@
+"""The real application on a real database, spoken to over ASGI by as many people as a test wants."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, cast
+
+import httpx2
+
+from app.clock import Moment, SystemClock
+from app.policy import Actor
+from app.server import Services, application
+from app.store.prepare import open_store
+from app.store.store import Store
+from app.store.tx import Tx
+
+
+class Tokens:
+    """Stands in for sign-in where a test is not about it: the token is the account's id."""
+
+    def __init__(self) -> None:
+        self.actors: dict[bytes, Actor] = {}
+
+    def actor_of(self, token: bytes, now: Moment) -> Actor | None:
+        """The account that was made with this token."""
+        return self.actors.get(token)
+
+
+class Api:
+    """A hub in `folder`: `async with Api(folder) as api`, then `await api.person("anna")` for a client of theirs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.clock = SystemClock(trusted=True)
+        self.tokens = Tokens()
+        self.store: Store
+        self.services: Services
+        self._clients: list[httpx2.AsyncClient] = []
+
+    async def __aenter__(self) -> "Api":
+        self.store = await open_store(self._folder, clock=self.clock)
+        self.services = Services(self.store)
+        await self.store.load()
+        self._app = application(self.services, self.tokens, self.clock)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            await client.aclose()
+        await self.store.close()
+
+    def client(self, token: str | None = None) -> httpx2.AsyncClient:
+        """A client that sends `token`, or none."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        client = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=cast("Any", self._app)), base_url="http://hub", headers=headers
+        )
+        self._clients.append(client)
+        return client
+
+    async def person(self, name: str, *, anonymous: bool = False) -> httpx2.AsyncClient:
+        """Somebody with an account; `client.headers` carries their token, which is the account's id."""
+
+        def make(tx: Tx) -> str:
+            account_id = tx.new_id()
+            tx.run(
+                "INSERT INTO accounts(id,login,name,public_key,created_at) VALUES(?,?,?,x'00',?)",
+                (account_id, None if anonymous else name, name, tx.now),
+            )
+            return account_id
+
+        account_id = await self.store.write(make)
+        self.tokens.actors[account_id.encode()] = Actor(account_id, f"session-{name}", anonymous=anonymous)
+        return self.client(account_id)
