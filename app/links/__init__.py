@@ -1,0 +1,1 @@
+"""Ways to reach a device once it is ours."""

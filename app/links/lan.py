@@ -1,0 +1,229 @@
+"""The hub's end of the Doorstep link: paired devices connect here over TCP and stay (pairing/PROTOCOL.md, "Link").
+
+Everything here goes by hardware ids, which are read off a device's key; `app.links.hearing` knows whose they are.
+"""
+
+import asyncio
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+
+from app.clock import Clock
+from app.errors import DoorstepError
+from pairing import wire
+from pairing.channel import Channel
+from pairing.errors import LinkRefusedError, PairingError
+from pairing.identity import Identity
+from pairing.link import Peer, hub_talk
+from pairing.messages import (
+    SILENCE_LIMIT,
+    Answer,
+    FromDevice,
+    FromHub,
+    Hello,
+    Ping,
+    Pong,
+    Report,
+    Reset,
+    decode_from_device,
+    encode,
+)
+from pairing.pump import close, pump, read_frame
+
+_log = structlog.get_logger("doorstep.link")
+
+# Who has not proved anything yet. A handshake that stalls is dropped after 10 s (pairing.link.STEP_TIMEOUT), so 8 an
+# address let a household of devices behind one bridge come back within seconds of each other.
+MAX_STRANGERS = 256
+MAX_STRANGERS_PER_ADDRESS = 8
+# A device that reads nothing is dropped once this many octets wait for it: 1,000 commands of usual size.
+MAX_UNSENT_BYTES = 256 * 1024
+
+
+class Hearing(Protocol):
+    """What the service does with what devices say; each is called in the order the device said it."""
+
+    def up(self, hardware_id: str, hello: Hello) -> None:
+        """It is linked and has said which firmware it runs."""
+
+    def down(self, hardware_id: str) -> None:
+        """It is linked no more."""
+
+    async def reported(self, hardware_id: str, report: Report) -> None:
+        """Values as they are now; returns when they are on disk."""
+
+    async def answered(self, hardware_id: str, answer: Answer) -> None:
+        """To a command; returns when it is on disk."""
+
+    async def reset(self, hardware_id: str) -> None:
+        """Somebody has reset it by hand."""
+
+
+class LanLink:
+    """A TCP server of links. `start` it, then `send` to who is online; `stop` leaves no task and no socket."""
+
+    def __init__(self, identity: Identity, peers: Callable[[str], Peer | None], hearing: Hearing, clock: Clock) -> None:
+        self._identity = identity
+        self._peers = peers
+        self._hearing = hearing
+        self._clock = clock
+        self._online: dict[str, _Linked] = {}
+        self._strangers: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port, which is a free one where 0 was asked for. Raises OSError."""
+        self._server = await asyncio.start_server(self._accept, host, port, limit=wire.MAX_FRAME)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    async def stop(self) -> None:
+        """Close every link."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def is_online(self, hardware_id: str) -> bool:
+        """Whether it is linked right now."""
+        return hardware_id in self._online
+
+    def send(self, hardware_id: str, message: FromHub) -> bool:
+        """Hand `message` to the device's connection, in order; False when it is not linked (any more)."""
+        linked = self._online.get(hardware_id)
+        return linked is not None and linked.send(message)
+
+    def let_go(self, hardware_id: str) -> None:
+        """Tell the device that it is unbound, if it is linked, and close its link."""
+        if (linked := self._online.get(hardware_id)) is not None:
+            linked.send(Reset())
+            linked.end()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = str((writer.get_extra_info("peername") or ("?",))[0])
+        if self._strangers.total() >= MAX_STRANGERS or self._strangers[address] >= MAX_STRANGERS_PER_ADDRESS:
+            writer.transport.abort()
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        with suppress(asyncio.CancelledError):
+            await self._serve(reader, writer, address)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
+        try:
+            hardware_id, channel = await self._prove(reader, writer, address)
+        except LinkRefusedError as error:
+            _log.info("link refused", address=address, reason=str(error))
+            return
+        except PairingError as error:
+            _log.info("link failed", address=address, code=error.code)
+            return
+        linked = _Linked(hardware_id, channel, reader, writer)
+        try:
+            await self._stay(linked)
+        except (PairingError, DoorstepError) as error:
+            # What the store did not take was not acknowledged: the device says it again on its next link.
+            _log.info("link ended", device=hardware_id, code=error.code)
+        finally:
+            self._leave(linked)
+            await close(writer)
+
+    async def _prove(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str
+    ) -> tuple[str, Channel]:
+        self._strangers[address] += 1
+        try:
+            talk = hub_talk(self._identity, self._peers, entropy=secrets.token_bytes)
+            return await pump(talk, reader, writer, keep_open=True)
+        finally:
+            self._strangers[address] -= 1
+            if not self._strangers[address]:
+                del self._strangers[address]
+
+    async def _stay(self, linked: "_Linked") -> None:
+        hello = await linked.receive()
+        if not isinstance(hello, Hello):
+            return
+        peer = self._peers(linked.hardware_id)
+        if peer is None or peer.removed:  # let go between the proof and now
+            return
+        linked.no_delay()
+        # A device that reboots comes back before its old connection is missed: the newest proof is the device.
+        if (former := self._online.pop(linked.hardware_id, None)) is not None:
+            former.end()
+        self._online[linked.hardware_id] = linked
+        self._hearing.up(linked.hardware_id, hello)
+        while await self._hear(linked, await linked.receive()):
+            pass
+
+    async def _hear(self, linked: "_Linked", message: FromDevice) -> bool:
+        match message:
+            case Ping():
+                linked.send(Pong(self._clock.now().ms))
+            case Report():
+                await self._hearing.reported(linked.hardware_id, message)
+            case Answer():
+                await self._hearing.answered(linked.hardware_id, message)
+            case Reset():
+                await self._hearing.reset(linked.hardware_id)
+                return False
+            case Hello():
+                self._hearing.up(linked.hardware_id, message)
+        return True
+
+    def _leave(self, linked: "_Linked") -> None:
+        if self._online.get(linked.hardware_id) is linked:
+            del self._online[linked.hardware_id]
+            self._hearing.down(linked.hardware_id)
+
+
+class _Linked:
+    """One device's connection after its proof."""
+
+    def __init__(
+        self, hardware_id: str, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.hardware_id = hardware_id
+        self._channel = channel
+        self._reader = reader
+        self._writer = writer
+
+    async def receive(self) -> FromDevice:
+        """The next message; raises PairingError (silent for too long, gone, hostile)."""
+        frame = await read_frame(self._reader, SILENCE_LIMIT, step="linked", limit=wire.MAX_FRAME)
+        return decode_from_device(self._channel.open(frame))
+
+    def send(self, message: FromHub) -> bool:
+        """Write without waiting; False, and the link ends, when the device reads nothing."""
+        transport = self._writer.transport
+        if transport.is_closing():
+            return False
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            _log.warning("device reads nothing", device=self.hardware_id)
+            transport.abort()
+            return False
+        try:
+            transport.write(wire.pack(self._channel.seal(encode(message))))
+        except PairingError:
+            transport.abort()
+            return False
+        return True
+
+    def end(self) -> None:
+        """Close after what is written."""
+        self._writer.close()
+
+    def no_delay(self) -> None:
+        """A command is one small frame: it must not wait for another."""
+        sock: socket.socket | None = self._writer.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

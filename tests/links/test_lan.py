@@ -1,0 +1,249 @@
+"""The hub's end of the link, over loopback TCP, against the device's half of the protocol."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from app.clock import SystemClock
+from app.links import lan
+from app.links.lan import LanLink
+from pairing import link, wire
+from pairing.channel import Channel
+from pairing.device import Binding
+from pairing.errors import LinkRefusedError, PairingError
+from pairing.identity import Identity
+from pairing.link import Peer
+from pairing.messages import (
+    Answer,
+    Command,
+    FromDevice,
+    FromHub,
+    Hello,
+    Ping,
+    Pong,
+    Report,
+    Reset,
+    decode_from_hub,
+    encode,
+)
+from pairing.pump import pump, read_frame
+
+WAIT = 20.0
+HELLO = Hello("1.0", "lamp")
+
+
+@dataclass
+class Heard:
+    """A `Hearing` that writes down what it hears."""
+
+    said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
+
+    def up(self, hardware_id: str, hello: Hello) -> None:
+        self.said.put_nowait(("up", hello))
+
+    def down(self, hardware_id: str) -> None:
+        self.said.put_nowait(("down", hardware_id))
+
+    async def reported(self, hardware_id: str, report: Report) -> None:
+        self.said.put_nowait(("reported", report))
+
+    async def answered(self, hardware_id: str, answer: Answer) -> None:
+        self.said.put_nowait(("answered", answer))
+
+    async def reset(self, hardware_id: str) -> None:
+        self.said.put_nowait(("reset", hardware_id))
+
+    async def next(self) -> tuple[str, object]:
+        async with asyncio.timeout(WAIT):
+            return await self.said.get()
+
+
+@dataclass
+class Hub:
+    link: LanLink
+    heard: Heard
+    peers: dict[str, Peer]
+    identity: Identity
+    port: int
+
+
+@dataclass
+class Device:
+    """A device that is bound to the hub under test."""
+
+    hub: Hub
+    identity: Identity
+    credential: bytes
+
+    @property
+    def id(self) -> str:
+        return self.identity.device_id
+
+    async def connect(self) -> "Wire":
+        binding = Binding(
+            self.hub.identity.hub_id, self.hub.identity.public, "Hub", (), self.credential, "b", epoch=1, time=0
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.hub.port)
+        talk = link.device_talk(self.identity, binding, entropy=secrets.token_bytes)
+        return Wire(await pump(talk, reader, writer, keep_open=True), reader, writer)
+
+
+@dataclass
+class Wire:
+    channel: Channel
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, message: FromDevice) -> None:
+        self.writer.write(wire.pack(self.channel.seal(encode(message))))
+
+    async def hear(self) -> FromHub:
+        frame = await read_frame(self.reader, WAIT, step="test", limit=wire.MAX_FRAME)
+        return decode_from_hub(self.channel.open(frame))
+
+    async def ended(self) -> None:
+        async with asyncio.timeout(WAIT):
+            while await self.reader.read(65536):
+                pass
+        self.close()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@pytest.fixture
+async def hub() -> AsyncIterator[Hub]:
+    identity, heard, peers = Identity.generate(secrets.token_bytes), Heard(), dict[str, Peer]()
+    lan_link = LanLink(identity, peers.get, heard, SystemClock())
+    port = await lan_link.start("127.0.0.1", 0)
+    yield Hub(lan_link, heard, peers, identity, port)
+    await lan_link.stop()
+
+
+@pytest.fixture
+def lamp(hub: Hub) -> Device:
+    device = Device(hub, Identity.generate(secrets.token_bytes), secrets.token_bytes(32))
+    hub.peers[device.id] = Peer(device.identity.public, device.credential)
+    return device
+
+
+async def linked(device: Device) -> Wire:
+    wired = await device.connect()
+    wired.say(HELLO)
+    assert await device.hub.heard.next() == ("up", HELLO)
+    return wired
+
+
+async def test_a_proved_device_is_online_and_heard(hub: Hub, lamp: Device) -> None:
+    wired = await linked(lamp)
+    assert hub.link.is_online(lamp.id)
+    report = Report("light", {"on": True})
+    wired.say(report)
+    assert await hub.heard.next() == ("reported", report)
+    wired.say(Ping())
+    assert isinstance(await wired.hear(), Pong)
+    wired.close()
+    assert await hub.heard.next() == ("down", lamp.id)
+    assert not hub.link.is_online(lamp.id)
+
+
+async def test_commands_arrive_in_order_and_answers_come_back(hub: Hub, lamp: Device) -> None:
+    wired = await linked(lamp)
+    for n in range(50):
+        assert hub.link.send(lamp.id, Command(f"c{n}", "set", "light", {"level": n}))
+    for n in range(50):
+        command = await wired.hear()
+        assert isinstance(command, Command)
+        assert command.id == f"c{n}"
+    wired.say(Answer("c49", ok=True))
+    assert await hub.heard.next() == ("answered", Answer("c49", ok=True))
+    wired.close()
+
+
+async def test_nothing_is_sent_to_who_is_not_linked(hub: Hub, lamp: Device) -> None:
+    assert not hub.link.send(lamp.id, Command("c", "set", "light"))
+
+
+async def test_the_newest_proof_is_the_device(hub: Hub, lamp: Device) -> None:
+    first = await linked(lamp)
+    second = await linked(lamp)
+    await first.ended()
+    assert hub.link.send(lamp.id, Command("c", "set", "light"))
+    assert isinstance(await second.hear(), Command)
+    second.close()
+    assert await hub.heard.next() == ("down", lamp.id)
+
+
+@pytest.mark.parametrize("wrong", ["credential", "key", "unknown", "removed"])
+async def test_who_is_not_ours_is_refused(hub: Hub, lamp: Device, wrong: str) -> None:
+    match wrong:
+        case "credential":
+            lamp.credential = secrets.token_bytes(32)
+        case "key":
+            hub.peers[lamp.id] = Peer(Identity.generate(secrets.token_bytes).public, lamp.credential)
+        case "unknown":
+            hub.peers.clear()
+        case _:
+            hub.peers[lamp.id] = Peer(lamp.identity.public, lamp.credential, removed=True)
+    with pytest.raises(LinkRefusedError):
+        await lamp.connect()
+    assert hub.heard.said.empty()
+
+
+async def test_a_device_let_go_is_told_and_does_not_come_back(hub: Hub, lamp: Device) -> None:
+    wired = await linked(lamp)
+    hub.peers[lamp.id] = Peer(lamp.identity.public, lamp.credential, removed=True)
+    hub.link.let_go(lamp.id)
+    assert await wired.hear() == Reset()
+    await wired.ended()
+    with pytest.raises(LinkRefusedError):
+        await lamp.connect()
+
+
+async def test_a_replayed_frame_ends_the_link(hub: Hub, lamp: Device) -> None:
+    wired = await linked(lamp)
+    frame = wire.pack(wired.channel.seal(encode(Report("light", {"on": True}))))
+    wired.writer.write(frame + frame)
+    await wired.ended()
+    assert (await hub.heard.next())[0] == "reported"
+    assert await hub.heard.next() == ("down", lamp.id)
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\x00\x00", b"\xff\xff" + b"x" * 65535, b"GET / HTTP/1.1\r\n\r\n"])
+async def test_garbage_ends_its_own_connection_only(hub: Hub, lamp: Device, garbage: bytes) -> None:
+    wired = await linked(lamp)
+    reader, writer = await asyncio.open_connection("127.0.0.1", hub.port)
+    writer.write(garbage)
+    writer.write_eof()
+    async with asyncio.timeout(WAIT):
+        await reader.read()
+    writer.close()
+    wired.say(Ping())
+    assert isinstance(await wired.hear(), Pong)
+    wired.close()
+
+
+async def test_strangers_are_capped_per_address(hub: Hub, lamp: Device) -> None:
+    held = [await asyncio.open_connection("127.0.0.1", hub.port) for _ in range(lan.MAX_STRANGERS_PER_ADDRESS)]
+    with pytest.raises(PairingError):
+        await lamp.connect()
+    for _, writer in held:
+        writer.close()
+    for reader, _ in held:
+        async with asyncio.timeout(WAIT):
+            await reader.read()
+    (await linked(lamp)).close()
+
+
+async def test_a_device_that_reads_nothing_is_dropped(hub: Hub, lamp: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lan, "MAX_UNSENT_BYTES", 1000)
+    wired = await linked(lamp)
+    wired.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    big = Command("c", "call", "light", params={"text": "x" * 4000})
+    while hub.link.send(lamp.id, big):
+        await asyncio.sleep(0)
+    assert await hub.heard.next() == ("down", lamp.id)
+    wired.close()
