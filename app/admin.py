@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from app.errors import DoorstepError, Invalid, NotFound, Unavailable
+from app.store.folder import ADMIN_SOCKET, FILE_MODE
 
-NAME: Final = "admin.sock"
 REQUEST_BYTES: Final = 1 << 16
 REQUEST_SECONDS: Final = 10.0
 AT_ONCE: Final = 8
@@ -68,7 +68,7 @@ class Admin:
             task.cancel()
             writer.transport.abort()
         await asyncio.gather(*self._open, return_exceptions=True)
-        await asyncio.to_thread((self._data / NAME).unlink, missing_ok=True)
+        await asyncio.to_thread((self._data / ADMIN_SOCKET).unlink, missing_ok=True)
         self._server = None
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -143,10 +143,10 @@ def _listen(data: Path) -> socket.socket:
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        path = data / NAME
+        path = data / ADMIN_SOCKET
         path.unlink(missing_ok=True)
         listening.bind(address(folder))
-        path.chmod(0o600)
+        path.chmod(FILE_MODE)
         listening.setblocking(False)
     except BaseException:
         listening.close()
@@ -158,4 +158,4 @@ def _listen(data: Path) -> socket.socket:
 
 def address(folder: int) -> str:
     """The socket's address by its folder's descriptor: a path may be longer than the 107 bytes a Unix address holds."""
-    return f"/proc/self/fd/{folder}/{NAME}"
+    return f"/proc/self/fd/{folder}/{ADMIN_SOCKET}"

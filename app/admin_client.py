@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from app.admin import NAME, address
+from app.admin import address
 from app.errors import DoorstepError, Unavailable
+from app.store.folder import ADMIN_SOCKET
 
 Line = dict[str, Any]
 
@@ -51,8 +52,7 @@ def call(
     Blocking: for the command, not for the loop. Raises `NoHub`, `AdminRefused`, `Unavailable` (silent, or died).
     """
     with _connect(data, timeout) as peer:
-        peer.sendall(msgspec.json.encode({"verb": verb, "args": args or {}}) + b"\n")
-        for line in _lines(peer):
+        for line in _conversation(peer, {"verb": verb, "args": args or {}}):
             if "progress" in line:
                 on_progress(line["progress"])
             elif "error" in line:
@@ -73,15 +73,18 @@ def _connect(data: Path, timeout: float) -> socket.socket:
             os.close(folder)
     except PermissionError as error:
         peer.close()
-        raise Unavailable(f"{data / NAME} belongs to another user; run this as the hub's user or as root.") from error
+        raise Unavailable(
+            f"{data / ADMIN_SOCKET} belongs to another user; run this as the hub's user or as root."
+        ) from error
     except OSError as error:
         peer.close()
         raise NoHub(f"No hub runs on {data}.") from error
     return peer
 
 
-def _lines(peer: socket.socket) -> Iterator[Line]:
+def _conversation(peer: socket.socket, request: dict[str, object]) -> Iterator[Line]:
     try:
+        peer.sendall(msgspec.json.encode(request) + b"\n")
         with peer.makefile("rb") as stream:
             for line in stream:
                 yield msgspec.json.decode(line, type=Line)

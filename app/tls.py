@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from msgspec import Struct
 
 from app.errors import DoorstepError
+from app.store.folder import FILE_MODE, TLS_CERTIFICATE, TLS_KEY
 
 # The longest validity that the platforms' own verifiers accept for a server certificate.
 LIFE: Final = timedelta(days=397)
@@ -32,9 +33,7 @@ class TlsError(DoorstepError):
     """The key or certificate in the data folder cannot be read."""
 
     code = "tls_unusable"
-    hint = (
-        "Restore the data folder's tls/ from a backup, or move it away: a new key is made, and phones must pin it anew."
-    )
+    hint = "Restore it from a backup, or move it away: a new key is made, and phones must pin it anew."
 
 
 class Certificate(Struct, frozen=True):
@@ -53,8 +52,7 @@ def ensure(folder: Path, names: Sequence[str], now: datetime) -> Certificate:
 
     Idempotent. Raises `TlsError` when what is there is damaged; never overwrites a key.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file, key_file = folder / "cert.pem", folder / "key.pem"
+    file, key_file = folder / TLS_CERTIFICATE, folder / TLS_KEY
     key = _read_key(key_file) if key_file.exists() else _new_key(key_file)
     certificate = _read(file) if file.exists() else None
     if certificate is None or _due(certificate, key, names, now):
@@ -153,7 +151,7 @@ def _alternative(names: Sequence[str]) -> x509.SubjectAlternativeName:
 def _new_key(file: Path) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(file, pem, 0o600)
+    _write(file, pem, FILE_MODE)
     return key
 
 
@@ -176,7 +174,7 @@ def _read(file: Path) -> x509.Certificate | None:
 
 def _write(file: Path, content: bytes, mode: int) -> None:
     """Whole or not at all, also through a power cut."""
-    fresh = file.with_suffix(".new")
+    fresh = file.with_name(file.name + ".new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as stream:

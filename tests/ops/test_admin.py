@@ -13,6 +13,7 @@ import pytest
 from app import admin, admin_client
 from app.admin import Admin, Progress
 from app.errors import Conflict, Unavailable
+from app.store.folder import ADMIN_SOCKET
 
 
 class Verbs:
@@ -70,7 +71,7 @@ async def test_progress_then_result(data: Path, verbs: Verbs) -> None:
 
 
 async def test_only_the_hubs_user_can_open_it(data: Path, verbs: Verbs) -> None:
-    mode = (await asyncio.to_thread((data / admin.NAME).stat)).st_mode
+    mode = (await asyncio.to_thread((data / ADMIN_SOCKET).stat)).st_mode
     assert stat.S_ISSOCK(mode)
     assert stat.S_IMODE(mode) == 0o600
 
