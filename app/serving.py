@@ -1,0 +1,167 @@
+"""Answers the network: a bound socket, TLS, uvicorn on uvloop, and an orderly end on SIGTERM or Ctrl-C."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+import uvicorn
+import uvloop
+from msgspec import Struct
+
+from app import systemd, tls
+from app.errors import Unavailable
+from app.settings import Settings
+
+BACKLOG: Final = 512
+RENEWAL_CHECK_SECONDS: Final = 12 * 3600.0
+log = structlog.stdlib.get_logger("doorstep.serving")
+
+
+class AddressUnusable(Unavailable):
+    """The address cannot be listened on."""
+
+    code = "address_unusable"
+
+
+class Endpoint(Struct, frozen=True):
+    """Where a hub is reached. `certificate` is None without TLS."""
+
+    url: str
+    host: str
+    port: int
+    certificate: tls.Certificate | None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: it would end the process before the store is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `run_until_stopped`."""
+        yield
+
+
+class Serving:
+    """One ASGI application on one address: `open` binds and answers, `close` finishes what is in progress."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._server: _Server
+        self._running: asyncio.Task[None]
+        self._renewing: asyncio.Task[None] | None = None
+
+    async def open(self, app: Any) -> Endpoint:
+        """Answer with `app` (ASGI) from now on. Raises AddressUnusable or TlsError."""
+        settings = self._settings
+        bound = _bind(settings.host, settings.port)
+        try:
+            certificate = await self._certificate() if settings.tls else None
+            self._server = _Server(self._config(app, certificate))
+            self._running = asyncio.create_task(self._server.serve([bound]))
+            await self._started()
+        except BaseException:
+            bound.close()
+            raise
+        if certificate is not None:
+            self._renewing = asyncio.create_task(self._renew(certificate))
+        host, port = bound.getsockname()[:2]
+        scheme = "https" if certificate else "http"
+        return Endpoint(f"{scheme}://{_reachable(host)}:{port}", host, port, certificate)
+
+    async def close(self) -> None:
+        """Stop accepting, let requests finish for `shutdown_grace` seconds, then end them."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self._server.should_exit = True
+        await self._running
+
+    def _config(self, app: Any, certificate: tls.Certificate | None) -> uvicorn.Config:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # a hub stands in no proxy's shadow: limits must see the real address
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=max(1, round(self._settings.shutdown_grace)),
+            ssl_certfile=certificate.file if certificate else None,
+            ssl_keyfile=certificate.key_file if certificate else None,
+        )
+        config.load()
+        if config.ssl is not None:
+            config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        return config
+
+    async def _started(self) -> None:
+        while not self._server.started:  # uvicorn offers a flag, and no event
+            if self._running.done():
+                await self._running
+                raise AddressUnusable("The server ended while it started; the log says why.")
+            await asyncio.sleep(0.01)
+
+    async def _certificate(self) -> tls.Certificate:
+        settings = self._settings
+        names = tls.local_names(settings.host, settings.tls_names)
+        return await asyncio.to_thread(tls.ensure, settings.data, names, datetime.now(UTC))
+
+    async def _renew(self, shown: tls.Certificate) -> None:
+        """A hub runs for years: swap a renewed certificate in under the same key, without a restart."""
+        while True:
+            await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+            try:
+                current = await self._certificate()
+                if current.fingerprint != shown.fingerprint and (context := self._server.config.ssl) is not None:
+                    await asyncio.to_thread(context.load_cert_chain, current.file, current.key_file)
+                    log.info("certificate renewed", fingerprint=current.fingerprint, ends=current.ends.isoformat())
+                    shown = current
+            except (tls.TlsError, OSError):
+                log.exception("certificate not renewed; trying again later")
+
+
+async def stop_requested() -> None:
+    """Return when somebody wants this process to end (SIGTERM, SIGINT). A second signal ends it at once."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def ask(number: signal.Signals) -> None:
+        log.info("stopping", signal=number.name)
+        asked.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ask, number)
+    await asked.wait()
+    systemd.notify("STOPPING=1")
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Run the coroutine function `main` on uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressUnusable(f"Port {port} on {host} is in use; choose another with --port (0: any).") from error
+        raise AddressUnusable(f"Cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+def _reachable(host: str) -> str:
+    """The bound address as another program on this network writes it."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = next(iter(tls.local_names(host)), "127.0.0.1")
+    return f"[{host}]" if ":" in host else host
