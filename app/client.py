@@ -62,8 +62,10 @@ class Client:
         verify: ssl.SSLContext | bool = self.url.startswith("https:")
         if self._pin and verify:
             verify = await _pinned(httpx2.URL(self.url), self._pin)
-        # The environment's proxies are for the internet; the hub is on this network.
-        self._http = httpx2.AsyncClient(base_url=self.url, verify=verify, timeout=TIMEOUT, trust_env=False)
+        # Off the loop: it may read the machine's certificates. No proxies: the hub is on this network.
+        self._http = await asyncio.to_thread(
+            httpx2.AsyncClient, base_url=self.url, verify=verify, timeout=TIMEOUT, trust_env=False
+        )
         return self
 
     async def __aexit__(
@@ -131,7 +133,7 @@ class Client:
     ) -> AsyncIterator[AsyncIterator[httpx2.ServerSentEvent]]:
         """The events of a stream, from now or after the event with id `after`; ends when the hub closes it."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
-        timeout = httpx2.Timeout(TIMEOUT, read=60.0)  # the hub sends a heartbeat well within that
+        timeout = httpx2.Timeout(5.0, read=60.0)  # the hub sends a heartbeat well within that
         try:
             async with self._http.stream("GET", path, headers=self._headers(headers), timeout=timeout) as response:
                 if response.status_code != 200:

@@ -8,6 +8,10 @@ from app.store.errors import FolderUnusable, StoreBusy
 
 DATABASE = "doorstep.db"
 VAULT_KEY = "vault.key"
+# Used by app.tls and app.admin; named here because a backup takes the first two along and must leave the socket.
+TLS_KEY = "tls.key"
+TLS_CERTIFICATE = "tls.crt"
+ADMIN_SOCKET = "admin.sock"
 LOCK = "lock"
 # Copies made before an upgrade, and damaged files kept by a salvage.
 COPIES = "copies"
