@@ -249,12 +249,15 @@ async def _zeroconf(interfaces: Interfaces) -> AsyncIterator[AsyncZeroconf]:
         for address in interfaces or ():
             _check_ours(address)
         zeroconf = AsyncZeroconf(interfaces=chosen, ip_version=IPVersion.All if interfaces is None else None)
-        await zeroconf.zeroconf.async_wait_for_start()
     except (OSError, RuntimeError) as error:
         raise MethodFailedError("network_unavailable", reason=type(error).__name__) from error
+    # Cancelled in its own start, zeroconf cannot be closed any more: so the start is seen through beside.
+    starting = asyncio.create_task(zeroconf.zeroconf.async_wait_for_start())
     try:
+        await asyncio.shield(starting)
         yield zeroconf
     finally:
+        await asyncio.gather(starting, return_exceptions=True)
         await zeroconf.async_close()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
 from pairing.errors import PairingError, StorageFailedError
@@ -32,7 +32,8 @@ class Work:
         self._dispatch = dispatch
         self._searches: dict[str, tuple[asyncio.Task[None], Searching]] = {}
         self._attempts: dict[int, tuple[asyncio.Task[None], Attempting]] = {}
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def do(self, effect: fx.Effect, session: SessionState) -> None:
         """Carry out one effect of `session` as it is now."""
@@ -67,15 +68,28 @@ class Work:
 
     async def stop(self) -> None:
         """Cancel everything, and return when it has ended."""
-        await self._stop_searches()
-        for number in list(self._attempts):
-            await self._stop_attempt(number)
-        await _stop(list(self._jobs))
+        for _, context in (*self._searches.values(), *self._attempts.values()):
+            context.shut()
+        await self._stop_tasks(self._tasks)
 
-    def _job(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _stop_tasks(self, tasks: Iterable["asyncio.Task[None]"]) -> None:
+        """Cancel the tasks and see them end. One that is stopping already is left to close what it has open."""
+        tasks = set(tasks)
+        for task in tasks - self._stopping:
+            task.cancel()
+        self._stopping |= tasks
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
+        for task in late:
+            logger.error("a pairing task does not stop: %r", task)
+
+    def _job(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._stopping.discard)
+        return task
 
     async def _settle(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -83,13 +97,13 @@ class Work:
 
     def _start_search(self, method: Method, session: SessionState) -> None:
         context = Searching(method.name, session, self.secrets, self._dispatch)
-        self._searches[method.name] = (asyncio.create_task(self._search(method, context)), context)
+        self._searches[method.name] = (self._job(self._search(method, context)), context)
 
     def _start_attempt(self, number: int, session: SessionState) -> None:
         attempt = session.attempts[number - 1]
         context = Attempting(attempt, session, self.secrets, self._dispatch)
         method = self._methods[attempt.candidate.method]
-        self._attempts[number] = (asyncio.create_task(self._attempt(method, context)), context)
+        self._attempts[number] = (self._job(self._attempt(method, context)), context)
 
     async def _search(self, method: Method, context: Searching) -> None:
         try:
@@ -149,14 +163,14 @@ class Work:
         searches, self._searches = self._searches, {}
         for _, context in searches.values():
             context.shut()
-        await _stop([task for task, _ in searches.values()])
+        await self._stop_tasks(task for task, _ in searches.values())
 
     async def _stop_attempt(self, number: int) -> None:
         if number not in self._attempts:
             return
         task, context = self._attempts.pop(number)
         context.shut()
-        await _stop([task])
+        await self._stop_tasks([task])
 
 
 async def _report(tell: Dispatch, event: ev.Event) -> None:
@@ -182,14 +196,3 @@ def _cause(error: Exception, for_os_error: str) -> tuple[str, dict[str, str]]:
         return for_os_error, {"reason": type(error).__name__}
     logger.error("a pairing method failed unforeseen", exc_info=error)
     return "pairing_failed", {}
-
-
-async def _stop(tasks: list["asyncio.Task[None]"]) -> None:
-    """Cancel the tasks and see them end."""
-    for task in tasks:
-        task.cancel()
-    if not tasks:
-        return
-    _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
-    for task in late:
-        logger.error("a pairing task does not stop: %r", task)
