@@ -9,7 +9,10 @@ import click
 from app.commands.exits import MEANING, Exit
 from app.version import version
 
-VERBS: Final[dict[str, str]] = {}
+VERBS: Final[dict[str, str]] = {
+    "home": "app.commands.home:home",
+    "doctor": "app.commands.doctor:doctor",
+}
 
 
 class Verbs(click.Group):

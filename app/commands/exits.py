@@ -16,6 +16,7 @@ class Exit(IntEnum):
     DEVICE = 7
     UNSOUND = 8
     SETUP = 70
+    LATER = 75
     INTERRUPTED = 130
 
 
@@ -30,5 +31,6 @@ MEANING = {
     Exit.DEVICE: "the device did not do it, or pairing ended without a device",
     Exit.UNSOUND: "a check found damage",
     Exit.SETUP: "the dependencies could not be set up",
+    Exit.LATER: "not now; the same command can succeed later",
     Exit.INTERRUPTED: "interrupted",
 }

@@ -22,10 +22,11 @@ class CommandError(click.ClickException):
         self.exit_code = int(exit)  # type: ignore[misc]
         self.code = code
         self.hint = hint
+        self._json = wants_json()  # by the time it is shown, the verb's context is gone
 
     def show(self, file: Any = None) -> None:
         """One JSON line on stdout with `--json`; otherwise cause and next step on stderr."""
-        if wants_json():
+        if self._json:
             body = {"code": self.code, "message": self.message, "hint": self.hint, "exit": self.exit_code}
             click.echo(json.dumps({"error": body}, ensure_ascii=False))
             return

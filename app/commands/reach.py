@@ -1,0 +1,97 @@
+"""How a verb reaches a hub: the one on this machine through its admin socket, or any other by address and token."""
+
+import asyncio
+import functools
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec
+
+import click
+from msgspec import Struct
+
+from app import admin_client
+from app.client import Client
+from app.commands.exits import Exit
+from app.commands.failures import told
+from app.commands.terminal import CommandError, json_option
+from app.settings import load
+
+P = ParamSpec("P")
+
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), help="The hub's data folder.  [env: DOORSTEP_DATA]"
+)
+
+
+class Reach(Struct, frozen=True):
+    """Where to ask, and as whom."""
+
+    url: str
+    token: str | None
+    pin: str | None
+
+
+def reach(hub: str | None, token: str | None, pin: str | None, data: Path | None) -> Reach:
+    """`hub` with `token`, or the hub that runs on `data` with a short-lived token of its owner."""
+    if hub:
+        return Reach(hub, token, pin)
+    granted = admin_client.call(data_folder(data), "token")
+    return Reach(granted["url"], token or granted["token"], granted["pin"])
+
+
+def data_folder(given: Path | None) -> Path:
+    """The data folder this command is about. Raises SettingsError."""
+    return load({"data": given}).data
+
+
+def api_verb(verb: Callable[Concatenate[Client, P], Awaitable[None]]) -> Callable[P, None]:
+    """Make a coroutine over a connected `Client` a verb with `--hub`, `--token`, `--pin`, `--data` and `--json`."""
+
+    @functools.wraps(verb)
+    def command(*args: P.args, **options: P.kwargs) -> None:
+        where = {name: options.pop(name) for name in ("hub", "token", "pin", "data")}
+        with told():
+            asyncio.run(_with_client(reach(**where), lambda api: verb(api, *args, **options)))  # type: ignore[arg-type]
+
+    decorated: Callable[P, None] = json_option(command)
+    for option in (
+        click.option("--hub", envvar="DOORSTEP_HUB", metavar="URL", help="A hub elsewhere.  [env: DOORSTEP_HUB]"),
+        click.option("--token", envvar="DOORSTEP_TOKEN", help="Act with this token.  [env: DOORSTEP_TOKEN]"),
+        click.option("--pin", envvar="DOORSTEP_PIN", metavar="SHA256", help="Its certificate.  [env: DOORSTEP_PIN]"),
+        data_option,
+    ):
+        decorated = option(decorated)
+    return decorated
+
+
+async def _with_client(where: Reach, act: Callable[[Client], Awaitable[None]]) -> None:
+    async with Client(where.url, token=where.token, pin=where.pin) as api:
+        await act(api)
+
+
+async def named(api: Client, path: str, wanted: str, kind: str) -> dict[str, Any]:
+    """The item of the list at `path` with id or name `wanted`; a `CommandError` with the choices when it is not one."""
+    items = [item async for item in api.pages(path)]
+    found = [item for item in items if wanted == item["id"]]
+    found = found or [item for item in items if wanted.casefold() == str(item.get("name", "")).casefold()]
+    if len(found) == 1:
+        chosen: dict[str, Any] = found[0]
+        return chosen
+    if found:
+        ids = ", ".join(item["id"] for item in found)
+        raise CommandError(f"{len(found)} of them are called {wanted}.", exit=Exit.CONFLICT, hint=f"Say which: {ids}")
+    names = ", ".join(str(item.get("name") or item["id"]) for item in items[:10]) or "none"
+    raise CommandError(
+        f"There is no {kind} {wanted}.", exit=Exit.NOT_FOUND, code="not_found", hint=f"There is: {names}"
+    )
+
+
+def passphrase_of(given: Path | None, *, confirm: bool) -> str:
+    """A passphrase from a file, from DOORSTEP_PASSPHRASE, or typed; never from an argument, which others can see."""
+    if given is not None:
+        return given.read_text().rstrip("\n")
+    if typed := os.environ.get("DOORSTEP_PASSPHRASE"):
+        return typed
+    prompt: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
+    return prompt
