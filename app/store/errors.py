@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from app.errors import Unavailable
+from app.errors import Conflict, Invalid, Unavailable
 
 _FULL = {sqlite3.SQLITE_FULL}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -96,6 +96,48 @@ class StoreTooNew(StoreError):
     code = "storage_too_new"
     retryable = False
     hint = "Install that version again, or restore a backup made by this one."
+
+
+class BackupUnusable(Invalid):
+    """This file is not a Doorstep backup, or not one this version can read."""
+
+    code = "backup_unusable"
+    hint = "Check that it is the right file, and was made by this version or an older one."
+
+
+class BackupDamaged(BackupUnusable):
+    """The backup is cut short or damaged."""
+
+    code = "backup_damaged"
+    hint = "Copy it again from where it was kept, or use the backup before it."
+
+
+class PassphraseWrong(BackupUnusable):
+    """The passphrase does not open this backup."""
+
+    code = "backup_passphrase_wrong"
+    hint = "Passphrases are exact: mind capitals and spaces. A backup whose beginning is damaged says the same."
+
+
+class PassphraseWeak(Invalid):
+    """The passphrase is too short to keep a home's secrets."""
+
+    code = "backup_passphrase_weak"
+    hint = "Use at least 8 characters; a few random words are best."
+
+
+class FolderNotEmpty(Conflict):
+    """The folder to restore into is not empty."""
+
+    code = "folder_not_empty"
+    hint = "Name a new folder, or let --force keep what is there in its subfolder `aside`."
+
+
+class BackupExists(Conflict):
+    """There is a file of that name already."""
+
+    code = "backup_exists"
+    hint = "Name another file."
 
 
 def from_sqlite(error: sqlite3.Error) -> StoreError:

@@ -13,9 +13,16 @@ TLS_KEY = "tls.key"
 TLS_CERTIFICATE = "tls.crt"
 ADMIN_SOCKET = "admin.sock"
 LOCK = "lock"
-# Copies made before an upgrade, and damaged files kept by a salvage.
+# What phones and devices know a hub by, beside the database: its TLS key and certificate (see app/tls).
+IDENTITY = ("key.pem", "cert.pem")
+# Copies made before an upgrade; and what a restore or a salvage has replaced.
 COPIES = "copies"
 ASIDE = "aside"
+# A restore being built, and one that is whole and only has to be moved into place.
+RESTORING = "restoring"
+RESTORED = "restored"
+# The database as a backup reads it, for as long as that takes.
+SNAPSHOT = "snapshot.tmp"
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -105,6 +112,15 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     new.rename(path)
     sync_folder(path.parent)
+
+
+def sync_file(path: Path) -> None:
+    """Put the content of `path` on disk."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
 from pathlib import Path
@@ -13,8 +12,9 @@ from app.clock import Clock, SystemClock, machine_clock_is_set
 from app.store import hub
 from app.store.connection import open_plain
 from app.store.errors import StoreDamaged, StoreError, VaultKeyWrong, from_sqlite
-from app.store.folder import COPIES, Folder, make_private, sync_folder
+from app.store.folder import COPIES, SNAPSHOT, Folder, make_private, sync_file, sync_folder
 from app.store.migrations import migrate, schema_version, version_of
+from app.store.restore import finish
 from app.store.store import Store
 from app.store.vault import Vault
 
@@ -53,6 +53,8 @@ def prepare(path: Path) -> Prepared:
     """The blocking part of `open_store`."""
     folder = Folder.hold(path)
     try:
+        finish(folder)
+        (folder.path / SNAPSHOT).unlink(missing_ok=True)
         vault = _open_vault(folder)
         make_private(folder.database)
         with contextlib.closing(open_plain(folder.database)) as db:
@@ -99,11 +101,7 @@ def _copy(db: sqlite3.Connection, folder: Folder, version: int) -> None:
     new.unlink(missing_ok=True)
     make_private(new)
     db.execute("VACUUM INTO ?", (str(new),))
-    descriptor = os.open(new, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_file(new)
     new.rename(kept)
     sync_folder(copies)
     for old in sorted(copies.glob("schema-*.db"))[:-COPIES_KEPT]:
