@@ -21,19 +21,20 @@ class FakeActivation(Struct, frozen=True):
 
 
 class MemoryLog:
-    """A `SessionLog` that keeps JSON, as a database would; `broken` makes every write fail."""
+    """A `SessionLog` that keeps JSON. `broken` makes every write fail, `broken_for` those of the sessions named."""
 
     def __init__(self) -> None:
         self.rows: dict[str, bytes] = {}
         self.history: dict[str, list[Entry]] = {}
         self.secrets: dict[str, dict[str, str]] = {}
         self.broken = False
+        self.broken_for: set[str] = set()
 
     def state(self, session_id: str) -> SessionState:
         return msgspec.json.decode(self.rows[session_id], type=SessionState)
 
     def _keep(self, state: SessionState) -> None:
-        if self.broken:
+        if self.broken or state.id in self.broken_for:
             raise OSError("disk full")
         self.rows[state.id] = msgspec.json.encode(state)
 

@@ -47,8 +47,8 @@ _ALL = (
     ),
     Cause(
         code="unreachable",
-        recognised="the device announces itself, but no connection to any of its addresses could be made",
-        text="The device announces itself at {address}, port {port}, but does not answer there.",
+        recognised="no connection to any of the device's addresses could be made",
+        text="The device does not answer at {address}, port {port}.",
         next_step="check_network",
     ),
     Cause(
@@ -126,12 +126,6 @@ _ALL = (
         recognised="the connection ended in the middle of the exchange",
         text="The connection to the device broke off.",
         next_step="move_closer",
-    ),
-    Cause(
-        code="different_device",
-        recognised="the device proved a key that is not the one asked for",
-        text="Another device answered than the one asked for.",
-        next_step="try_again",
     ),
     Cause(
         code="refused_by_person",

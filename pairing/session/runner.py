@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 
-from pairing.errors import PairingError
+from pairing.errors import PairingError, StorageFailedError
 from pairing.methods.method import Method
 from pairing.session import events as ev
 from pairing.session.actor import Actor, OnChange
@@ -37,6 +38,17 @@ class NotNowError(PairingError):
     """The session is in a state (`detail`) where this means nothing."""
 
     code = "not_now"
+
+
+class InvalidPinError(PairingError):
+    """A PIN has 1 to 64 characters."""
+
+    code = "invalid_pin"
+
+
+def _check_pin(pin: str) -> None:
+    if not 0 < len(pin) <= MAX_PIN:
+        raise InvalidPinError
 
 
 class Runner:
@@ -79,7 +91,8 @@ class Runner:
     async def start(self, request: Request, secrets: Secrets | None = None) -> SessionState:
         """Open a session; its state, once that is durable and the search is under way.
 
-        Raises MethodUnavailableError, TooManySessionsError, StorageFailedError; SessionOverError once closed.
+        Raises MethodUnavailableError, InvalidPinError, TooManySessionsError, StorageFailedError, SessionOverError
+        once closed, and what `SessionLog.create` raises.
         """
         if self._closed:
             raise SessionOverError
@@ -87,6 +100,8 @@ class Runner:
         methods = self._usable(request, given)
         if not methods:
             raise MethodUnavailableError(self._missing(request, given))
+        if "pin" in given:
+            _check_pin(given["pin"])
         if len(self) + self._starting >= self._limit:
             raise TooManySessionsError
         state = new_session(self._new_id(), request, self._now())
@@ -95,6 +110,8 @@ class Runner:
             await self._log.create(state, given)
         finally:
             self._starting -= 1
+        if self._closed:
+            raise SessionOverError  # it is kept: the next start resumes it
         actor = self._launch(state, given)
         await actor.dispatch(ev.Begin(methods))
         return actor.shown
@@ -106,7 +123,8 @@ class Runner:
         for session in resumed:
             actor = self._launch(session.state, session.secrets)
             methods = self._usable(session.state.request, session.secrets)
-            await actor.dispatch(ev.Resumed(methods))
+            with suppress(StorageFailedError):  # that one has ended; the others still want resuming
+                await actor.dispatch(ev.Resumed(methods))
         return len(resumed)
 
     async def cancel(self, session_id: str) -> SessionState:
@@ -128,10 +146,9 @@ class Runner:
         return await self._say(session_id, ev.Chosen(candidate_id))
 
     async def provide(self, session_id: str, pin: str, attempt: int | None = None) -> SessionState:
-        """The PIN on the label, asked for in state `asking`. Raises NotNowError when it is not."""
+        """The PIN on the label, asked for in state `asking`. Raises NotNowError when it is not, InvalidPinError."""
         number = attempt or self._waiting(session_id, State.ASKING)
-        if not 0 < len(pin) <= MAX_PIN:
-            raise NotNowError("a PIN has 1 to 64 characters")
+        _check_pin(pin)
         return await self._say(session_id, ev.PinGiven(number), pin)
 
     def get(self, session_id: str) -> SessionState | None:

@@ -105,9 +105,10 @@ async def test_browsing_can_be_cancelled_while_it_listens() -> None:
 
 _IN_A_NAMESPACE = """
 import asyncio, json
-from pairing.mdns import announcing, browse_devices, device_service
+from pairing.mdns import LOOPBACK, announcing, browse_devices, device_service
 async def main():
-    async with announcing(device_service(%r, product="lamp", port=4711, paired=False)), browse_devices() as browser:
+    service = device_service("%s", product="lamp", port=4711, paired=False)
+    async with announcing(service, %s), browse_devices(%s) as browser:
         async with asyncio.timeout(20):
             async for heard in browser:
                 print(json.dumps([heard.id, heard.addresses]))
@@ -116,10 +117,10 @@ asyncio.run(main())
 """
 
 
-def test_it_works_where_there_is_nothing_but_loopback() -> None:
-    script = f"ip link set lo up && exec {sys.executable} -c '{_IN_A_NAMESPACE % DEVICE}'".replace(
-        repr(DEVICE), f'"{DEVICE}"'
-    )
+@pytest.mark.parametrize("interfaces", ["LOOPBACK", "None"])
+def test_it_works_where_there_is_nothing_but_loopback(interfaces: str) -> None:
+    program = _IN_A_NAMESPACE % (DEVICE, interfaces, interfaces)
+    script = f"ip link set lo up && exec {sys.executable} -c '{program}'"
     done = subprocess.run(
         ["unshare", "-Urn", "sh", "-c", script],
         capture_output=True,

@@ -207,14 +207,14 @@ async def test_an_address_that_is_none(hubs: Hubs, host: str, port: int) -> None
     assert (await hub.failure(await hub.start(host=host, port=port))).cause == "bad_address"
 
 
-async def test_a_device_that_announces_itself_but_cannot_be_reached(hubs: Hubs, lamps: SwitchOn) -> None:
+async def test_a_device_that_cannot_be_reached_is_named_by_its_address(hubs: Hubs) -> None:
     hub, lamp = hubs(), Lamp(pin="2468", announced=False)
     async with lamp.on():
         port = lamp.port
     session = await hub.start(pin="2468", host="127.0.0.1", port=port)
     failed = await hub.failure(session)
     assert (failed.cause, failed.step) == ("unreachable", "connecting")
-    assert text(failed) == f"The device announces itself at 127.0.0.1, port {port}, but does not answer there."
+    assert text(failed) == f"The device does not answer at 127.0.0.1, port {port}."
 
 
 async def test_a_device_that_says_nothing_names_the_step(

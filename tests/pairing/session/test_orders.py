@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pairing import errors
 from pairing.session import effects as fx
 from pairing.session import events as ev
 from pairing.session.causes import CATALOGUE, NEXT_STEPS, next_step_text, text
@@ -175,6 +176,12 @@ Orders.TestCase.settings = settings(
     max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestOrders = Orders.TestCase
+
+
+def test_every_way_an_activation_fails_is_a_cause() -> None:
+    of_links = {"link_refused", "channel_broken"}
+    codes = {e.code for e in vars(errors).values() if isinstance(e, type) and issubclass(e, errors.PairingError)}
+    assert codes - of_links <= set(CATALOGUE)
 
 
 def test_every_cause_has_its_texts() -> None:

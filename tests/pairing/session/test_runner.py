@@ -11,6 +11,7 @@ from pairing.errors import PairingError, ProofFailedError, StorageFailedError
 from pairing.session.contexts import SessionOverError
 from pairing.session.log import Entry
 from pairing.session.runner import (
+    InvalidPinError,
     MethodUnavailableError,
     NotNowError,
     Runner,
@@ -403,6 +404,37 @@ async def test_a_log_that_cannot_write_ends_the_session_and_says_so(hubs: Hubs) 
     await hub.until(state.id, State.ASKING)
 
 
+async def test_a_device_that_is_in_has_joined_even_if_the_log_fails_then(hubs: Hubs) -> None:
+    hub = hubs(PINNED)
+    hub.registrar.hold.clear()
+    state = await hub.runner.start(ask(), {"pin": "1234"})
+    ending = asyncio.create_task(hub.end(state.id))
+    async with asyncio.timeout(PATIENCE):
+        await hub.registrar.entered.wait()
+    hub.log.broken = True
+    hub.registrar.hold.set()
+    assert (await ending).devices == ("home-d-lamp",)
+    # On disk it is still joining: the next start looks it up, and says the same.
+    hub.log.broken = False
+    await hub.restart()
+    joined = hub.log.state(state.id)
+    joined = joined if joined.state.terminal else await hub.end(state.id)
+    assert (joined.state, joined.devices) == (State.JOINED, ("home-d-lamp",))
+    assert hub.registrar.joins == 1
+
+
+async def test_one_session_that_cannot_be_resumed_does_not_keep_the_others(hubs: Hubs) -> None:
+    hub = hubs(PINNED)
+    first, second = await hub.runner.start(ask()), await hub.runner.start(ask())
+    await hub.until(first.id, State.ASKING)
+    await hub.until(second.id, State.ASKING)
+    await hub.kill()
+    hub.log.broken_for = {first.id}
+    await hub.restart()
+    await hub.until(second.id, State.ASKING)
+    assert hub.runner.get(first.id) is None
+
+
 async def test_a_session_that_cannot_be_created_is_not(hubs: Hubs) -> None:
     hub = hubs(PINNED)
     hub.log.broken = True
@@ -420,10 +452,13 @@ async def test_words_that_mean_nothing_now_are_refused(hubs: Hubs) -> None:
         hub.runner.confirm(state.id, True, 1),
         hub.runner.choose(state.id, "d-lamp"),
         hub.runner.provide(state.id, "1234", 7),
-        hub.runner.provide(state.id, "x" * 65),
     ):
         with pytest.raises(NotNowError):
             await word
+    with pytest.raises(InvalidPinError):
+        await hub.runner.provide(state.id, "x" * 65)
+    with pytest.raises(InvalidPinError):
+        await hub.runner.start(ask(), {"pin": ""})
     with pytest.raises(UnknownSessionError):
         await hub.runner.cancel("s-none")
     with pytest.raises(MethodUnavailableError):
