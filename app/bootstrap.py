@@ -150,7 +150,7 @@ def _make(venv: Path, groups: Sequence[str]) -> None:
     _make_venv(venv, uv)
     if not (uv and _sync(uv, venv, everything)):
         own = _own_uv(venv)
-        if not _sync(own, venv, everything) and not _pip(own, venv, everything):
+        if not own.exists() or (not _sync(own, venv, everything) and not _pip(own, venv, everything)):
             raise SetupError(
                 "the dependencies could not be installed; the reason stands above. Most often there is no way to "
                 "https://pypi.org: connect to the internet for this first start, or set HTTPS_PROXY (a proxy) or "
