@@ -60,7 +60,7 @@ def _require_python(module: str) -> None:
         return
     newer = [name for name in ("python3.14", "python3.13", "python3.12", "python3.11") if shutil.which(name)]
     way_out = (
-        f"This machine has {newer[0]}: run `{newer[0]} -m {module}`."
+        f"This machine has {newer[0]}: run `{' '.join([newer[0], '-m', module, *sys.argv[1:]])}`."
         if newer
         else "Install a newer Python (on Debian 12, Ubuntu 24.04 and later: apt-get install python3), then try again."
     )
