@@ -21,7 +21,7 @@ from app.errors import (
     VersionMismatch,
 )
 from app.settings import SettingsError
-from app.store.errors import StoreBusy, StoreDamaged
+from app.store.errors import BackupUnusable, PassphraseWrong, StoreBusy, StoreDamaged
 
 _BY_TYPE: tuple[tuple[type[DoorstepError], Exit], ...] = (
     (HubUnreachable, Exit.UNREACHABLE),
@@ -29,6 +29,8 @@ _BY_TYPE: tuple[tuple[type[DoorstepError], Exit], ...] = (
     (PinMismatch, Exit.REFUSED),
     (StoreBusy, Exit.CONFLICT),
     (StoreDamaged, Exit.UNSOUND),
+    (PassphraseWrong, Exit.REFUSED),
+    (BackupUnusable, Exit.UNSOUND),
     (Unauthenticated, Exit.REFUSED),
     (Refused, Exit.REFUSED),
     (NotFound, Exit.NOT_FOUND),

@@ -11,7 +11,6 @@ import sqlite3
 import tarfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +23,7 @@ from app.store.folder import DATABASE, FILE_MODE, IDENTITY, SNAPSHOT, VAULT_KEY,
 from app.store.migrations import version_of
 from app.store.store import Store
 from app.store.stream import EncryptingWriter
+from app.version import version
 
 MANIFEST: Final = "manifest.json"
 # All that may stand in a backup; the database comes last.
@@ -110,7 +110,7 @@ def _manifest(files: dict[str, Path]) -> Manifest:
     with contextlib.closing(sqlite3.connect(files[DATABASE])) as db:
         hub_id, name, incarnation = db.execute("SELECT hub_id, name, incarnation FROM hub").fetchone()
         return Manifest(
-            doorstep=version("doorstep"),
+            doorstep=version(),
             schema=version_of(db),
             hub_id=hub_id,
             name=name,
