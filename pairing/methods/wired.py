@@ -2,13 +2,13 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from pairing.activation import Activated, Offer, hub_talk
 from pairing.identity import Identity
-from pairing.mdns import Announcement, Browser, browse_devices
+from pairing.mdns import Announcement, Gone, browse_devices
 from pairing.methods.method import AttemptContext, Input, MethodFailedError, SearchContext
 from pairing.pump import pump
 from pairing.session.states import Candidate, Request
@@ -27,7 +27,8 @@ PATIENCE = 120.0
 Offers: TypeAlias = Callable[[str, int], Awaitable[Offer]]
 """Makes a fresh offer for an attempt: session id, attempt number."""
 
-Browse: TypeAlias = Callable[[], AbstractAsyncContextManager[Browser[Announcement]]]
+Browse: TypeAlias = Callable[[], AbstractAsyncContextManager[AsyncIterator[Announcement | Gone]]]
+"""Hears devices while the context lasts; `pairing.mdns.browse_devices`, with the interfaces to listen on."""
 
 
 class Wired:
@@ -69,7 +70,7 @@ class Wired:
         except TimeoutError:
             return
 
-    async def _listen(self, context: SearchContext, browser: Browser[Announcement]) -> None:
+    async def _listen(self, context: SearchContext, browser: AsyncIterator[Announcement | Gone]) -> None:
         hint = asyncio.create_task(self._hint(context))
         try:
             async for news in browser:

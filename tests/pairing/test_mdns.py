@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -42,8 +43,9 @@ def an_id(number: int, kind: str = "d") -> str:
     return f"{kind}-" + "".join(letters[(number >> 5 * i) & 31] for i in range(24))
 
 
-DEVICE = an_id(1)
-HUB = an_id(1, "h")
+# Of this process: tests that run beside this one announce on the same loopback.
+DEVICE = an_id(os.getpid())
+HUB = an_id(os.getpid(), "h")
 
 
 async def until(news: AsyncIterator[Any], wanted: Any) -> None:

@@ -19,7 +19,7 @@ from pairing.session.causes import text
 from pairing.session.runner import Runner
 from pairing.session.states import Failure, Request, SessionState, State
 from pairing.testing import MemoryLog, MemoryRegistrar
-from tests.pairing.methods.lamp import Lamp
+from tests.pairing.methods.lamp import Lamp, browse_lamps
 
 PATIENCE = 30.0
 
@@ -40,7 +40,12 @@ class Hub:
         self.registrar = MemoryRegistrar()
         self.ids = count(1)
         self.method = Wired(
-            self.identity, self.offer, entropy=secrets.token_bytes, hint_after=hint_after, patience=patience
+            self.identity,
+            self.offer,
+            entropy=secrets.token_bytes,
+            browse=browse_lamps,
+            hint_after=hint_after,
+            patience=patience,
         )
         self.runner = self._runner()
 
