@@ -8,13 +8,13 @@ from app.store.errors import FolderUnusable, StoreBusy
 
 DATABASE = "doorstep.db"
 VAULT_KEY = "vault.key"
-# Used by app.tls and app.admin; named here because a backup takes the first two along and must leave the socket.
+# Used by app.tls and app.admin; named here because a backup takes the first two along and leaves the socket.
 TLS_KEY = "tls.key"
 TLS_CERTIFICATE = "tls.crt"
 ADMIN_SOCKET = "admin.sock"
 LOCK = "lock"
-# What phones and devices know a hub by, beside the database: its TLS key and certificate (see app/tls).
-IDENTITY = ("key.pem", "cert.pem")
+# What phones know a hub by, beside the database.
+IDENTITY = (TLS_KEY, TLS_CERTIFICATE)
 # Copies made before an upgrade; and what a restore or a salvage has replaced.
 COPIES = "copies"
 ASIDE = "aside"

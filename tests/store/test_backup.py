@@ -24,7 +24,7 @@ from app.store.errors import (
     StoreError,
     StoreTooNew,
 )
-from app.store.folder import ASIDE, DATABASE, RESTORED, RESTORING, SNAPSHOT
+from app.store.folder import ASIDE, DATABASE, RESTORED, RESTORING, SNAPSHOT, TLS_CERTIFICATE, TLS_KEY
 from app.store.hub import found_hub, read_hub
 from app.store.prepare import open_store
 from app.store.restore import JUMP, restore
@@ -65,8 +65,8 @@ def live(tx: Tx) -> None:
 async def used(store: Store, folder: Path) -> Store:
     await store.write(live)
     await store.write(lambda tx: store.vault.keep(tx, "devices/d/key", b"device key"))
-    await asyncio.to_thread((folder / "key.pem").write_bytes, b"tls key")
-    await asyncio.to_thread((folder / "cert.pem").write_bytes, b"tls certificate")
+    await asyncio.to_thread((folder / TLS_KEY).write_bytes, b"tls key")
+    await asyncio.to_thread((folder / TLS_CERTIFICATE).write_bytes, b"tls certificate")
     return store
 
 
@@ -87,7 +87,7 @@ async def test_everything_comes_back_as_a_new_incarnation(used: Store, folder: P
     assert after.incarnation == before.incarnation + 1
     assert after.node_id != before.node_id
     assert await opened.read(lambda reader: opened.vault.fetch(reader, "devices/d/key")) == b"device key"
-    assert await asyncio.to_thread((new / "key.pem").read_bytes) == b"tls key"
+    assert await asyncio.to_thread((new / TLS_KEY).read_bytes) == b"tls key"
     assert await ask(opened, "SELECT id, name FROM devices") == [("d", "Lamp")]
     assert await ask(opened, "SELECT * FROM sessions, spent_refresh") == []
     states = await ask(opened, "SELECT id, state, ended_at IS NULL FROM commands ORDER BY n")
@@ -167,7 +167,7 @@ async def test_an_existing_file_is_not_replaced(used: Store, folder: Path, tmp_p
 async def test_no_secret_stands_in_it_in_clear(used: Store, folder: Path, tmp_path: Path) -> None:
     canary = secrets.token_bytes(24)
     await used.write(lambda tx: tx.run("UPDATE hub SET name=?", (canary.hex(),)))
-    await asyncio.to_thread((folder / "key.pem").write_bytes, canary)
+    await asyncio.to_thread((folder / TLS_KEY).write_bytes, canary)
     await backup(used, folder, tmp_path / "b", PASSPHRASE)
     content = await asyncio.to_thread((tmp_path / "b").read_bytes)
     shapes = (canary, canary.hex().encode(), base64.b64encode(canary), b"Cottage", PASSPHRASE.encode(), b"SQLite")
