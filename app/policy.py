@@ -6,10 +6,11 @@ and `sharing_model`: a receiver controls, and manages nothing) and are ours from
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from app.clock import Moment
 
@@ -117,6 +118,16 @@ LEAST: dict[Action, Role] = {
     Action.PAIR: Role.ADMIN,
 }
 
+# Whose membership each role may give, change or take (specs/tuya/notes.md, 7: the owner all but their own, which is
+# handed over; an admin "common members only (and below)", so neither the owner nor another admin, nor themselves).
+MANAGES: dict[Role, frozenset[Role]] = {
+    Role.OWNER: frozenset({Role.ADMIN, Role.MEMBER, Role.GUEST}),
+    Role.ADMIN: frozenset({Role.MEMBER, Role.GUEST}),
+    Role.MEMBER: frozenset(),
+    Role.GUEST: frozenset(),
+}
+_ON_MEMBERS = {Action.MEMBER_MANAGE, Action.MEMBER_INVITE}
+
 # What a share gives to somebody outside the home.
 _BY_SHARE: dict[Action, Level] = {
     Action.DEVICE_READ: Level.VIEW,
@@ -127,15 +138,18 @@ _BY_SHARE: dict[Action, Level] = {
 _ON_THINGS = frozenset(_BY_SHARE)
 
 
+Weekday = Annotated[int, Meta(ge=0, le=6)]
+
+
 class Window(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Hours of the week: on `days` (0 Monday .. 6 Sunday) from `start` to `end`, minutes after local midnight.
 
     An `end` at or before `start` lies on the next day; equal means 24 hours.
     """
 
-    days: tuple[int, ...]
-    start: int
-    end: int
+    days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)]
+    start: Annotated[int, Meta(ge=0, lt=DAY_MINUTES)]
+    end: Annotated[int, Meta(ge=0, le=DAY_MINUTES)]
 
 
 class Terms(Struct, frozen=True, gc=False):
@@ -187,7 +201,8 @@ class Resource(Struct, frozen=True, gc=False):
     """What is asked about, and what the asker is to it.
 
     `things` are the ids a guest's grant may name (a device and the groups it is in); `least` is a group's own stricter
-    demand on who controls it; `account_id` is whose it is, for what belongs to a person.
+    demand on who controls it; `account_id` is whose it is, for what belongs to a person; `role` is that of the
+    membership or invitation it is about.
     """
 
     standing: Standing = NOBODY
@@ -195,6 +210,7 @@ class Resource(Struct, frozen=True, gc=False):
     things: tuple[str, ...] = ()
     least: Role | None = None
     account_id: str | None = None
+    role: Role | None = None
 
 
 class Verdict(StrEnum):
@@ -255,6 +271,8 @@ def _in_home(actor: Actor, action: Action, resource: Resource, now: Moment) -> D
         return _as_guest(action, resource, now)
     if action in (Action.HOME_LEAVE,) and standing.role is Role.OWNER:
         return NO
+    if action in _ON_MEMBERS and resource.role is not None and resource.role not in MANAGES[standing.role]:
+        return NO
     return YES if RANK[standing.role] >= RANK[_least(action, resource)] else NO
 
 
@@ -312,13 +330,14 @@ def holds(terms: Terms, now: Moment) -> Decision:
     return Decision(Verdict.YES, min(ends, terms.until) if terms.until is not None else ends)
 
 
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo:
+@cache
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by its IANA name. The first asking reads its file, so it is done off the event loop, early."""
     return ZoneInfo(name)
 
 
 def _within(terms: Terms, ms: int) -> bool:
-    local = datetime.fromtimestamp(ms / 1000, _zone(terms.time_zone))
+    local = datetime.fromtimestamp(ms / 1000, zone_of(terms.time_zone))
     minute, today = local.hour * 60 + local.minute, local.weekday()
     yesterday = (today - 1) % 7
     for window in terms.hours:
@@ -336,7 +355,7 @@ def _end_of_hours(terms: Terms, ms: int) -> int:
     Wall-clock ends become instants by way of both readings of an ambiguous time, and are then narrowed to the minute:
     a clock change inside a window moves its end.
     """
-    zone, start = _zone(terms.time_zone), ms - ms % MINUTE_MS
+    zone, start = zone_of(terms.time_zone), ms - ms % MINUTE_MS
     today = datetime.fromtimestamp(ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     ends = set()
     for day in range(9):

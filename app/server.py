@@ -13,6 +13,10 @@ from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.homes.members import Members
+from app.homes.members_routes import ROUTER as MEMBER_ROUTES
+from app.homes.rooms import Rooms
+from app.homes.rooms_routes import ROUTER as ROOM_ROUTES
 from app.homes.routes import ROUTER as HOME_ROUTES
 from app.homes.service import Homes
 from app.homes.standing import Standings
@@ -28,7 +32,10 @@ class Services:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.standings = Standings(store)
-        self.homes = Homes(store, self.standings)
+        self.members = Members(store, self.standings)
+        self.homes = Homes(store, self.standings, self.members)
+        self.rooms = Rooms(store, self.standings)
+        self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
 
 
 class UndeclaredRoute(Exception):
@@ -38,10 +45,12 @@ class UndeclaredRoute(Exception):
 def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
     """The whole ASGI application: layers around Litestar."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES])],
+        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES])],
         dependencies={
             "caller": Provide(caller_of),
             "homes": _instance(services.homes),
+            "rooms": _instance(services.rooms),
+            "members": _instance(services.members),
         },
         middleware=[DeclaredLayer],
         exception_handlers={Exception: problems.to_response},

@@ -2,12 +2,13 @@
 
 import msgspec
 
-from app.homes.model import Home, Member
+from app.homes.model import Home, Member, Person, Room
 from app.policy import Role, Window
 from app.store.tx import Reader, Row, Tx
 
 _HOME = "SELECT id,name,time_zone,latitude,longitude,address,epoch,version,created_at FROM homes"
 _MEMBER = "SELECT home_id,account_id,role,remark,until,hours,only,version,joined_at FROM members"
+_ROOM = "SELECT id,home_id,name,icon,position,version FROM rooms"
 
 _windows = msgspec.json.Decoder(tuple[Window, ...])
 _ids = msgspec.json.Decoder(frozenset[str])
@@ -45,6 +46,17 @@ def home(reader: Reader, home_id: str) -> Home | None:
     return None if row is None else Home(*row)
 
 
+def delete_home(tx: Tx, home_id: str) -> None:
+    """Forget a home; its rooms, members and invitations go with it."""
+    tx.run("DELETE FROM homes WHERE id=?", (home_id,))
+
+
+def raise_epoch(tx: Tx, home_id: str) -> Home | None:
+    """Count a taking away of rights; the home as it is then."""
+    tx.run("UPDATE homes SET epoch=epoch+1 WHERE id=?", (home_id,))
+    return home(tx, home_id)
+
+
 def all_homes(reader: Reader) -> list[Home]:
     """Every home."""
     return [Home(*row) for row in reader.all(_HOME)]
@@ -63,6 +75,103 @@ def member(reader: Reader, home_id: str, account_id: str) -> Member | None:
     """One member of one home."""
     row = reader.one(f"{_MEMBER} WHERE home_id=? AND account_id=?", (home_id, account_id))
     return None if row is None else _to_member(row)
+
+
+def update_member(tx: Tx, member: Member) -> None:
+    """Store what may change of a member."""
+    tx.run(
+        "UPDATE members SET role=?,remark=?,until=?,hours=?,only=?,version=? WHERE home_id=? AND account_id=?",
+        (*_member_row(member)[2:8], member.home_id, member.account_id),
+    )
+
+
+def delete_member(tx: Tx, home_id: str, account_id: str) -> None:
+    """Forget a member."""
+    tx.run("DELETE FROM members WHERE home_id=? AND account_id=?", (home_id, account_id))
+
+
+def members_of(reader: Reader, home_id: str) -> list[Member]:
+    """The members of one home, in order of account id."""
+    return [_to_member(row) for row in reader.all(f"{_MEMBER} WHERE home_id=? ORDER BY account_id", (home_id,))]
+
+
+def memberships_of(reader: Reader, account_id: str) -> list[Member]:
+    """What one account is in all its homes."""
+    return [_to_member(row) for row in reader.all(f"{_MEMBER} WHERE account_id=?", (account_id,))]
+
+
+def guests_with(reader: Reader, home_id: str, thing_id: str) -> list[Member]:
+    """The guests whose grant names this device or group."""
+    like = f'%"{thing_id}"%'
+    return [_to_member(row) for row in reader.all(f"{_MEMBER} WHERE home_id=? AND only LIKE ?", (home_id, like))]
+
+
+def count_members(reader: Reader, home_id: str) -> int:
+    """How many members a home has."""
+    return _count(reader, "SELECT count(*) FROM members WHERE home_id=?", home_id)
+
+
+def count_memberships(reader: Reader, account_id: str) -> int:
+    """How many homes an account is in."""
+    return _count(reader, "SELECT count(*) FROM members WHERE account_id=?", account_id)
+
+
+def people(reader: Reader, home_id: str, after: str, limit: int) -> list[tuple[Member, Person]]:
+    """At most `limit` members of a home with their names, in order of account id, after the id `after`."""
+    rows = reader.all(
+        "SELECT m.home_id,m.account_id,m.role,m.remark,m.until,m.hours,m.only,m.version,m.joined_at,a.name,"
+        "a.login IS NULL FROM members m JOIN accounts a ON a.id=m.account_id"
+        " WHERE m.home_id=? AND m.account_id>? ORDER BY m.account_id LIMIT ?",
+        (home_id, after, limit),
+    )
+    return [(_to_member(row[:9]), Person(row[1], row[9], bool(row[10]))) for row in rows]
+
+
+def person(reader: Reader, account_id: str) -> Person | None:
+    """An account as others know it."""
+    row = reader.one("SELECT id,name,login IS NULL FROM accounts WHERE id=?", (account_id,))
+    return None if row is None else Person(row[0], row[1], bool(row[2]))
+
+
+def insert_room(tx: Tx, room: Room) -> None:
+    """Store a new room."""
+    tx.run(
+        "INSERT INTO rooms(id,home_id,name,icon,position,version) VALUES(?,?,?,?,?,?)", msgspec.structs.astuple(room)
+    )
+
+
+def update_room(tx: Tx, room: Room) -> None:
+    """Store what may change of a room."""
+    tx.run(
+        "UPDATE rooms SET name=?,icon=?,position=?,version=? WHERE id=?",
+        (room.name, room.icon, room.position, room.version, room.id),
+    )
+
+
+def delete_room(tx: Tx, room_id: str) -> None:
+    """Forget a room; devices in it are in none then."""
+    tx.run("DELETE FROM rooms WHERE id=?", (room_id,))
+
+
+def room(reader: Reader, home_id: str, room_id: str) -> Room | None:
+    """One room of one home."""
+    row = reader.one(f"{_ROOM} WHERE id=? AND home_id=?", (room_id, home_id))
+    return None if row is None else Room(*row)
+
+
+def rooms_of(reader: Reader, home_id: str) -> list[Room]:
+    """The rooms of one home, in their order."""
+    return [Room(*row) for row in reader.all(f"{_ROOM} WHERE home_id=? ORDER BY position,id", (home_id,))]
+
+
+def all_rooms(reader: Reader) -> list[Room]:
+    """Every room of every home."""
+    return [Room(*row) for row in reader.all(_ROOM)]
+
+
+def _count(reader: Reader, sql: str, key: str) -> int:
+    row = reader.one(sql, (key,))
+    return 0 if row is None else int(row[0])
 
 
 def all_members(reader: Reader) -> list[Member]:

@@ -1,6 +1,6 @@
 """Homes in the companion API."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Response, Router, get, patch, post
@@ -10,7 +10,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from app.caller import Caller
 from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
-from app.homes.model import HomeView, Latitude, Longitude, Name
+from app.homes.members import Members
+from app.homes.model import HomeView, Id, Latitude, Longitude, MemberView, Name
 from app.homes.service import Homes
 from app.policy import Action
 
@@ -30,6 +31,20 @@ class HomeChange(Struct, forbid_unknown_fields=True):
     latitude: Latitude | UnsetType | None = UNSET
     longitude: Longitude | UnsetType | None = UNSET
     address: Annotated[str, msgspec.Meta(max_length=200)] | UnsetType = UNSET
+
+
+class Dissolution(Struct, forbid_unknown_fields=True):
+    """That it is meant: the home's name, and what goes with it; what is left out and still there keeps the home."""
+
+    name: Name
+    devices: Literal["remove"] | None = None
+    members: Literal["remove"] | None = None
+
+
+class Heir(Struct, forbid_unknown_fields=True):
+    """The member who becomes the owner."""
+
+    account_id: Id
 
 
 @post("/homes", operation_id="createHome", opt={"action": Action.HOME_CREATE})
@@ -74,4 +89,58 @@ async def update_home(
     return answer(home, home.version)
 
 
-ROUTER = Router("/", route_handlers=[create_home, list_homes, get_home, update_home])
+@post(
+    "/homes/{home_id:str}/dissolve", operation_id="dissolveHome", status_code=204, opt={"action": Action.HOME_DISSOLVE}
+)
+async def dissolve_home(
+    caller: NamedDependency[Caller], homes: NamedDependency[Homes], home_id: FromPath[str], data: JSONBody[Dissolution]
+) -> None:
+    """End a home for everybody in it. What is still there is counted in the refusal's facts."""
+    along = frozenset(kind for kind in ("devices", "members") if getattr(data, kind) == "remove")
+    await homes.dissolve(caller, home_id, name=data.name, along=along)
+
+
+@post(
+    "/homes/{home_id:str}/hand-over",
+    operation_id="handOverHome",
+    status_code=200,
+    opt={"action": Action.HOME_HAND_OVER},
+)
+async def hand_over_home(
+    caller: NamedDependency[Caller], members: NamedDependency[Members], home_id: FromPath[str], data: JSONBody[Heir]
+) -> Response[HomeView]:
+    """Make another full member the owner; the caller stays as an admin."""
+    home = await members.hand_over(caller, home_id, data.account_id)
+    return answer(home, home.version)
+
+
+@post("/homes/{home_id:str}/leave", operation_id="leaveHome", status_code=204, opt={"action": Action.HOME_LEAVE})
+async def leave_home(
+    caller: NamedDependency[Caller], members: NamedDependency[Members], home_id: FromPath[str]
+) -> None:
+    """Leave a home. Its owner hands it over or dissolves it instead."""
+    await members.leave(caller, home_id)
+
+
+@get("/homes/{home_id:str}/membership", operation_id="getOwnMembership", opt={"action": Action.HOME_READ})
+async def get_own_membership(
+    caller: NamedDependency[Caller], members: NamedDependency[Members], home_id: FromPath[str]
+) -> Response[MemberView]:
+    """What the caller is in this home, and within which limits."""
+    member = await members.own(caller.actor, home_id)
+    return answer(member, member.version)
+
+
+ROUTER = Router(
+    "/",
+    route_handlers=[
+        create_home,
+        list_homes,
+        get_home,
+        update_home,
+        dissolve_home,
+        hand_over_home,
+        leave_home,
+        get_own_membership,
+    ],
+)

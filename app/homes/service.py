@@ -1,29 +1,37 @@
 """What may be done with homes. Each verb checks policy and is one transaction; `*_in` forms take that transaction."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from app.caller import Caller, demand
-from app.clock import to_time
 from app.errors import NotFound
 from app.homes import queries
-from app.homes.model import Home, HomeView, Member, check_time_zone
+from app.homes.members import Members
+from app.homes.model import Home, HomeNotEmpty, HomeView, Member, NameDiffers, check_time_zone, home_view
 from app.homes.standing import Standings
 from app.policy import Action, Actor, Resource, Role, allowed
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Change, Reader, Tx
 
 
 class Homes:
-    """Homes themselves; rooms, members and invitations have their own services."""
+    """Homes themselves; rooms, members and invitations have their own services.
 
-    def __init__(self, store: Store, standings: Standings) -> None:
+    `on_dissolve_check` handlers count what stands in the way of dissolving a home ({"devices": 3}); `on_dissolving`
+    handlers clear it away in the same transaction.
+    """
+
+    def __init__(self, store: Store, standings: Standings, members: Members) -> None:
         self._store = store
         self._standings = standings
+        self._members = members
+        self.on_dissolve_check: list[Callable[[Reader, str], Mapping[str, int]]] = []
+        self.on_dissolving: list[Callable[[Tx, Caller, Home], None]] = []
 
     async def create(self, by: Caller, *, name: str, time_zone: str) -> HomeView:
-        """A new home whose owner is the caller; raises Refused, Invalid."""
+        """A new home whose owner is the caller; raises Refused, Invalid, TooManyHomes."""
         check_time_zone(time_zone)
         return await self._store.write(
             lambda tx: self.create_in(tx, by, name=name, time_zone=time_zone), once=by.once, returns=HomeView
@@ -36,11 +44,10 @@ class Homes:
         home = Home(tx.new_id(), name, time_zone, None, None, "", epoch=1, version=1, created_at=tx.now)
         owner = Member(home.id, owner_id, Role.OWNER, "", None, (), None, version=1, joined_at=tx.now)
         queries.insert_home(tx, home)
-        queries.insert_member(tx, owner)
-        self._standings.homes.put(tx, home.id, home)
-        self._standings.members.put(tx, (home.id, owner_id), owner)
-        view = _view(home, Role.OWNER)
+        self._standings.keep_home(tx, home)
+        view = home_view(home, Role.OWNER)
         tx.record(by.actor, Change("home.created", "home", home.id, home.id, Action.HOME_READ, view))
+        self._members.add_in(tx, by, owner)
         return view
 
     async def update(self, by: Caller, home_id: str, **fields: Any) -> HomeView:
@@ -61,9 +68,42 @@ class Homes:
         by.match(old.version)
         home = msgspec.structs.replace(old, version=old.version + 1, **fields)
         queries.update_home(tx, home)
-        self._standings.homes.put(tx, home_id, home)
+        self._standings.keep_home(tx, home)
         tx.record(by.actor, Change("home.updated", "home", home_id, home_id, Action.HOME_READ, fields))
-        return _view(home, resource.standing.role or Role.GUEST)
+        return home_view(home, resource.standing.role or Role.GUEST)
+
+    async def dissolve(self, by: Caller, home_id: str, *, name: str, along: frozenset[str]) -> None:
+        """End a home for everybody. `along` names what may go with it ("devices", "members"), `name` is its name.
+
+        Raises NotFound, Refused, VersionMismatch, NameDiffers, HomeNotEmpty (its facts count what is still there).
+        """
+        await self._store.write(
+            lambda tx: self.dissolve_in(tx, by, home_id, name=name, along=along), once=by.once, returns=type(None)
+        )
+
+    def dissolve_in(self, tx: Tx, by: Caller, home_id: str, *, name: str, along: frozenset[str]) -> None:
+        """`dissolve` inside `tx`."""
+        demand(by.actor, Action.HOME_DISSOLVE, self._standings.home_in(tx, by.actor, home_id), tx.moment)
+        home = queries.home(tx, home_id)
+        if home is None:
+            raise NotFound
+        by.match(home.version)
+        if name != home.name:
+            raise NameDiffers
+        if left := {kind: n for kind, n in self._still_there(tx, home_id).items() if n and kind not in along}:
+            raise HomeNotEmpty("", **left)
+        for fn in self.on_dissolving:
+            fn(tx, by, home)
+        self._members.end_all_in(tx, by, home)
+        tx.record(by.actor, Change("home.dissolved", "home", home_id, home_id, Action.HOME_READ))
+        queries.delete_home(tx, home_id)
+        self._standings.homes.drop(tx, home_id)
+
+    def _still_there(self, reader: Reader, home_id: str) -> dict[str, int]:
+        there = {"members": queries.count_members(reader, home_id) - 1}
+        for check in self.on_dissolve_check:
+            there.update(check(reader, home_id))
+        return there
 
     def get(self, actor: Actor, home_id: str) -> HomeView:
         """One home; raises NotFound."""
@@ -72,7 +112,7 @@ class Homes:
         home = self._standings.homes.get(home_id)
         if home is None or resource.standing.role is None:
             raise NotFound
-        return _view(home, resource.standing.role)
+        return home_view(home, resource.standing.role)
 
     def list(self, actor: Actor, after: str | None, limit: int) -> list[HomeView]:
         """The caller's homes in order of id, at most `limit` after the id `after`."""
@@ -84,17 +124,3 @@ class Homes:
                 if allowed(actor, Action.HOME_READ, resource, now).yes:
                     views.append(self.get(actor, home_id))
         return views
-
-
-def _view(home: Home, role: Role) -> HomeView:
-    return HomeView(
-        home.id,
-        home.name,
-        home.time_zone,
-        home.latitude,
-        home.longitude,
-        home.address,
-        role,
-        home.version,
-        to_time(home.created_at),
-    )

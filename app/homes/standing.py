@@ -2,10 +2,10 @@
 
 from app.homes import queries
 from app.homes.model import Home, Member
-from app.policy import NOBODY, Actor, Resource, Standing, Terms
+from app.policy import NOBODY, Actor, Resource, Standing, Terms, zone_of
 from app.store.resident import Resident
 from app.store.store import Store
-from app.store.tx import Reader
+from app.store.tx import Reader, Tx
 
 MemberKey = tuple[str, str]
 
@@ -14,7 +14,7 @@ class Standings:
     """Keeps homes and members resident, and answers what somebody is to a home."""
 
     def __init__(self, store: Store) -> None:
-        self.homes: Resident[str, Home] = Resident(lambda r: ((home.id, home) for home in queries.all_homes(r)))
+        self.homes: Resident[str, Home] = Resident(lambda r: ((h.id, _in_zone(h)) for h in queries.all_homes(r)))
         self.members: Resident[MemberKey, Member] = Resident(
             lambda r: (((m.home_id, m.account_id), m) for m in queries.all_members(r))
         )
@@ -30,8 +30,12 @@ class Standings:
             self.homes_of.setdefault(account_id, set()).add(home_id)
             self.members_of.setdefault(home_id, set()).add(account_id)
         elif new is None:
-            self.homes_of.get(account_id, set()).discard(home_id)
-            self.members_of.get(home_id, set()).discard(account_id)
+            _forget(self.homes_of, account_id, home_id)
+            _forget(self.members_of, home_id, account_id)
+
+    def keep_home(self, tx: Tx, home: Home) -> None:
+        """`home` is what others read once `tx` is on disk."""
+        self.homes.put(tx, home.id, _in_zone(home))
 
     def of(self, actor: Actor, home_id: str) -> Standing:
         """From memory."""
@@ -52,6 +56,18 @@ class Standings:
     def home_in(self, reader: Reader, actor: Actor, home_id: str) -> Resource:
         """The home itself as a resource, from disk."""
         return Resource(standing=self.of_in(reader, actor, home_id), home_id=home_id)
+
+
+def _in_zone(home: Home) -> Home:
+    zone_of(home.time_zone)
+    return home
+
+
+def _forget(index: dict[str, set[str]], key: str, value: str) -> None:
+    values = index.get(key, set())
+    values.discard(value)
+    if not values:
+        index.pop(key, None)
 
 
 def standing(member: Member | None, home: Home | None) -> Standing:

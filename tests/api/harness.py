@@ -1,17 +1,35 @@
 """The real application on a real database, spoken to over ASGI by as many people as a test wants."""
 
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 import httpx2
 
-from app.clock import Moment, SystemClock
+from app.clock import Moment
 from app.policy import Actor
 from app.server import Services, application
 from app.store.prepare import open_store
 from app.store.store import Store
 from app.store.tx import Tx
+
+
+class SetClock:
+    """The machine's time until a test sets another, forwards or back; it runs on from there."""
+
+    def __init__(self) -> None:
+        self._offset = 0
+        self.trusted = True
+
+    def now(self) -> Moment:
+        """The present as the test has it."""
+        return Moment(time.time_ns() // 1_000_000 + self._offset, self.trusted)
+
+    def set(self, ms: int) -> None:
+        """It is `ms` now, and that is trusted."""
+        self._offset = ms - time.time_ns() // 1_000_000
+        self.trusted = True
 
 
 class Tokens:
@@ -30,7 +48,7 @@ class Api:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.clock = SystemClock(trusted=True)
+        self.clock = SetClock()
         self.tokens = Tokens()
         self.store: Store
         self.services: Services

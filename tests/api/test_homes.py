@@ -1,8 +1,11 @@
 """Homes over the companion API."""
 
-from tests.api.harness import Api
+import pytest
 
-HOME = {"name": "Lindenweg", "time_zone": "Europe/Berlin"}
+from app.caller import BY_SYSTEM
+from app.homes.model import OwnsHomes
+from tests.api.harness import Api
+from tests.api.households import HOME, account_of, join, new_home
 
 
 async def test_a_home_is_its_makers_and_nobody_elses(api: Api) -> None:
@@ -44,3 +47,87 @@ async def test_lists_come_in_pages(api: Api) -> None:
         if cursor is None:
             break
     assert sorted(made) == seen
+
+
+async def test_a_home_is_dissolved_by_its_name_only(api: Api) -> None:
+    anna = await api.person("anna")
+    home = await new_home(anna)
+    wrong = await anna.post(f"{home}/dissolve", json={"name": "Lindenweg 3"})
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "name_differs")
+    assert (await anna.post(f"{home}/dissolve", json={"name": "Lindenweg"})).status_code == 204
+    assert (await anna.get(home)).status_code == 404
+    assert (await anna.get("/api/homes")).json()["items"] == []
+
+
+async def test_what_is_still_there_keeps_a_home_unless_it_is_named(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    home = await new_home(anna)
+    await join(api, home, ben, "member")
+    gone: list[str] = []
+    api.services.homes.on_dissolve_check.append(lambda reader, home_id: {"devices": 2})
+    api.services.homes.on_dissolving.append(lambda tx, by, home: gone.append(home.id))
+    body = {"name": "Lindenweg"}
+    refused = await anna.post(f"{home}/dissolve", json=body)
+    assert (refused.status_code, refused.json()["facts"]) == (409, {"members": 1, "devices": 2})
+    half = await anna.post(f"{home}/dissolve", json=body | {"devices": "remove"})
+    assert half.json()["facts"] == {"members": 1}
+    assert gone == []
+    done = await anna.post(f"{home}/dissolve", json=body | {"devices": "remove", "members": "remove"})
+    assert (done.status_code, [f"/api/homes/{home_id}" for home_id in gone]) == (204, [home])
+    assert (await ben.get(home)).status_code == 404
+    told = await api.store.read(lambda r: r.all("SELECT account_id FROM events WHERE type='home.left'"))
+    assert {row[0] for row in told} == {account_of(anna), account_of(ben)}
+
+
+async def test_only_the_owner_dissolves(api: Api) -> None:
+    anna, ben, cleo = await api.person("anna"), await api.person("ben"), await api.person("cleo")
+    home = await new_home(anna)
+    await join(api, home, ben, "admin")
+    body = {"name": "Lindenweg", "members": "remove"}
+    assert (await ben.post(f"{home}/dissolve", json=body)).status_code == 403
+    assert (await cleo.post(f"{home}/dissolve", json=body)).status_code == 404
+
+
+async def test_a_home_is_handed_over_to_a_full_member(api: Api) -> None:
+    anna, ben, gil = await api.person("anna"), await api.person("ben"), await api.person("gil")
+    nora = await api.person("nora", anonymous=True)
+    home = await new_home(anna)
+    await join(api, home, ben, "member")
+    await join(api, home, gil, "guest")
+    await join(api, home, nora, "member")
+    for nobody in (gil, nora):
+        refused = await anna.post(f"{home}/hand-over", json={"account_id": account_of(nobody)})
+        assert (refused.status_code, refused.json()["code"]) == (409, "not_full_member")
+    assert (await ben.post(f"{home}/hand-over", json={"account_id": account_of(ben)})).status_code == 403
+    done = await anna.post(f"{home}/hand-over", json={"account_id": account_of(ben)})
+    assert (done.status_code, done.json()["role"]) == (200, "admin")
+    assert (await ben.get(home)).json()["role"] == "owner"
+    assert (await anna.post(f"{home}/hand-over", json={"account_id": account_of(anna)})).status_code == 403
+
+
+async def test_the_owner_stays_and_the_others_may_leave(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    home = await new_home(anna)
+    await join(api, home, ben, "admin")
+    stays = await anna.post(f"{home}/leave")
+    assert (stays.status_code, stays.json()["code"]) == (403, "owner_stays")
+    assert (await ben.post(f"{home}/leave")).status_code == 204
+    assert (await ben.get(home)).status_code == (await ben.post(f"{home}/leave")).status_code == 404
+
+
+async def test_nobody_is_in_more_homes_than_allowed(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.homes.members.MAX_HOMES_PER_ACCOUNT", 2)
+    anna = await api.person("anna")
+    answers = [(await anna.post("/api/homes", json=HOME)).status_code for _ in range(3)]
+    assert answers == [201, 201, 409]
+
+
+async def test_an_account_that_ends_leaves_its_homes_but_not_those_it_owns(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    home = await new_home(anna)
+    await join(api, home, ben, "member")
+    members = api.services.members
+    with pytest.raises(OwnsHomes):
+        await api.store.write(lambda tx: members.account_gone_in(tx, BY_SYSTEM, account_of(anna)))
+    await api.store.write(lambda tx: members.account_gone_in(tx, BY_SYSTEM, account_of(ben)))
+    assert (await ben.get(home)).status_code == 404
