@@ -11,6 +11,8 @@ from app.version import version
 
 VERBS: Final[dict[str, str]] = {
     "home": "app.commands.home:home",
+    "room": "app.commands.room:room",
+    "member": "app.commands.member:member",
     "backup": "app.commands.backup:backup",
     "restore": "app.commands.backup:restore",
     "doctor": "app.commands.doctor:doctor",

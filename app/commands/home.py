@@ -1,4 +1,4 @@
-"""`doorstep home`: list, create, rename, dissolve."""
+"""`doorstep home`."""
 
 import click
 
@@ -40,3 +40,19 @@ async def rename(api: Client, which: str, name: str) -> None:
     found = await named(api, "/api/homes", which, "home")
     changed = await api.patch(f"/api/homes/{found['id']}", {"name": name})
     answer(changed, f"[green]✓[/] {plain(changed['name'])}")
+
+
+@home.command()
+@click.argument("which", metavar="HOME")
+@click.option("--with-devices", is_flag=True, help="Remove its devices along with it.")
+@click.option("--with-members", is_flag=True, help="Remove its other members along with it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@api_verb
+async def dissolve(api: Client, which: str, with_devices: bool, with_members: bool, yes: bool) -> None:
+    """End a home for everybody in it."""
+    found = await named(api, "/api/homes", which, "home")
+    if not yes:
+        click.confirm(f"Dissolve {found['name']} for good?", abort=True, err=True)
+    along = {kind: "remove" for kind, wanted in (("devices", with_devices), ("members", with_members)) if wanted}
+    await api.post(f"/api/homes/{found['id']}/dissolve", {"name": found["name"], **along})
+    answer({"dissolved": found["id"]}, f"[green]✓[/] {plain(found['name'])} is dissolved")

@@ -70,21 +70,37 @@ async def _with_client(where: Reach, act: Callable[[Client], Awaitable[None]]) -
         await act(api)
 
 
-async def named(api: Client, path: str, wanted: str, kind: str) -> dict[str, Any]:
+async def named(api: Client, path: str, wanted: str, kind: str, *, key: str = "id") -> dict[str, Any]:
     """The item of the list at `path` with id or name `wanted`; a `CommandError` with the choices when it is not one."""
     items = [item async for item in api.pages(path)]
-    found = [item for item in items if wanted == item["id"]]
+    found = [item for item in items if wanted == item[key]]
     found = found or [item for item in items if wanted.casefold() == str(item.get("name", "")).casefold()]
     if len(found) == 1:
         chosen: dict[str, Any] = found[0]
         return chosen
     if found:
-        ids = ", ".join(item["id"] for item in found)
+        ids = ", ".join(item[key] for item in found)
         raise CommandError(f"{len(found)} of them are called {wanted}.", exit=Exit.CONFLICT, hint=f"Say which: {ids}")
-    names = ", ".join(str(item.get("name") or item["id"]) for item in items[:10]) or "none"
-    raise CommandError(
-        f"There is no {kind} {wanted}.", exit=Exit.NOT_FOUND, code="not_found", hint=f"There is: {names}"
-    )
+    names = ", ".join(str(item.get("name") or item[key]) for item in items[:10]) or "none"
+    missing = f"There is no {kind} {wanted}."
+    raise CommandError(missing, exit=Exit.NOT_FOUND, code="not_found", hint=f"There is: {names}")
+
+
+async def home_of(api: Client, wanted: str | None) -> dict[str, Any]:
+    """The home called `wanted`; when nothing was said, the only one there is."""
+    if wanted is not None:
+        return await named(api, "/api/homes", wanted, "home")
+    homes = [item async for item in api.pages("/api/homes")]
+    if len(homes) == 1:
+        only: dict[str, Any] = homes[0]
+        return only
+    names = ", ".join(home["name"] for home in homes)
+    if homes:
+        raise CommandError("There are several homes.", exit=Exit.USAGE, hint=f"Say which with --home: {names}")
+    raise CommandError("There is no home yet.", exit=Exit.NOT_FOUND, hint="doorstep home create NAME")
+
+
+home_option = click.option("--home", "home_name", metavar="HOME", help="By id or name; not needed when there is one.")
 
 
 def passphrase_of(given: Path | None, *, confirm: bool) -> str:
