@@ -10,6 +10,7 @@ from app.commands.exits import MEANING, Exit
 from app.version import version
 
 VERBS: Final[dict[str, str]] = {
+    "pair": "app.commands.pair:pair",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
     "member": "app.commands.member:member",

@@ -1,0 +1,135 @@
+"""`doorstep pair`: bring a device into a home, with every step shown as it happens."""
+
+import asyncio
+from datetime import datetime
+from typing import Any, Final
+
+import click
+from msgspec import Struct
+
+from app.client import Client
+from app.commands.exits import Exit
+from app.commands.following import Session, follow, waiting
+from app.commands.reach import api_verb, home_of, home_option, named
+from app.commands.terminal import CommandError, event, plain, wants_json
+
+PATIENCE: Final = "The device must be on and not paired; a virtual one: doorstep device --product lamp"
+
+
+class Answers(Struct, frozen=True):
+    """What the command line answers, so that nobody has to be asked."""
+
+    label_pin: str | None
+    device: str | None
+    yes: bool
+
+
+@click.command()
+@home_option
+@click.option("--room", help="Put it into this room (id or name).")
+@click.option("--name", help="What to call it.")
+@click.option("--device", help="Pair the device with this id, whatever else is found.")
+@click.option("--address", metavar="HOST:PORT", help="Where the device is, when it cannot be found by itself.")
+@click.option("--label-pin", help="The PIN on the device's label.")
+@click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
+@api_verb
+async def pair(
+    api: Client,
+    *,
+    home_name: str | None,
+    room: str | None,
+    name: str | None,
+    device: str | None,
+    address: str | None,
+    label_pin: str | None,
+    yes: bool,
+) -> None:
+    """Bring a device into a home and show each step with its time.
+
+    Ctrl-C cancels the session; the hub closes everything it opened for it.
+    """
+    home = await home_of(api, home_name)
+    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin}
+    if room:
+        wanted["room_id"] = (await named(api, f"/api/homes/{home['id']}/rooms", room, "room"))["id"]
+    if address:
+        wanted |= _address(address)
+    given = {key: value for key, value in wanted.items() if value is not None}
+    session = await api.post(f"/api/homes/{home['id']}/pairing", given)
+    path = f"/api/homes/{home['id']}/pairing/{session['id']}"
+    try:
+        ended = await _until_ended(api, path, session, Answers(label_pin, device, yes))
+    except (asyncio.CancelledError, click.Abort):
+        await api.post(f"{path}/cancel")
+        raise
+    if ended["state"] != "joined":
+        raise _refusal(ended)
+
+
+def _address(address: str) -> dict[str, Any]:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise CommandError(f"{address} is no HOST:PORT.", exit=Exit.USAGE, code="usage")
+    return {"host": host.strip("[]"), "port": int(port)}
+
+
+async def _until_ended(api: Client, path: str, started: Session, answers: Answers) -> Session:
+    asked: set[tuple[str, int]] = set()
+    session = started
+    async for session, steps in follow(api, started):
+        for step in steps:
+            show(step, session["created_at"])
+        open_attempt = waiting(session)
+        if session["state"] == "found" and ("found", 0) not in asked:
+            asked.add(("found", 0))
+            chosen = answers.device or await _choose(session)
+            await api.post(f"{path}/choose", {"candidate_id": chosen})
+        elif open_attempt is not None and (mark := (open_attempt["state"], open_attempt["number"])) not in asked:
+            asked.add(mark)
+            await _answer(api, path, open_attempt, answers)
+    return session
+
+
+async def _answer(api: Client, path: str, attempt: Any, answers: Answers) -> None:
+    number = attempt["number"]
+    if attempt["state"] == "asking":
+        pin = answers.label_pin or await _ask(lambda: click.prompt("PIN on the label", err=True), "--label-pin")
+        await api.post(f"{path}/pin", {"pin": pin, "attempt": number})
+        return
+    question = f"Does the device show {attempt['code']}?"
+    accepted = answers.yes or await _ask(lambda: click.confirm(question, err=True), "--yes")
+    await api.post(f"{path}/confirm", {"accepted": accepted, "attempt": number})
+
+
+async def _choose(session: Session) -> str:
+    for number, found in enumerate(session["candidates"], 1):
+        event(found, f"  [bold]{number}[/] {plain(found['name'] or found['product'])} [dim]{plain(found['id'])}[/]")
+    most = len(session["candidates"])
+    number = await _ask(lambda: click.prompt("Which one", type=click.IntRange(1, most), err=True), "--device")
+    return str(session["candidates"][number - 1]["id"])
+
+
+async def _ask(question: Any, flag: str) -> Any:
+    """Ask the person while the steps go on; a script has nobody to ask and is told the flag instead."""
+    if wants_json():
+        raise CommandError("Nobody can be asked with --json.", exit=Exit.USAGE, code="usage", hint=f"Give {flag}.")
+    return await asyncio.to_thread(question)
+
+
+def show(step: Any, began: str) -> None:
+    """One step: seconds since the session began, what happened, and its facts."""
+    facts = " ".join(f"{key}={value}" for key, value in step["detail"].items())
+    event(step, f"[dim]{seconds_between(began, step['at']):7.3f} s[/]  {plain(step['key'])} [dim]{plain(facts)}[/]")
+
+
+def seconds_between(began: str, at: str) -> float:
+    """Seconds from one RFC 3339 time to another."""
+    return (datetime.fromisoformat(at) - datetime.fromisoformat(began)).total_seconds()
+
+
+def _refusal(session: Session) -> CommandError:
+    failures = [session["failure"], *(attempt["failure"] for attempt in reversed(session["attempts"]))]
+    failure = next(filter(None, failures), None)
+    if failure is None:
+        return CommandError(f"The session ended as {session['state']}.", exit=Exit.DEVICE, code=session["state"])
+    return CommandError(failure["text"], exit=Exit.DEVICE, code=failure["cause"], hint=failure["hint"] or PATIENCE)
