@@ -4,18 +4,12 @@ Pure. The tables start from the home roles and the sharing model of the Tuya pla
 and `sharing_model`: a receiver controls, and manages nothing) and are ours from there.
 """
 
-from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cache
-from typing import Annotated
-from zoneinfo import ZoneInfo
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from app.clock import Moment
-
-MINUTE_MS = 60_000
-DAY_MINUTES = 24 * 60
+from app.hours import MINUTE_MS, Window, end_of_hours
 
 
 class Role(StrEnum):
@@ -138,20 +132,6 @@ _BY_SHARE: dict[Action, Level] = {
 _ON_THINGS = frozenset(_BY_SHARE)
 
 
-Weekday = Annotated[int, Meta(ge=0, le=6)]
-
-
-class Window(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """Hours of the week: on `days` (0 Monday .. 6 Sunday) from `start` to `end`, minutes after local midnight.
-
-    An `end` at or before `start` lies on the next day; equal means 24 hours.
-    """
-
-    days: Annotated[tuple[Weekday, ...], Meta(min_length=1, max_length=7)]
-    start: Annotated[int, Meta(ge=0, lt=DAY_MINUTES)]
-    end: Annotated[int, Meta(ge=0, le=DAY_MINUTES)]
-
-
 class Terms(Struct, frozen=True, gc=False):
     """When access holds: until a time (ms, exclusive) and only within hours of the week in the home's time zone."""
 
@@ -240,19 +220,25 @@ UNTRUSTED = Decision(Verdict.UNTRUSTED_CLOCK)
 
 def allowed(actor: Actor, action: Action, resource: Resource, now: Moment) -> Decision:
     """Whether `actor` may do `action` on `resource` at `now`."""
-    if actor is SYSTEM:
+    if actor is SYSTEM or action is Action.PUBLIC:
         return YES
-    if action is Action.PUBLIC:
-        return YES
-    if not _in_scope(actor, action):
-        return NO
-    if action is Action.SELF:
-        return YES if actor.account_id is not None and actor.account_id == resource.account_id else HIDDEN
-    if action is Action.HOME_CREATE:
-        return NO if actor.anonymous or actor.home_id is not None else YES
-    if action is Action.HUB_MANAGE:
-        return YES if actor.hub_owner else NO
-    return _in_home(actor, action, resource, now)
+    if actor.account_id is None:
+        return HIDDEN
+    decision = _as_a_person(actor, action, resource, now)
+    # After the standing: what a key lacks must not tell that something exists which its person may not see.
+    return decision if not decision.yes or _in_scope(actor, action) else NO
+
+
+def _as_a_person(actor: Actor, action: Action, resource: Resource, now: Moment) -> Decision:
+    match action:
+        case Action.SELF:
+            return YES if actor.account_id == resource.account_id else HIDDEN
+        case Action.HOME_CREATE:
+            return NO if actor.anonymous or actor.home_id is not None else YES
+        case Action.HUB_MANAGE:
+            return YES if actor.hub_owner else NO
+        case _:
+            return _in_home(actor, action, resource, now)
 
 
 def _in_scope(actor: Actor, action: Action) -> bool:
@@ -269,7 +255,7 @@ def _in_home(actor: Actor, action: Action, resource: Resource, now: Moment) -> D
         return _by_share(action, standing.grants, now)
     if standing.role is Role.GUEST:
         return _as_guest(action, resource, now)
-    if action in (Action.HOME_LEAVE,) and standing.role is Role.OWNER:
+    if action is Action.HOME_LEAVE and standing.role is Role.OWNER:
         return NO
     if action in _ON_MEMBERS and resource.role is not None and resource.role not in MANAGES[standing.role]:
         return NO
@@ -285,8 +271,12 @@ def _least(action: Action, resource: Resource) -> Role:
 
 def _as_guest(action: Action, resource: Resource, now: Moment) -> Decision:
     standing = resource.standing
-    if action in _ON_THINGS and standing.only is not None and not standing.only.intersection(resource.things):
+    about_things = resource.things or action in _ON_THINGS
+    if about_things and standing.only is not None and not standing.only.intersection(resource.things):
         return HIDDEN
+    if action is Action.HOME_LEAVE:
+        # Hours limit what a guest may use, not whether they may go.
+        return holds(Terms(standing.terms.until), now) if now.trusted else YES
     held = holds(standing.terms, now)
     if not held.yes:
         # Out of hours a guest still knows the home is there; past the end it is nothing to them any more.
@@ -324,59 +314,7 @@ def holds(terms: Terms, now: Moment) -> Decision:
         return HIDDEN
     if not terms.hours:
         return Decision(Verdict.YES, terms.until)
-    if not _within(terms, now.ms):
+    ends = end_of_hours(terms.hours, terms.time_zone, now.ms // MINUTE_MS)
+    if ends is None:
         return NO
-    ends = _end_of_hours(terms, now.ms)
-    return Decision(Verdict.YES, min(ends, terms.until) if terms.until is not None else ends)
-
-
-@cache
-def zone_of(name: str) -> ZoneInfo:
-    """A time zone by its IANA name. The first asking reads its file, so it is done off the event loop, early."""
-    return ZoneInfo(name)
-
-
-def _within(terms: Terms, ms: int) -> bool:
-    local = datetime.fromtimestamp(ms / 1000, zone_of(terms.time_zone))
-    minute, today = local.hour * 60 + local.minute, local.weekday()
-    yesterday = (today - 1) % 7
-    for window in terms.hours:
-        if window.start < window.end:
-            if today in window.days and window.start <= minute < window.end:
-                return True
-        elif (today in window.days and minute >= window.start) or (yesterday in window.days and minute < window.end):
-            return True
-    return False
-
-
-def _end_of_hours(terms: Terms, ms: int) -> int:
-    """The first minute after `ms` outside the hours; bounded by 8 days, at which it is asked again anyway.
-
-    Wall-clock ends become instants by way of both readings of an ambiguous time, and are then narrowed to the minute:
-    a clock change inside a window moves its end.
-    """
-    zone, start = zone_of(terms.time_zone), ms - ms % MINUTE_MS
-    today = datetime.fromtimestamp(ms / 1000, zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    ends = set()
-    for day in range(9):
-        for window in terms.hours:
-            wall = today + timedelta(days=day, minutes=window.end)
-            ends |= {int(wall.replace(tzinfo=zone, fold=fold).timestamp() * 1000) for fold in (0, 1)}
-    last_inside = start
-    for end in sorted(ends):
-        if end <= ms:
-            continue
-        if not _within(terms, end):
-            return _narrow(terms, last_inside, end)
-        last_inside = end
-    return start + 8 * DAY_MINUTES * MINUTE_MS
-
-
-def _narrow(terms: Terms, inside: int, outside: int) -> int:
-    while outside - inside > MINUTE_MS:
-        middle = inside + (outside - inside) // (2 * MINUTE_MS) * MINUTE_MS
-        if _within(terms, middle):
-            inside = middle
-        else:
-            outside = middle
-    return outside
+    return Decision(Verdict.YES, ends if terms.until is None else min(ends, terms.until))

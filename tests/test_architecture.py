@@ -115,7 +115,7 @@ def test_services_models_and_queries_know_no_face() -> None:
 
 
 def test_store_and_policy_stand_below_everything() -> None:
-    allowed = ("app.store", "app.policy", "app.errors", "app.clock", "app.ids", "app.version")
+    allowed = ("app.store", "app.policy", "app.hours", "app.errors", "app.clock", "app.ids", "app.version")
     wrong = [
         f"{module} imports {target}"
         for module in MODULES

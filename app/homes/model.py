@@ -7,7 +7,8 @@ from msgspec import Meta, Struct
 
 from app.clock import Moment, Time, to_time
 from app.errors import Conflict, Invalid, Refused
-from app.policy import Role, Window
+from app.hours import Window
+from app.policy import Role
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
 # Text that may be empty: a remark, the name of an icon.

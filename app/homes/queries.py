@@ -3,7 +3,8 @@
 import msgspec
 
 from app.homes.model import Home, Member, Person, Room
-from app.policy import Role, Window
+from app.hours import Window
+from app.policy import Role
 from app.store.tx import Reader, Row, Tx
 
 _HOME = "SELECT id,name,time_zone,latitude,longitude,address,epoch,version,created_at FROM homes"

@@ -2,7 +2,8 @@
 
 from app.homes import queries
 from app.homes.model import Home, Member
-from app.policy import NOBODY, Actor, Resource, Standing, Terms, zone_of
+from app.hours import zone_of
+from app.policy import NOBODY, Actor, Resource, Standing, Terms
 from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Reader, Tx

@@ -3,7 +3,7 @@
 import pytest
 
 from app.clock import to_time
-from app.policy import Window
+from app.hours import Window
 from tests.api.harness import Api
 from tests.api.households import account_of, join, new_home
 
