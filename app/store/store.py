@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,7 +19,6 @@ from app.store.errors import StoreError, from_sqlite, is_storage
 from app.store.folder import Folder
 from app.store.housekeeping import Housekeeping
 from app.store.once import Once, recall, remember
-from app.store.resident import Resident
 from app.store.tx import Event, Reader, Tx
 from app.store.vault import Vault
 from app.store.writer import Writer, safely
@@ -28,6 +27,12 @@ T = TypeVar("T")
 
 # Lists and history; two so that one long export does not hold up every list.
 READERS = 2
+
+
+class Loaded(Protocol):
+    """What is read into memory before the first request."""
+
+    def load(self, reader: Reader) -> None: ...
 
 
 class Status(Struct, frozen=True):
@@ -46,7 +51,7 @@ class Store:
         self.folder = folder
         self.clock = clock
         self.vault = vault
-        self._residents: list[Resident[Any, Any]] = []
+        self._residents: list[Loaded] = []
         self._listeners: list[Callable[[list[Event]], None]] = []
         self._writer: Writer
         self._write_connection: Connection
@@ -104,7 +109,7 @@ class Store:
             finally:
                 self._readers.append(connection)
 
-    def keep_resident(self, resident: Resident[Any, Any]) -> None:
+    def keep_resident(self, resident: Loaded) -> None:
         """Have `resident` loaded by `load`."""
         self._residents.append(resident)
 
