@@ -13,6 +13,10 @@ from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.events.bus import Bus
+from app.events.resolver import NoThings, Resolver
+from app.events.rights import follow_homes
+from app.events.routes import ROUTER as EVENT_ROUTES
 from app.homes.members import Members
 from app.homes.members_routes import ROUTER as MEMBER_ROUTES
 from app.homes.rooms import Rooms
@@ -21,6 +25,7 @@ from app.homes.routes import ROUTER as HOME_ROUTES
 from app.homes.service import Homes
 from app.homes.standing import Standings
 from app.policy import Action
+from app.settings import Limits
 from app.store.store import Store
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -29,13 +34,15 @@ MAX_BODY_BYTES = 1024 * 1024
 class Services:
     """Every service of a hub, built over one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self.store = store
         self.standings = Standings(store)
         self.members = Members(store, self.standings)
         self.homes = Homes(store, self.standings, self.members)
         self.rooms = Rooms(store, self.standings)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
+        self.bus = Bus(store, Resolver(self.standings, NoThings()), limits or Limits())
+        follow_homes(self.bus, self.standings)
 
 
 class UndeclaredRoute(Exception):
@@ -45,12 +52,14 @@ class UndeclaredRoute(Exception):
 def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
     """The whole ASGI application: layers around Litestar."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES])],
+        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES, EVENT_ROUTES])],
         dependencies={
             "caller": Provide(caller_of),
+            "authenticator": _instance(authenticator),
             "homes": _instance(services.homes),
             "rooms": _instance(services.rooms),
             "members": _instance(services.members),
+            "bus": _instance(services.bus),
         },
         middleware=[DeclaredLayer],
         exception_handlers={Exception: problems.to_response},

@@ -5,7 +5,7 @@ One plain layer, because each Litestar guard or middleware class costs more than
 """
 
 import secrets
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +16,7 @@ from app.errors import Unauthenticated
 from app.policy import Action, Actor
 
 
+@runtime_checkable  # Litestar checks what it injects
 class Authenticator(Protocol):
     """Recognises a bearer token from memory; constant time, no I/O."""
 
@@ -49,13 +50,17 @@ class FrontLayer:
         await self._app(scope, receive, marked)
 
     def _actor(self, scope: Scope) -> Actor | None:
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                scheme, _, token = value.partition(b" ")
-                if scheme.lower() != b"bearer" or not token:
-                    return None
-                return self._authenticator.actor_of(token.strip(), self._clock.now())
-        return None
+        token = bearer_of(scope)
+        return None if token is None else self._authenticator.actor_of(token, self._clock.now())
+
+
+def bearer_of(scope: Scope) -> bytes | None:
+    """The bearer token of a request, or None when it has none."""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            return token.strip() if token and scheme.lower() == b"bearer" else None
+    return None
 
 
 def declared_action(scope: Scope) -> Action:

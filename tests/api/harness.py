@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Any, cast
 
 import httpx2
+from litestar.types import ASGIApp
 
 from app.clock import Moment
 from app.policy import Actor
@@ -52,13 +53,14 @@ class Api:
         self.tokens = Tokens()
         self.store: Store
         self.services: Services
+        self.app: ASGIApp
         self._clients: list[httpx2.AsyncClient] = []
 
     async def __aenter__(self) -> "Api":
         self.store = await open_store(self._folder, clock=self.clock)
         self.services = Services(self.store)
         await self.store.load()
-        self._app = application(self.services, self.tokens, self.clock)
+        self.app = application(self.services, self.tokens, self.clock)
         return self
 
     async def __aexit__(
@@ -68,11 +70,16 @@ class Api:
             await client.aclose()
         await self.store.close()
 
+    def forward(self, ms: int) -> None:
+        """Let `ms` pass at once."""
+        self.clock.set(self.clock.now().ms + ms)
+        self.services.bus.clock_changed()
+
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client that sends `token`, or none."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         client = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=cast("Any", self._app)), base_url="http://hub", headers=headers
+            transport=httpx2.ASGITransport(app=cast("Any", self.app)), base_url="http://hub", headers=headers
         )
         self._clients.append(client)
         return client

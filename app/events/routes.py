@@ -1,0 +1,37 @@
+"""The event stream in the companion API."""
+
+from typing import Any
+
+from litestar import Request, Router, get
+from litestar.di import NamedDependency
+from litestar.types import ASGIApp
+
+from app.clock import Moment
+from app.companion.layers import Authenticator, bearer_of
+from app.events.bus import Bus
+from app.events.model import place_of
+from app.events.stream import EventStream
+from app.policy import Action, Actor
+
+
+@get("/events", operation_id="listenToEvents", opt={"action": Action.SELF}, media_type="text/event-stream")
+async def listen_to_events(
+    request: Request[Any, Any, Any], bus: NamedDependency[Bus], authenticator: NamedDependency[Authenticator]
+) -> ASGIApp:
+    """Everything that happens and that the caller may see, as server-sent events, as it happens.
+
+    Each event has an id and the type of what happened (`home.updated`). Besides, the hub says `ready` at the start,
+    `reset` when it cannot go on from the Last-Event-ID that was sent (older than seven days or 100,000 events, or of a
+    hub since restored: read everything anew), and as the last event `closing` or `lagging` with its reason. With a
+    Last-Event-ID the stream goes on from there. It ends with the token, with rights that are taken away, and when a
+    grant or its hours end: whoever may come back does so with the last id it has.
+    """
+    token, stated = bearer_of(request.scope) or b"", request.headers.get("last-event-id")
+
+    def who(now: Moment) -> Actor | None:
+        return authenticator.actor_of(token, now)
+
+    return EventStream(bus, who, place_of(stated) if stated else None, replays=bool(stated))
+
+
+ROUTER = Router("/", route_handlers=[listen_to_events])
