@@ -9,6 +9,15 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from app.accounts.attempts import Allowance
+from app.accounts.credentials import Credentials
+from app.accounts.hub import Hub
+from app.accounts.my_routes import ROUTER as MY_ROUTES
+from app.accounts.passwords import Passwords
+from app.accounts.routes import ROUTER as SIGN_IN_ROUTES
+from app.accounts.service import Accounts
+from app.accounts.sessions import Sessions
+from app.accounts.signing_in import SigningIn
 from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
@@ -30,32 +39,84 @@ from app.store.store import Store
 
 MAX_BODY_BYTES = 1024 * 1024
 
+ROUTERS = (
+    SIGN_IN_ROUTES,
+    MY_ROUTES,
+    HOME_ROUTES,
+    ROOM_ROUTES,
+    MEMBER_ROUTES,
+    EVENT_ROUTES,
+)
+
 
 class Services:
     """Every service of a hub, built over one store."""
 
     def __init__(self, store: Store, limits: Limits | None = None) -> None:
         self.store = store
+        self.limits = limits or Limits()
+        self.passwords = Passwords()
+        self.credentials = Credentials(store)
+        self.sessions = Sessions(store, self.credentials)
+        self.accounts = Accounts(store, self.credentials, self.sessions, self.passwords)
+        self.signing_in = _signing_in(self)
+        self.hub = Hub(store, self.accounts, self.sessions, self.signing_in, self.passwords)
         self.standings = Standings(store)
         self.members = Members(store, self.standings)
         self.homes = Homes(store, self.standings, self.members)
         self.rooms = Rooms(store, self.standings)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
-        self.bus = Bus(store, Resolver(self.standings, NoThings()), limits or Limits())
+        self.bus = Bus(store, Resolver(self.standings, NoThings()), self.limits)
         follow_homes(self.bus, self.standings)
+        self.credentials.on_ended.append(self.bus.credential_ended)
+
+    async def start(self, name: str) -> None:
+        """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
+        await self.store.load()
+        self.sessions.start_housekeeping()
+        self.accounts.start_housekeeping()
+        await self.hub.open(name)
+
+    async def stop(self) -> None:
+        """End what runs by itself; the store is the caller's to close."""
+        self.bus.close()
+        self.passwords.close()
 
 
 class UndeclaredRoute(Exception):
     """A route does not say which action it is; the application is not built."""
 
 
+def _signing_in(services: Services) -> SigningIn:
+    limits = services.limits
+    window, tracked = limits.login_window, limits.tracked_peers
+    return SigningIn(
+        services.store,
+        services.credentials,
+        services.accounts,
+        services.sessions,
+        services.passwords,
+        per_account=Allowance(limits.login_attempts_per_account, window, tracked),
+        per_address=Allowance(limits.login_attempts_per_address, window, tracked),
+    )
+
+
 def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
     """The whole ASGI application: layers around Litestar."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=[HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES, EVENT_ROUTES])],
+        route_handlers=[
+            Router(
+                "/api",
+                route_handlers=[SIGN_IN_ROUTES, MY_ROUTES, HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES, EVENT_ROUTES],
+            )
+        ],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
+            "hub": _instance(services.hub),
+            "sessions": _instance(services.sessions),
+            "signing_in": _instance(services.signing_in),
+            "accounts": _instance(services.accounts),
             "homes": _instance(services.homes),
             "rooms": _instance(services.rooms),
             "members": _instance(services.members),

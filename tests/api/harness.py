@@ -8,12 +8,19 @@ from typing import Any, cast
 import httpx2
 from litestar.types import ASGIApp
 
+from app.accounts import queries
+from app.accounts.codes import hash_token
+from app.accounts.model import Session
 from app.clock import Moment
 from app.policy import Actor
 from app.server import Services, application
 from app.store.prepare import open_store
 from app.store.store import Store
 from app.store.tx import Tx
+
+NEVER = 1 << 60
+# People made here sign in by their session alone: hashing a password for each would be most of a test's time.
+UNUSABLE = "no password"
 
 
 class SetClock:
@@ -33,24 +40,12 @@ class SetClock:
         self.trusted = True
 
 
-class Tokens:
-    """Stands in for sign-in where a test is not about it: the token is the account's id."""
-
-    def __init__(self) -> None:
-        self.actors: dict[bytes, Actor] = {}
-
-    def actor_of(self, token: bytes, now: Moment) -> Actor | None:
-        """The account that was made with this token."""
-        return self.actors.get(token)
-
-
 class Api:
     """A hub in `folder`: `async with Api(folder) as api`, then `await api.person("anna")` for a client of theirs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.clock = SetClock()
-        self.tokens = Tokens()
         self.store: Store
         self.services: Services
         self.app: ASGIApp
@@ -59,8 +54,8 @@ class Api:
     async def __aenter__(self) -> "Api":
         self.store = await open_store(self._folder, clock=self.clock)
         self.services = Services(self.store)
-        await self.store.load()
-        self.app = application(self.services, self.tokens, self.clock)
+        await self.services.start("Doorstep")
+        self.app = application(self.services, self.services.credentials, self.clock)
         return self
 
     async def __aexit__(
@@ -68,6 +63,7 @@ class Api:
     ) -> None:
         for client in self._clients:
             await client.aclose()
+        await self.services.stop()
         await self.store.close()
 
     def forward(self, ms: int) -> None:
@@ -85,16 +81,33 @@ class Api:
         return client
 
     async def person(self, name: str, *, anonymous: bool = False) -> httpx2.AsyncClient:
-        """Somebody with an account; `client.headers` carries their token, which is the account's id."""
+        """Somebody with an account and a session; `client.headers` carries their token, which is the account's id."""
+        accounts = self.services.accounts
 
         def make(tx: Tx) -> str:
-            account_id = tx.new_id()
-            tx.run(
-                "INSERT INTO accounts(id,login,name,public_key,created_at) VALUES(?,?,?,x'00',?)",
-                (account_id, None if anonymous else name, name, tx.now),
+            made = (
+                accounts.create_anonymous_in(tx, name=name)
+                if anonymous
+                else accounts.create_in(tx, login=name, name=name, verifier=UNUSABLE)
             )
-            return account_id
+            account = made.account
+            self.phone_in(tx, account.id, account.id, f"{name}'s phone")
+            return account.id
 
-        account_id = await self.store.write(make)
-        self.tokens.actors[account_id.encode()] = Actor(account_id, f"session-{name}", anonymous=anonymous)
-        return self.client(account_id)
+        return self.client(await self.store.write(make))
+
+    def phone_in(self, tx: Tx, account_id: str, token: str, name: str) -> str:
+        """A session whose access token is `token` and lives as long as any test's clock; returns its id."""
+        refresh = hash_token(f"refresh {token}")
+        session = Session(
+            tx.new_id(), account_id, name, hash_token(token), NEVER, refresh, NEVER, "127.0.0.1", tx.now, tx.now
+        )
+        queries.insert_session(tx, session)
+        self.services.credentials.sessions.put(tx, session.id, session)
+        return session.id
+
+    def actor(self, token: str) -> Actor:
+        """Whose `token` is."""
+        actor = self.services.credentials.actor_of(token.encode(), self.clock.now())
+        assert actor is not None
+        return actor

@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.accounts.model import ACCESS_MS
 from app.events import bus as bus_module
 from app.events import stream as stream_module
 from app.hours import Window
@@ -122,24 +123,30 @@ async def test_the_numbering_survives_pruning_of_everything(api: Api) -> None:
         assert (await stream.next()).id == f"1-{last + 1}"
 
 
-async def test_a_revoked_token_ends_its_stream_before_the_next_event(api: Api) -> None:
+async def test_an_expired_token_ends_its_stream_before_the_next_event(api: Api) -> None:
     anna, home = await a_home(api, "anna")
-    phone = "phone-2"
-    api.tokens.actors[phone.encode()] = api.tokens.actors[anna.encode()]
-    async with Listening(api.app, phone) as stream:
+
+    def borrow() -> str:
+        account = api.services.credentials.accounts.get(anna)
+        assert account is not None
+        return api.services.credentials.lend(account, ACCESS_MS, api.clock.now())
+
+    async with Listening(api.app, borrow()) as stream:
         await stream.next()
-        del api.tokens.actors[phone.encode()]
+        api.clock.set(api.clock.now().ms + ACCESS_MS)
         await rename(api, anna, home, "Lindenweg 3")
         rest = await stream.rest()
     assert [(end.event, end.data) for end in rest] == [("closing", {"reason": "signed_out", "again": False})]
 
 
-async def test_the_end_of_a_credential_ends_its_streams_at_once(api: Api) -> None:
+async def test_the_end_of_a_session_ends_its_streams_at_once(api: Api) -> None:
     anna, _ = await a_home(api, "anna")
-    async with Listening(api.app, anna) as stream:
+    session = await api.store.write(lambda tx: api.phone_in(tx, anna, "phone-2", "a second phone"))
+    async with Listening(api.app, "phone-2") as stream:
         await stream.next()
-        api.services.bus.credential_ended("session-anna")
+        assert (await api.client("phone-2").post("/api/sign-out")).status_code == 204
         assert [end.data["reason"] for end in await stream.rest()] == ["signed_out"]
+    assert session not in api.services.credentials.sessions
     assert api.services.bus.streams == 0
 
 
@@ -171,7 +178,7 @@ async def test_what_happened_before_one_came_is_not_replayed(api: Api) -> None:
     await rename(api, anna, home, "After")
     async with Listening(api.app, ben, "1-0") as stream:
         heard = await stream.until("home.updated")
-    assert [event.event for event in heard[:-1]] == ["ready", "member.joined"]
+    assert [event.event for event in heard[:-1]] == ["ready", "account.created", "member.joined"]
     assert heard[-1].data["data"]["name"] == "After"
 
 
@@ -285,7 +292,7 @@ async def test_what_concerns_one_person_is_told_to_them_alone(api: Api) -> None:
     def tell(tx: Tx) -> None:
         for account_id in (anna, ben):
             change = Change("session.started", "session", account_id, None, Action.SELF, account_id=account_id)
-            tx.record(api.tokens.actors[anna.encode()], change)
+            tx.record(api.actor(anna), change)
 
     async with Listening(api.app, anna) as hers, Listening(api.app, ben) as his:
         await api.store.write(tell)

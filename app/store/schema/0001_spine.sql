@@ -42,16 +42,18 @@ CREATE TABLE sessions (
   refresh_until INTEGER NOT NULL,
   address TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  used_at INTEGER NOT NULL
+  used_at INTEGER NOT NULL,
+  answer BLOB                              -- sealed: what the last refresh was answered, for one whose answer was lost
 );
 CREATE INDEX sessions_account ON sessions(account_id);
 
 -- Refresh tokens already traded in: one seen again means a copy exists, and its session ends.
 CREATE TABLE spent_refresh (
-  hash BLOB PRIMARY KEY,
+  n INTEGER PRIMARY KEY AUTOINCREMENT,     -- the order they were traded in
+  hash BLOB NOT NULL UNIQUE,
   session_id TEXT NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
   at INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 CREATE INDEX spent_refresh_session ON spent_refresh(session_id);
 CREATE INDEX spent_refresh_at ON spent_refresh(at);
 
@@ -74,6 +76,7 @@ CREATE TABLE screen_sign_ins (
   code_hash BLOB NOT NULL UNIQUE,
   poll_hash BLOB NOT NULL,
   screen TEXT NOT NULL,
+  address TEXT NOT NULL,                   -- where the screen is, for the person to compare
   account_id TEXT REFERENCES accounts(id) ON DELETE CASCADE,
   created_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL

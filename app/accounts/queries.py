@@ -1,0 +1,206 @@
+"""The SQL of accounts, sessions and keys; rows become structs by position."""
+
+import msgspec
+
+from app.accounts.model import Account, Key, Session
+from app.policy import Scope
+from app.store.tx import Reader, Row, Tx
+
+_ACCOUNT = (
+    "SELECT id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at FROM accounts"
+)
+_SESSION = (
+    "SELECT id,account_id,name,access_hash,access_until,refresh_hash,refresh_until,address,created_at,used_at"
+    " FROM sessions"
+)
+_KEY = "SELECT id,account_id,home_id,name,dialect,scopes,secret_hash,created_at,expires_at FROM keys"
+
+_scopes = msgspec.json.Decoder(frozenset[Scope])
+
+
+def insert_account(tx: Tx, account: Account) -> None:
+    """Store a new account."""
+    tx.run(
+        "INSERT INTO accounts(id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at)"
+        " VALUES(?,?,?,?,?,?,?,?,?,?)",
+        msgspec.structs.astuple(account),
+    )
+
+
+def update_account(tx: Tx, account: Account) -> None:
+    """Store what may change of an account."""
+    tx.run(
+        "UPDATE accounts SET login=?,name=?,verifier=?,recovery_hash=?,hub_owner=?,version=?,expires_at=? WHERE id=?",
+        (
+            account.login,
+            account.name,
+            account.verifier,
+            account.recovery_hash,
+            account.hub_owner,
+            account.version,
+            account.expires_at,
+            account.id,
+        ),
+    )
+
+
+def delete_account(tx: Tx, account_id: str) -> None:
+    """Remove an account; its sessions, keys and memberships go with it."""
+    tx.run("DELETE FROM accounts WHERE id=?", (account_id,))
+
+
+def account(reader: Reader, account_id: str) -> Account | None:
+    """One account."""
+    return _to_account(reader.one(f"{_ACCOUNT} WHERE id=?", (account_id,)))
+
+
+def account_of_login(reader: Reader, login: str) -> Account | None:
+    """The account of a login (in its normal form)."""
+    return _to_account(reader.one(f"{_ACCOUNT} WHERE login=?", (login,)))
+
+
+def all_accounts(reader: Reader) -> list[Account]:
+    """Every account."""
+    return [found for row in reader.all(_ACCOUNT) if (found := _to_account(row)) is not None]
+
+
+def count_anonymous(reader: Reader) -> int:
+    """How many accounts have no login."""
+    row = reader.one("SELECT count(*) FROM accounts WHERE login IS NULL")
+    return 0 if row is None else int(row[0])
+
+
+def expired_accounts(reader: Reader, now: int, most: int) -> list[str]:
+    """Ids of anonymous accounts that have ended."""
+    rows = reader.all("SELECT id FROM accounts WHERE expires_at<=? LIMIT ?", (now, most))
+    return [row[0] for row in rows]
+
+
+def insert_session(tx: Tx, session: Session) -> None:
+    """Store a new session."""
+    tx.run(
+        "INSERT INTO sessions(id,account_id,name,access_hash,access_until,refresh_hash,refresh_until,address,"
+        "created_at,used_at) VALUES(?,?,?,?,?,?,?,?,?,?)",
+        msgspec.structs.astuple(session),
+    )
+
+
+def update_session(tx: Tx, session: Session, answer: bytes | None = None) -> None:
+    """Store what may change of a session; `answer` is the sealed one of its last refresh, None: as it was."""
+    tx.run(
+        "UPDATE sessions SET name=?,access_hash=?,access_until=?,refresh_hash=?,refresh_until=?,address=?,used_at=?,"
+        "answer=coalesce(?,answer) WHERE id=?",
+        (
+            session.name,
+            session.access_hash,
+            session.access_until,
+            session.refresh_hash,
+            session.refresh_until,
+            session.address,
+            session.used_at,
+            answer,
+            session.id,
+        ),
+    )
+
+
+def delete_session(tx: Tx, session_id: str) -> None:
+    """Remove a session."""
+    tx.run("DELETE FROM sessions WHERE id=?", (session_id,))
+
+
+def session(reader: Reader, session_id: str) -> Session | None:
+    """One session."""
+    row = reader.one(f"{_SESSION} WHERE id=?", (session_id,))
+    return None if row is None else Session(*row)
+
+
+def session_of_refresh(reader: Reader, refresh_hash: bytes) -> Session | None:
+    """The session whose refresh token this is."""
+    row = reader.one(f"{_SESSION} WHERE refresh_hash=?", (refresh_hash,))
+    return None if row is None else Session(*row)
+
+
+def sessions_of(reader: Reader, account_id: str) -> list[Session]:
+    """An account's sessions, the one used longest ago first."""
+    rows = reader.all(f"{_SESSION} WHERE account_id=? ORDER BY used_at, id", (account_id,))
+    return [Session(*row) for row in rows]
+
+
+def all_sessions(reader: Reader) -> list[Session]:
+    """Every session."""
+    return [Session(*row) for row in reader.all(_SESSION)]
+
+
+def expired_sessions(reader: Reader, now: int, most: int) -> list[str]:
+    """Ids of sessions nobody can refresh any more."""
+    return [row[0] for row in reader.all("SELECT id FROM sessions WHERE refresh_until<=? LIMIT ?", (now, most))]
+
+
+def spend_refresh(tx: Tx, session: Session) -> None:
+    """Keep that the session's present refresh token was traded in."""
+    tx.run("INSERT INTO spent_refresh(hash,session_id,at) VALUES(?,?,?)", (session.refresh_hash, session.id, tx.now))
+
+
+def spent_refresh(reader: Reader, refresh_hash: bytes) -> tuple[str, int, bytes | None, bool] | None:
+    """Of a traded-in token: its session, when (ms), the session's last answer (sealed), and whether it is the last."""
+    row = reader.one(
+        "SELECT spent.session_id, spent.at, sessions.answer, NOT EXISTS("
+        "  SELECT 1 FROM spent_refresh later WHERE later.session_id=spent.session_id AND later.n>spent.n)"
+        " FROM spent_refresh spent JOIN sessions ON sessions.id=spent.session_id WHERE spent.hash=?",
+        (refresh_hash,),
+    )
+    return None if row is None else (row[0], row[1], row[2], bool(row[3]))
+
+
+def insert_key(tx: Tx, key: Key) -> None:
+    """Store a new key."""
+    tx.run(
+        "INSERT INTO keys(id,account_id,home_id,name,dialect,scopes,secret_hash,created_at,expires_at)"
+        " VALUES(?,?,?,?,?,?,?,?,?)",
+        (
+            key.id,
+            key.account_id,
+            key.home_id,
+            key.name,
+            key.dialect,
+            msgspec.json.encode(sorted(key.scopes)).decode(),
+            key.secret_hash,
+            key.created_at,
+            key.expires_at,
+        ),
+    )
+
+
+def delete_key(tx: Tx, key_id: str) -> None:
+    """Remove a key."""
+    tx.run("DELETE FROM keys WHERE id=?", (key_id,))
+
+
+def key(reader: Reader, key_id: str) -> Key | None:
+    """One key."""
+    row = reader.one(f"{_KEY} WHERE id=?", (key_id,))
+    return None if row is None else _to_key(row)
+
+
+def keys_of(reader: Reader, account_id: str) -> list[Key]:
+    """An account's keys, the oldest first."""
+    return [_to_key(row) for row in reader.all(f"{_KEY} WHERE account_id=? ORDER BY id", (account_id,))]
+
+
+def all_keys(reader: Reader) -> list[Key]:
+    """Every key."""
+    return [_to_key(row) for row in reader.all(_KEY)]
+
+
+def _to_account(row: Row | None) -> Account | None:
+    if row is None:
+        return None
+    account_id, login, name, verifier, public_key, recovery_hash, hub_owner, *rest = row
+    return Account(account_id, login, name, verifier, public_key, recovery_hash, bool(hub_owner), *rest)
+
+
+def _to_key(row: Row) -> Key:
+    key_id, account_id, home_id, name, dialect, scopes, secret_hash, created_at, expires_at = row
+    found = _scopes.decode(scopes)
+    return Key(key_id, account_id, home_id, name, dialect, found, secret_hash, created_at, expires_at)
