@@ -19,6 +19,7 @@ from app.commands.failures import told
 from app.commands.reach import data_folder, data_option
 from app.commands.terminal import answer, json_option, plain
 from app.store.folder import FILE_MODE, TLS_CERTIFICATE, TLS_KEY, VAULT_KEY
+from app.store.salvage import salvage
 from app.version import version
 
 MARK = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
@@ -55,6 +56,21 @@ def doctor(context: click.Context, data: Path | None) -> None:
 def systemd_(lan: bool) -> None:
     """Print a hardened systemd unit that runs a hub."""
     click.echo(systemd.unit(_own_command(), lan=lan), nl=False)
+
+
+@doctor.command("salvage")
+@data_option
+@json_option
+def salvage_(data: Path | None) -> None:
+    """Without a backup: save what can be read of a damaged database; the damaged files are kept."""
+    with told():
+        saved = salvage(data_folder(data))
+    lost = f"; rows are missing from {', '.join(saved.incomplete)}" if saved.incomplete else ""
+    answer(
+        {"rows": saved.rows, "incomplete": saved.incomplete, "aside": str(saved.aside)},
+        f"{MARK['ok']} saved {sum(saved.rows.values())} rows{lost}",
+        f"  the damaged files are in {plain(str(saved.aside))}",
+    )
 
 
 def examine(data: Path) -> Iterator[Finding]:

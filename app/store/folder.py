@@ -1,7 +1,10 @@
 """The data folder: its file names, its modes, and the exclusive lock of whoever works in it."""
 
+import contextlib
 import fcntl
+import itertools
 import os
+import time
 from pathlib import Path
 
 from app.store.errors import FolderUnusable, StoreBusy
@@ -79,6 +82,16 @@ class Folder:
         inside = self.path / name
         inside.mkdir(mode=FOLDER_MODE, exist_ok=True)
         return inside
+
+    def new_aside(self) -> Path:
+        """A fresh folder under `aside`, named for the time, for files that are being replaced."""
+        asides, name = self.subfolder(ASIDE), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        for n in itertools.count(1):
+            with contextlib.suppress(FileExistsError):
+                aside = asides / (name if n == 1 else f"{name}.{n}")
+                aside.mkdir(mode=FOLDER_MODE)
+                break
+        return aside
 
 
 def is_held(path: Path) -> bool:

@@ -23,7 +23,6 @@ from app.store.backup import MANIFEST, MEMBERS, Manifest, Progress, on_loop
 from app.store.connection import open_plain
 from app.store.errors import BackupDamaged, FolderNotEmpty, StoreDamaged, StoreError, StoreTooNew, from_sqlite
 from app.store.folder import (
-    ASIDE,
     DATABASE,
     FILE_MODE,
     LOCK,
@@ -78,7 +77,7 @@ def finish(folder: Folder) -> Path | None:
     if DATABASE in present:
         for name in (f"{DATABASE}-wal", f"{DATABASE}-shm", DATABASE, *(m for m in MEMBERS if m != DATABASE)):
             if (folder.path / name).exists() and (name in present or name.startswith(DATABASE)):
-                aside = aside or _new_aside(folder)
+                aside = aside or folder.new_aside()
                 (folder.path / name).rename(aside / name)
     for member in present:
         (restored / member).rename(folder.path / member)
@@ -213,13 +212,3 @@ def _renewal(now: int) -> list[tuple[str, tuple[object, ...]]]:
         (_EVENT, (JUMP, now, Action.HUB_MANAGE.value)),
         (_AUDIT, (now, SYSTEM.credential_id)),
     ]
-
-
-def _new_aside(folder: Folder) -> Path:
-    aside = folder.subfolder(ASIDE) / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    for n in range(1, 1000):
-        with contextlib.suppress(FileExistsError):
-            aside.mkdir(mode=0o700)
-            break
-        aside = aside.with_name(f"{aside.name.partition('.')[0]}.{n}")
-    return aside
