@@ -26,7 +26,12 @@ from app.events.bus import Bus
 from app.events.resolver import NoThings, Resolver
 from app.events.rights import follow_homes
 from app.events.routes import ROUTER as EVENT_ROUTES
-from app.homes.members import Members
+from app.homes.code_tries import CodeTries
+from app.homes.invitations import Invitations
+from app.homes.invitations_routes import ROUTER as INVITATION_ROUTES
+from app.homes.joining import Joining
+from app.homes.joining_routes import ROUTER as JOINING_ROUTES
+from app.homes.members import Members, homes_owned
 from app.homes.members_routes import ROUTER as MEMBER_ROUTES
 from app.homes.rooms import Rooms
 from app.homes.rooms_routes import ROUTER as ROOM_ROUTES
@@ -45,6 +50,8 @@ ROUTERS = (
     HOME_ROUTES,
     ROOM_ROUTES,
     MEMBER_ROUTES,
+    INVITATION_ROUTES,
+    JOINING_ROUTES,
     EVENT_ROUTES,
 )
 
@@ -66,6 +73,21 @@ class Services:
         self.homes = Homes(store, self.standings, self.members)
         self.rooms = Rooms(store, self.standings)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
+        self.tries = CodeTries(store.clock, *_allowances(self.limits))
+        self.invitations = Invitations(store, self.standings, self.members, self.accounts)
+        self.members.on_leaving.append(self.invitations.member_leaving_in)
+        self.homes.on_dissolving.append(self.invitations.home_dissolving_in)
+        self.joining = Joining(
+            store,
+            invitations=self.invitations,
+            members=self.members,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            passwords=self.passwords,
+            tries=self.tries,
+        )
+        self.accounts.needs.append(homes_owned)
+        self.accounts.on_going.append(self.members.account_going_in)
         self.bus = Bus(store, Resolver(self.standings, NoThings()), self.limits)
         follow_homes(self.bus, self.standings)
         self.credentials.on_ended.append(self.bus.credential_ended)
@@ -88,28 +110,31 @@ class UndeclaredRoute(Exception):
 
 
 def _signing_in(services: Services) -> SigningIn:
-    limits = services.limits
-    window, tracked = limits.login_window, limits.tracked_peers
+    per_account, per_address = _allowances(services.limits)
     return SigningIn(
         services.store,
         services.credentials,
         services.accounts,
         services.sessions,
         services.passwords,
-        per_account=Allowance(limits.login_attempts_per_account, window, tracked),
-        per_address=Allowance(limits.login_attempts_per_address, window, tracked),
+        per_account=per_account,
+        per_address=per_address,
+    )
+
+
+def _allowances(limits: Limits) -> tuple[Allowance, Allowance]:
+    """How often somebody may be wrong: per account, per address."""
+    window, tracked = limits.login_window, limits.tracked_peers
+    return (
+        Allowance(limits.login_attempts_per_account, window, tracked),
+        Allowance(limits.login_attempts_per_address, window, tracked),
     )
 
 
 def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
     """The whole ASGI application: layers around Litestar."""
     litestar = Litestar(
-        route_handlers=[
-            Router(
-                "/api",
-                route_handlers=[SIGN_IN_ROUTES, MY_ROUTES, HOME_ROUTES, ROOM_ROUTES, MEMBER_ROUTES, EVENT_ROUTES],
-            )
-        ],
+        route_handlers=[Router("/api", route_handlers=ROUTERS)],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -120,6 +145,8 @@ def application(services: Services, authenticator: Authenticator, clock: Clock) 
             "homes": _instance(services.homes),
             "rooms": _instance(services.rooms),
             "members": _instance(services.members),
+            "invitations": _instance(services.invitations),
+            "joining": _instance(services.joining),
             "bus": _instance(services.bus),
         },
         middleware=[DeclaredLayer],

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from app.accounts.model import Account
 from app.caller import Caller, demand
 from app.clock import Time, to_ms
 from app.errors import Invalid, NotFound, Refused
 from app.homes import queries
 from app.homes.model import (
     MAX_HOMES_PER_ACCOUNT,
-    MAX_MEMBERS,
     AlreadyMember,
     GivenRole,
     Home,
@@ -20,11 +20,9 @@ from app.homes.model import (
     Label,
     Limits,
     Member,
-    MembersFull,
     MemberView,
     NotFullMember,
     OwnerStays,
-    OwnsHomes,
     Things,
     TooManyHomes,
     check_limits,
@@ -33,6 +31,7 @@ from app.homes.model import (
 )
 from app.homes.standing import Standings
 from app.policy import RANK, Action, Actor, Resource, Role
+from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
@@ -83,11 +82,10 @@ class Members:
         return member_view(member, person)
 
     def add_in(self, tx: Tx, by: Caller, member: Member) -> None:
-        """Make somebody a member; the caller has checked that. Raises AlreadyMember, MembersFull, TooManyHomes."""
+        """Make somebody a member; the caller has checked that. Raises AlreadyMember, TooMany, TooManyHomes."""
         if queries.member(tx, member.home_id, member.account_id) is not None:
             raise AlreadyMember
-        if queries.count_members(tx, member.home_id) >= MAX_MEMBERS:
-            raise MembersFull
+        demand_room(tx, "members", member.home_id)
         if queries.count_memberships(tx, member.account_id) >= MAX_HOMES_PER_ACCOUNT:
             raise TooManyHomes
         queries.insert_member(tx, member)
@@ -185,12 +183,9 @@ class Members:
         for member in queries.members_of(tx, home.id):
             self._end_in(tx, by, member, "dissolved")
 
-    def account_gone_in(self, tx: Tx, by: Caller, account_id: str) -> None:
-        """An account ends: it leaves all its homes; raises OwnsHomes."""
-        memberships = queries.memberships_of(tx, account_id)
-        if owned := [m.home_id for m in memberships if m.role is Role.OWNER]:
-            raise OwnsHomes(homes=owned)
-        for member in memberships:
+    def account_going_in(self, tx: Tx, by: Caller, account: Account) -> None:
+        """An account ends, so it leaves all its homes."""
+        for member in queries.memberships_of(tx, account.id):
             self._end_in(tx, by, member, "left")
 
     def forget_thing_in(self, tx: Tx, home_id: str, thing_id: str) -> None:
@@ -201,9 +196,12 @@ class Members:
 
     def check_things(self, reader: Reader, home_id: str, only: frozenset[str] | None) -> None:
         """Raise Invalid unless `only` names devices and groups of this home."""
-        known = frozenset[str]().union(*(fn(reader, home_id, only) for fn in self.known_things if only))
-        if only is not None and only - known:
-            raise Invalid("only: not devices or groups of this home", unknown=sorted(only - known))
+        if only is not None and (unknown := only - self.things_of(reader, home_id, only)):
+            raise Invalid("only: not devices or groups of this home", unknown=sorted(unknown))
+
+    def things_of(self, reader: Reader, home_id: str, ids: frozenset[str]) -> frozenset[str]:
+        """Those of `ids` that are devices or groups of this home."""
+        return frozenset[str]().union(*(known(reader, home_id, ids) for known in self.known_things))
 
     def _managed_in(self, tx: Tx, by: Caller, home_id: str, account_id: str) -> Member:
         demand(by.actor, Action.MEMBER_MANAGE, self._standings.home_in(tx, by.actor, home_id), tx.moment)
@@ -251,6 +249,13 @@ class Members:
                 audit=False,
             ),
         )
+
+
+def homes_owned(reader: Reader, account_id: str) -> list[str]:
+    """What keeps an account from being deleted: the homes it owns, in words."""
+    owned = [m.home_id for m in queries.memberships_of(reader, account_id) if m.role is Role.OWNER]
+    homes = [queries.home(reader, home_id) for home_id in owned]
+    return [f"it owns the home {home.name}" for home in homes if home is not None]
 
 
 def _told(event: str, member: Member, data: object) -> Change:

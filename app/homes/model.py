@@ -10,9 +10,10 @@ from app.errors import Conflict, Invalid, Refused
 from app.hours import Window
 from app.policy import Role
 
-Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+# In Python `$` also matches before a last newline, which no name ends in.
+Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$(?!\n)")]
 # Text that may be empty: a remark, the name of an icon.
-Label = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Label = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
@@ -24,8 +25,6 @@ GivenRole = Literal["admin", "member", "guest"]
 _ZONES = frozenset(available_timezones())
 
 MAX_HOMES_PER_ACCOUNT = 50
-MAX_ROOMS = 200
-MAX_MEMBERS = 200
 
 
 class TooManyHomes(Conflict):
@@ -33,20 +32,6 @@ class TooManyHomes(Conflict):
 
     code = "too_many_homes"
     hint = f"An account is in at most {MAX_HOMES_PER_ACCOUNT} homes: leave or dissolve one first."
-
-
-class RoomsFull(Conflict):
-    """This home has as many rooms as a home can have."""
-
-    code = "rooms_full"
-    hint = f"A home has at most {MAX_ROOMS} rooms: remove one first."
-
-
-class MembersFull(Conflict):
-    """This home has as many members as a home can have."""
-
-    code = "members_full"
-    hint = f"A home has at most {MAX_MEMBERS} members: remove one first."
 
 
 class AlreadyMember(Conflict):
@@ -82,13 +67,6 @@ class NotFullMember(Conflict):
 
     code = "not_full_member"
     hint = "Guests are made members first; who came without a login signs up first."
-
-
-class OwnsHomes(Conflict):
-    """This account still owns homes; the facts name them."""
-
-    code = "owns_homes"
-    hint = "Hand them over or dissolve them first."
 
 
 class Home(Struct, frozen=True, gc=False):

@@ -8,10 +8,11 @@ import msgspec
 from app.caller import Caller, demand
 from app.errors import Invalid, NotFound
 from app.homes import queries
-from app.homes.model import MAX_ROOMS, Home, Room, RoomsFull
+from app.homes.model import Home, Room
 from app.homes.standing import Standings
 from app.policy import Action, Actor
 from app.store.resident import Resident
+from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
@@ -64,7 +65,7 @@ class Rooms:
         return room
 
     async def create(self, by: Caller, home_id: str, *, name: str, icon: str) -> Room:
-        """A new room, last in order; raises NotFound, Refused, RoomsFull."""
+        """A new room, last in order; raises NotFound, Refused, TooMany."""
         return await self._store.write(
             lambda tx: self.create_in(tx, by, home_id, name=name, icon=icon), once=by.once, returns=Room
         )
@@ -73,8 +74,7 @@ class Rooms:
         """`create` inside `tx`."""
         self._demand(tx, by, home_id)
         rooms = queries.rooms_of(tx, home_id)
-        if len(rooms) >= MAX_ROOMS:
-            raise RoomsFull
+        demand_room(tx, "rooms", home_id)
         room = Room(tx.new_id(), home_id, name, icon, rooms[-1].position + 1 if rooms else 0, version=1)
         queries.insert_room(tx, room)
         self.rooms.put(tx, room.id, room)

@@ -10,9 +10,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.caller import Caller
 from app.companion.conditions import Page, answer
-from app.homes.model import MAX_ROOMS, Id, Label, Name, Room
+from app.homes.model import Id, Label, Name, Room
 from app.homes.rooms import RoomOrder, Rooms
 from app.policy import Action
+from app.store.retention import KEEP
 
 
 class NewRoom(Struct, forbid_unknown_fields=True):
@@ -32,7 +33,7 @@ class RoomChange(Struct, forbid_unknown_fields=True):
 class NewOrder(Struct, forbid_unknown_fields=True):
     """Ids of rooms, first to last."""
 
-    rooms: Annotated[list[Id], Meta(max_length=MAX_ROOMS)]
+    rooms: Annotated[list[Id], Meta(max_length=KEEP["rooms"].most)]
 
 
 @post("/homes/{home_id:str}/rooms", operation_id="createRoom", opt={"action": Action.ROOM_MANAGE})

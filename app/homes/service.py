@@ -12,6 +12,7 @@ from app.homes.members import Members
 from app.homes.model import Home, HomeNotEmpty, HomeView, Member, NameDiffers, check_time_zone, home_view
 from app.homes.standing import Standings
 from app.policy import Action, Actor, Resource, Role, allowed
+from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
@@ -31,7 +32,7 @@ class Homes:
         self.on_dissolving: list[Callable[[Tx, Caller, Home], None]] = []
 
     async def create(self, by: Caller, *, name: str, time_zone: str) -> HomeView:
-        """A new home whose owner is the caller; raises Refused, Invalid, TooManyHomes."""
+        """A new home whose owner is the caller; raises Refused, Invalid, TooManyHomes, TooMany."""
         check_time_zone(time_zone)
         return await self._store.write(
             lambda tx: self.create_in(tx, by, name=name, time_zone=time_zone), once=by.once, returns=HomeView
@@ -43,6 +44,7 @@ class Homes:
         owner_id = by.actor.account_id or ""
         home = Home(tx.new_id(), name, time_zone, None, None, "", epoch=1, version=1, created_at=tx.now)
         owner = Member(home.id, owner_id, Role.OWNER, "", None, (), None, version=1, joined_at=tx.now)
+        demand_room(tx, "homes")
         queries.insert_home(tx, home)
         self._standings.keep_home(tx, home)
         view = home_view(home, Role.OWNER)

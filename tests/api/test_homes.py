@@ -3,7 +3,8 @@
 import pytest
 
 from app.caller import BY_SYSTEM
-from app.homes.model import OwnsHomes
+from app.homes.members import homes_owned
+from app.store.tx import Tx
 from tests.api.harness import Api
 from tests.api.households import HOME, account_of, join, new_home
 
@@ -122,12 +123,18 @@ async def test_nobody_is_in_more_homes_than_allowed(api: Api, monkeypatch: pytes
     assert answers == [201, 201, 409]
 
 
-async def test_an_account_that_ends_leaves_its_homes_but_not_those_it_owns(api: Api) -> None:
+async def test_an_account_that_ends_leaves_its_homes_but_owns_none(api: Api) -> None:
     anna, ben = await api.person("anna"), await api.person("ben")
     home = await new_home(anna)
     await join(api, home, ben, "member")
-    members = api.services.members
-    with pytest.raises(OwnsHomes):
-        await api.store.write(lambda tx: members.account_gone_in(tx, BY_SYSTEM, account_of(anna)))
-    await api.store.write(lambda tx: members.account_gone_in(tx, BY_SYSTEM, account_of(ben)))
-    assert (await ben.get(home)).status_code == 404
+    owned = await api.store.read(lambda r: homes_owned(r, account_of(anna)))
+    assert owned == ["it owns the home Lindenweg"]
+    assert await api.store.read(lambda r: homes_owned(r, account_of(ben))) == []
+
+    def end(tx: Tx) -> None:
+        accounts = api.services.accounts
+        accounts.remove_in(tx, BY_SYSTEM, accounts.get_in(tx, account_of(ben)))
+
+    await api.store.write(end)
+    assert [m["name"] for m in (await anna.get(f"{home}/members")).json()["items"]] == ["anna"]
+    assert (await ben.get(home)).status_code == 401

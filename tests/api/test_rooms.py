@@ -6,6 +6,7 @@ from random import Random
 import httpx2
 import pytest
 
+from app.store.retention import KEEP, Keep
 from tests.api.harness import Api
 from tests.api.households import join, new_home
 
@@ -85,12 +86,12 @@ async def test_a_room_is_nowhere_but_in_its_home(api: Api) -> None:
 
 
 async def test_a_home_holds_so_many_rooms(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.homes.rooms.MAX_ROOMS", 2)
+    monkeypatch.setitem(KEEP, "rooms", Keep("two", most=2, per="home_id"))
     anna = await api.person("anna")
     home = await new_home(anna)
     await _rooms(anna, home, "a", "b")
     full = await anna.post(f"{home}/rooms", json={"name": "c"})
-    assert (full.status_code, full.json()["code"]) == (409, "rooms_full")
+    assert (full.status_code, full.json()["code"]) == (429, "too_many")
 
 
 async def test_rooms_go_with_their_home(api: Api) -> None:

@@ -126,6 +126,7 @@ CREATE TABLE invitations (
   home_id TEXT NOT NULL REFERENCES homes(id) ON DELETE CASCADE,
   code_hash BLOB UNIQUE,                   -- NULL: addressed to an account
   account_id TEXT REFERENCES accounts(id) ON DELETE CASCADE,
+  login TEXT,                              -- as the inviter wrote it; with no account behind it nobody can take it up
   role TEXT NOT NULL,
   until INTEGER,
   hours TEXT NOT NULL DEFAULT '[]',
@@ -235,6 +236,7 @@ CREATE TABLE shares (
   thing_id TEXT NOT NULL,
   giver_id TEXT NOT NULL,
   receiver_id TEXT REFERENCES accounts(id) ON DELETE CASCADE,
+  login TEXT,                              -- as the giver wrote it
   code_hash BLOB UNIQUE,                   -- a share can be taken up by code as well
   level TEXT NOT NULL,
   until INTEGER,

@@ -1,0 +1,67 @@
+"""Invitations in the companion API, for the admins of a home."""
+
+from litestar import Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from app.caller import Caller
+from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.homes.invitation_model import InvitationMade, InvitationView, NewInvitation
+from app.homes.invitations import Invitations
+from app.policy import Action
+
+_ALL = "/homes/{home_id:str}/invitations"
+_ONE = "/homes/{home_id:str}/invitations/{invitation_id:str}"
+
+
+@post(_ALL, operation_id="createInvitation", opt={"action": Action.MEMBER_INVITE})
+async def create_invitation(
+    caller: NamedDependency[Caller],
+    invitations: NamedDependency[Invitations],
+    home_id: FromPath[str],
+    data: JSONBody[NewInvitation],
+) -> Response[InvitationMade]:
+    """Invite somebody by login, or whoever gets the code: read aloud, as a link, or scanned."""
+    made = await invitations.create(caller, home_id, data)
+    return answer(made, made.invitation.version, status=201)
+
+
+@get(_ALL, operation_id="listInvitations", opt={"action": Action.MEMBER_INVITE})
+async def list_invitations(
+    caller: NamedDependency[Caller],
+    invitations: NamedDependency[Invitations],
+    home_id: FromPath[str],
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> Page[InvitationView]:
+    """Who was invited to a home, and what became of it."""
+    most = limit_of(limit)
+    after = decode_cursor(cursor, tuple[str])
+    found = await invitations.list(caller.actor, home_id, after[0] if after else "", most + 1)
+    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+
+
+@get(_ONE, operation_id="getInvitation", opt={"action": Action.MEMBER_INVITE})
+async def get_invitation(
+    caller: NamedDependency[Caller],
+    invitations: NamedDependency[Invitations],
+    home_id: FromPath[str],
+    invitation_id: FromPath[str],
+) -> Response[InvitationView]:
+    """One invitation."""
+    invitation = await invitations.get(caller.actor, home_id, invitation_id)
+    return answer(invitation, invitation.version)
+
+
+@delete(_ONE, operation_id="revokeInvitation", opt={"action": Action.MEMBER_INVITE})
+async def revoke_invitation(
+    caller: NamedDependency[Caller],
+    invitations: NamedDependency[Invitations],
+    home_id: FromPath[str],
+    invitation_id: FromPath[str],
+) -> None:
+    """Revoke an invitation; who joined by it stays."""
+    await invitations.revoke(caller, home_id, invitation_id)
+
+
+ROUTER = Router("/", route_handlers=[create_invitation, list_invitations, get_invitation, revoke_invitation])
