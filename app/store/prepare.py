@@ -38,14 +38,11 @@ async def open_store(path: Path, clock: Clock | None = None) -> Store:
     folder was lost and nobody holds it.
     """
     prepared = await asyncio.to_thread(prepare, path)
+    store = Store(prepared.folder.database, clock or prepared.clock, prepared.vault, folder=prepared.folder)
     try:
-        store = Store(prepared.folder.database, clock or prepared.clock, prepared.vault, folder=prepared.folder)
         await store.open()
-    except BaseException as error:
-        prepared.folder.release()
-        if isinstance(error, sqlite3.Error):
-            raise from_sqlite(error) from error
-        raise
+    except sqlite3.Error as error:
+        raise from_sqlite(error) from error
     return store
 
 

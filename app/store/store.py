@@ -5,6 +5,7 @@ import gc
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -59,27 +60,33 @@ class Store:
         self.housekeeping: Housekeeping
         self._readers: deque[Connection] = deque()
         self._free: asyncio.Semaphore
+        self._opened = AsyncExitStack()
 
     async def open(self) -> None:
-        """Open the connections. The schema must be the newest (see `prepare`)."""
-        self._write_connection = await Connection.open(self.path)
-        self._free = asyncio.Semaphore(READERS)
-        for _ in range(READERS):
-            self._readers.append(await Connection.open(self.path, read_only=True))
-        self._writer = Writer(self._write_connection, self.clock, self._publish)
-        self._checkpointer = await Checkpointer.start(self.path)
-        self.housekeeping = Housekeeping(self.write, self.clock)
+        """Open every connection or none. The schema must be the newest (see `prepare`); raises sqlite3.Error."""
+        async with AsyncExitStack() as opened:
+            if self.folder is not None:
+                opened.callback(self.folder.release)
+            self._write_connection = await Connection.open(self.path)
+            opened.push_async_callback(self._write_connection.close)
+            self._free = asyncio.Semaphore(READERS)
+            for _ in range(READERS):
+                self._readers.append(await Connection.open(self.path, read_only=True))
+                opened.push_async_callback(self._readers[-1].close)
+            self._checkpointer = await Checkpointer.start(self.path)
+            opened.push_async_callback(self._checkpointer.close)
+            self._writer = Writer(self._write_connection, self.clock, self._publish)
+            opened.push_async_callback(self._writer.close)
+            self.housekeeping = Housekeeping(self.write, self.clock)
+            opened.push_async_callback(self.housekeeping.close)
+            self._opened = opened.pop_all()
 
     async def close(self) -> None:
-        """Finish every accepted write, fold the log into the file, end the threads, release the folder."""
-        await self.housekeeping.close()
-        await self._writer.close()
-        await self._checkpointer.close()
-        for connection in self._readers:
-            await connection.close()
-        await self._write_connection.close()
-        if self.folder is not None:
-            self.folder.release()
+        """Finish every accepted write, fold the log into the file, end the threads, release the folder.
+
+        In that order, whatever of it fails. Safe to call twice.
+        """
+        await self._opened.aclose()
 
     async def write(self, act: Callable[[Tx], T], *, once: Once | None = None, returns: type[T] | None = None) -> T:
         """Do `act` in one transaction; its result is returned when it is on disk.

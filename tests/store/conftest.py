@@ -10,6 +10,11 @@ from app.store.prepare import open_store
 from app.store.store import Store
 
 START_MS = 1_800_000_000_000
+# A session `s` of the account `a`, which must be there.
+A_SESSION = (
+    "INSERT INTO sessions(id,account_id,name,access_hash,access_until,refresh_hash,refresh_until,address,created_at,"
+    "used_at) VALUES('s','a','phone',x'01',1,x'02',1,'127.0.0.1',1,1)"
+)
 
 
 class HandClock:

@@ -30,6 +30,7 @@ from app.store.prepare import open_store
 from app.store.restore import JUMP, restore
 from app.store.store import Store
 from app.store.tx import Change, Row, Tx
+from tests.store.conftest import A_SESSION
 
 PASSPHRASE = "correct horse battery"
 CHANGE = Change("thing.made", "thing", "t", "h", Action.SELF)
@@ -44,8 +45,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def live(tx: Tx) -> None:
     found_hub(tx, "h-test", "Cottage", b"claim")
     tx.run("INSERT INTO accounts(id,name,public_key,created_at) VALUES('a','Anna',x'00',1)")
-    tx.run("INSERT INTO sessions VALUES('s','a','phone',x'01',1,x'02',1,'127.0.0.1',1,1)")
-    tx.run("INSERT INTO spent_refresh VALUES(x'03','s',1)")
+    tx.run(A_SESSION)
+    tx.run("INSERT INTO spent_refresh(hash,session_id,at) VALUES(x'03','s',1)")
     tx.run("INSERT INTO homes(id,name,time_zone,created_at) VALUES('h','Home','UTC',1)")
     tx.run(
         "INSERT INTO devices(id,home_id,product_id,hardware_id,link,trust,name,bound_at) "

@@ -8,17 +8,27 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from app.store.errors import FolderUnusable, StoreBusy, StoreDamaged, StoreError, StoreTooNew, VaultKeyWrong
+from app.store.connection import Connection
+from app.store.errors import (
+    FolderUnusable,
+    StoreBusy,
+    StoreClosed,
+    StoreDamaged,
+    StoreError,
+    StoreTooNew,
+    VaultKeyWrong,
+)
 from app.store.folder import COPIES, DATABASE, VAULT_KEY, Folder, is_held
 from app.store.hub import Hub, read_hub
 from app.store.migrations import schema_version
 from app.store.prepare import open_store, prepare
 from app.store.store import Store
-from tests.store.conftest import START_MS, HandClock
+from tests.store.conftest import A_SESSION, START_MS, HandClock
 
 HOLDER = "import sys,time;from pathlib import Path;from app.store.folder import Folder;\
 f=Folder.hold(Path(sys.argv[1]));print('held',flush=True);time.sleep(600)"
@@ -155,9 +165,7 @@ def test_a_failed_upgrade_leaves_the_old_database(folder: Path, monkeypatch: pyt
     prepared = prepare(folder)
     with sqlite3.connect(folder / DATABASE) as db:
         db.execute("INSERT INTO accounts(id,name,public_key,created_at) VALUES('a','A',x'00',1)")
-        db.execute(
-            "INSERT INTO sessions VALUES('s','a','phone',x'01',1,x'02',1,'127.0.0.1',1,1)",
-        )
+        db.execute(A_SESSION)
     db.close()
     prepared.folder.release()
     with monkeypatch.context() as patched:
@@ -188,3 +196,38 @@ def test_the_copy_of_a_folder_opens_elsewhere(folder: Path, tmp_path: Path) -> N
     prepare(folder).folder.release()
     shutil.copytree(folder, tmp_path / "moved")
     prepare(tmp_path / "moved").folder.release()
+
+
+@pytest.mark.parametrize("opened_before", range(4))
+async def test_a_start_that_fails_midway_leaves_no_thread_and_no_lock(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, opened_before: int
+) -> None:
+    left = opened_before
+    really = Connection.open
+
+    async def limited(path: Path, *, read_only: bool = False) -> Connection:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise sqlite3.OperationalError("unable to open database file")
+        return await really(path, read_only=read_only)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "open", limited)
+        with pytest.raises(StoreError):
+            await open_store(folder)
+    assert not await asyncio.to_thread(is_held, folder)
+    # A connection's thread that stays would hold up the end of the process.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 30)
+            assert not thread.is_alive()
+    await (await open_store(folder)).close()
+
+
+async def test_closing_twice_is_closing_once(folder: Path) -> None:
+    opened = await open_store(folder)
+    await opened.close()
+    await opened.close()
+    with pytest.raises(StoreClosed):
+        await opened.write(lambda tx: None)

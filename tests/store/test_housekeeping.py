@@ -13,7 +13,7 @@ from app.store.once import Once
 from app.store.retention import DAY_MS, KEEP, Keep, demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
-from tests.store.conftest import START_MS, HandClock
+from tests.store.conftest import A_SESSION, START_MS, HandClock
 
 CHANGE = Change("thing.made", "thing", "t", "h", Action.SELF)
 
@@ -111,8 +111,8 @@ async def test_open_commands_are_never_swept(store: Store) -> None:
 async def test_spent_refresh_tokens_outlive_every_refresh_token(store: Store, clock: HandClock) -> None:
     def spend(tx: Tx) -> None:
         tx.run("INSERT INTO accounts(id,name,public_key,created_at) VALUES('a','',x'00',1)")
-        tx.run("INSERT INTO sessions VALUES('s','a','',x'01',1,x'02',1,'',1,1)")
-        tx.run("INSERT INTO spent_refresh VALUES(x'03','s',?)", (tx.now,))
+        tx.run(A_SESSION)
+        tx.run("INSERT INTO spent_refresh(hash,session_id,at) VALUES(x'03','s',?)", (tx.now,))
 
     await store.write(spend)
     clock.ms += 60 * DAY_MS
