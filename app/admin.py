@@ -2,7 +2,7 @@
 
 A Unix socket with mode 0600 in the data folder, answered only to the hub's own user and root. One request a
 connection, as JSON lines: `{"verb", "args"}`; then any number of `{"progress"}`, then `{"result"}` or
-`{"error": {code, message, hint}}`.
+`{"error": {code, message, hint, kinds}}`.
 """
 
 import asyncio
@@ -23,10 +23,12 @@ from app.store.folder import ADMIN_SOCKET, FILE_MODE
 REQUEST_BYTES: Final = 1 << 16
 REQUEST_SECONDS: Final = 10.0
 AT_ONCE: Final = 8
+UNREAD_BYTES: Final = 1 << 16
 
 log = structlog.stdlib.get_logger("doorstep.admin")
 
-Progress = Callable[[object], Awaitable[None]]
+# May be called as often as one likes: what the other end does not read in time is left out.
+Progress = Callable[[object], None]
 Handler = Callable[[Mapping[str, Any], Progress], Awaitable[object]]
 
 
@@ -92,22 +94,32 @@ class Admin:
             writer.write(msgspec.json.encode({kind: content}) + b"\n")
             await writer.drain()
 
+        def progress(content: object) -> None:
+            if writer.transport.get_write_buffer_size() < UNREAD_BYTES:
+                writer.write(msgspec.json.encode({"progress": content}) + b"\n")
+
         try:
             if len(self._open) > AT_ONCE:
                 raise Unavailable("The hub is answering as many admin requests as it takes at once.")
             request = await _request(reader)
             if request.verb not in self._verbs:
                 raise NotFound(f"This hub has no admin verb {request.verb!r}.")
-            result = await self._verbs[request.verb](request.args, lambda content: say("progress", content))
+            result = await self._verbs[request.verb](request.args, progress)
         except DoorstepError as error:
-            await say("error", {"code": error.code, "message": str(error), "hint": error.hint})
+            await say("error", _told(error))
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             log.exception("admin verb failed")
-            await say("error", {"code": "internal", "message": "The hub failed; its log says why.", "hint": ""})
+            await say("error", {**_told(DoorstepError("The hub failed; its log says why.")), "code": "internal"})
         else:
             await say("result", result)
+
+
+def _told(error: DoorstepError) -> dict[str, object]:
+    """`kinds` are the codes of what it is a kind of, nearest first: the command knows categories, not every error."""
+    kinds = [kind.code for kind in type(error).__mro__ if issubclass(kind, DoorstepError)]
+    return {"code": error.code, "message": str(error), "hint": error.hint, "kinds": kinds}
 
 
 async def _request(reader: asyncio.StreamReader) -> Request:

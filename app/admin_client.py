@@ -23,10 +23,11 @@ class NoHub(Unavailable):
 
 
 class AdminRefused(DoorstepError):
-    """The running hub did not do it; `code` and `hint` are the hub's."""
+    """The running hub did not do it; `code` and `hint` are the hub's, `kinds` the categories it belongs to."""
 
-    def __init__(self, code: str, message: str, hint: str) -> None:
+    def __init__(self, code: str, message: str, hint: str, kinds: tuple[str, ...] = ()) -> None:
         super().__init__(message)
+        self.kinds = tuple(kinds)
         self.code, self.hint = code, hint  # type: ignore[misc]
 
 

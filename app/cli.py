@@ -10,10 +10,12 @@ from app.commands.exits import MEANING, Exit
 from app.version import version
 
 VERBS: Final[dict[str, str]] = {
+    "serve": "app.commands.serve:serve",
     "pair": "app.commands.pair:pair",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
     "member": "app.commands.member:member",
+    "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",
     "restore": "app.commands.backup:restore",
     "doctor": "app.commands.doctor:doctor",

@@ -89,6 +89,7 @@ def configure(level: str = "info", style: Literal["auto", "console", "json"] = "
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = name != "uvicorn.access"  # the access line is ours: with the request id, without the query
+        logger.setLevel(logging.NOTSET if level == "debug" else logging.WARNING)  # its start and end are told by ours
 
 
 def guard(_: Any, __: str, event: EventDict) -> EventDict:

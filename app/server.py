@@ -154,6 +154,7 @@ def application(services: Services, authenticator: Authenticator, clock: Clock) 
         request_max_body_size=MAX_BODY_BYTES,
         response_cache_config=ResponseCacheConfig(default_expiration=0),
         openapi_config=None,
+        logging_config=None,  # app.logs decides where logs go
         debug=False,
     )
     require_actions(litestar)

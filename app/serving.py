@@ -20,6 +20,7 @@ from app.errors import Unavailable
 from app.settings import Settings
 
 BACKLOG: Final = 512
+FLUSH_SECONDS: Final = 0.5
 RENEWAL_CHECK_SECONDS: Final = 12 * 3600.0
 log = structlog.stdlib.get_logger("doorstep.serving")
 
@@ -31,9 +32,10 @@ class AddressUnusable(Unavailable):
 
 
 class Endpoint(Struct, frozen=True):
-    """Where a hub is reached. `certificate` is None without TLS."""
+    """Where a hub is reached: from the network, and from this machine. `certificate` is None without TLS."""
 
     url: str
+    local_url: str
     host: str
     port: int
     certificate: tls.Certificate | None
@@ -44,8 +46,24 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the signals to `run_until_stopped`."""
+        """Leave the signals to `stop_requested`."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End as uvicorn does, but do not wait for idle clients."""
+        letting_go = asyncio.create_task(self._let_go())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            letting_go.cancel()
+
+    async def _let_go(self) -> None:
+        """A TLS client that is not reading never answers our goodbye: once its requests are answered, hang up."""
+        while self.server_state.tasks:
+            await asyncio.wait(self.server_state.tasks)
+        await asyncio.sleep(FLUSH_SECONDS)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 class Serving:
@@ -73,7 +91,8 @@ class Serving:
             self._renewing = asyncio.create_task(self._renew(certificate))
         host, port = bound.getsockname()[:2]
         scheme = "https" if certificate else "http"
-        return Endpoint(f"{scheme}://{_reachable(host)}:{port}", host, port, certificate)
+        url, local_url = (f"{scheme}://{name}:{port}" for name in _reachable(host))
+        return Endpoint(url, local_url, host, port, certificate)
 
     async def close(self) -> None:
         """Stop accepting, let requests finish for `shutdown_grace` seconds, then end them."""
@@ -160,8 +179,12 @@ def _bind(host: str, port: int) -> socket.socket:
         raise AddressUnusable(f"Cannot listen on {host} port {port}: {error.strerror or error}") from error
 
 
-def _reachable(host: str) -> str:
-    """The bound address as another program on this network writes it."""
+def _reachable(host: str) -> tuple[str, str]:
+    """The bound address as another machine writes it, and as this one does."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-        host = next(iter(tls.local_names(host)), "127.0.0.1")
+        return _bracketed(next(iter(tls.local_names(host)))), _bracketed("127.0.0.1" if host == "0.0.0.0" else "::1")  # noqa: S104
+    return _bracketed(host), _bracketed(host)
+
+
+def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host

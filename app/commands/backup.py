@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from app import admin_client
 from app.commands.failures import told
-from app.commands.reach import data_folder, data_option, passphrase_of
+from app.commands.reach import data_folder, data_option, secret_of
 from app.commands.terminal import answer, json_option, plain, wants_json
 from app.errors import NotFound
 from app.store.backup import backup as back_up
@@ -41,7 +41,7 @@ def backup(file: Path, data: Path | None, passphrase_file: Path | None) -> None:
     """Write everything the hub is to the new FILE, encrypted with a passphrase. The hub may run meanwhile."""
     with told():
         folder, out = data_folder(data), file.absolute()
-        passphrase = passphrase_of(passphrase_file, confirm=True)
+        passphrase = _passphrase(passphrase_file, confirm=True)
         with _bar("backing up") as tell:
             manifest = _back_up(folder, out, passphrase, tell)
     size = out.stat().st_size
@@ -62,7 +62,7 @@ def restore(file: Path, data: Path | None, force: bool, passphrase_file: Path | 
     """Make the data folder the hub that is in FILE. Everybody has to sign in again; devices find it by themselves."""
     with told():
         folder = data_folder(data)
-        passphrase = passphrase_of(passphrase_file, confirm=False)
+        passphrase = _passphrase(passphrase_file, confirm=False)
         with _bar("restoring") as tell:
             done = asyncio.run(bring_back(file, folder, passphrase, tell, force=force))
     made = datetime.fromtimestamp(done.manifest.made_at / 1000, UTC)
@@ -94,6 +94,10 @@ async def _without_hub(folder: Path, out: Path, passphrase: str, tell: Callable[
         return msgspec.to_builtins(await back_up(store, folder, out, passphrase, tell))
     finally:
         await store.close()
+
+
+def _passphrase(file: Path | None, *, confirm: bool) -> str:
+    return secret_of("Passphrase", "DOORSTEP_PASSPHRASE", file, confirm=confirm)
 
 
 @contextlib.contextmanager

@@ -150,8 +150,8 @@ def _hub(data: Path) -> Finding:
         status = admin_client.call(data, "status", timeout=10)
     except admin_client.NoHub:
         return Finding("hub", "note", "not running", f"doorstep serve --data {data}")
-    facts = ", ".join(f"{name} {value}" for name, value in status.items() if not isinstance(value, dict | list))
-    return Finding("hub", "ok" if status.get("sound", True) else "bad", facts)
+    owned = "owned" if status["claimed"] else "waiting for its owner (doorstep account claim LOGIN)"
+    return Finding("hub", "ok", f"{status['name']} runs at {status['url']}, version {status['version']}, {owned}")
 
 
 def _hint(finding: Finding) -> str:

@@ -62,7 +62,7 @@ def exit_of(error: DoorstepError) -> Exit:
     if isinstance(error, ApiError):
         return _BY_STATUS.get(error.status, Exit.FAILED)
     if isinstance(error, AdminRefused):
-        return _BY_CODE.get(error.code, Exit.FAILED)
+        return next((_BY_CODE[kind] for kind in error.kinds if kind in _BY_CODE), Exit.FAILED)
     return next((code for kind, code in _BY_TYPE if isinstance(error, kind)), Exit.FAILED)
 
 

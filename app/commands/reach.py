@@ -103,11 +103,11 @@ async def home_of(api: Client, wanted: str | None) -> dict[str, Any]:
 home_option = click.option("--home", "home_name", metavar="HOME", help="By id or name; not needed when there is one.")
 
 
-def passphrase_of(given: Path | None, *, confirm: bool) -> str:
-    """A passphrase from a file, from DOORSTEP_PASSPHRASE, or typed; never from an argument, which others can see."""
-    if given is not None:
-        return given.read_text().rstrip("\n")
-    if typed := os.environ.get("DOORSTEP_PASSPHRASE"):
-        return typed
-    prompt: str = click.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True)
-    return prompt
+def secret_of(name: str, variable: str, file: Path | None, *, confirm: bool) -> str:
+    """A secret from a file, an environment variable, or typed; never from an argument, which others can see."""
+    if file is not None:
+        return file.read_text().rstrip("\r\n")
+    if given := os.environ.get(variable):
+        return given
+    typed: str = click.prompt(name, hide_input=True, confirmation_prompt=confirm, err=True)
+    return typed

@@ -25,7 +25,7 @@ class Verbs:
 
     async def echo(self, args: Mapping[str, Any], progress: Progress) -> object:
         for step in range(int(args.get("steps", 0))):
-            await progress({"step": step})
+            progress({"step": step})
         return dict(args)
 
     async def conflict(self, args: Mapping[str, Any], progress: Progress) -> object:

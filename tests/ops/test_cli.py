@@ -8,6 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from app.admin_client import AdminRefused
 from app.cli import VERBS, cli
 from app.client import ApiError, HubUnreachable
 from app.commands.exits import MEANING, Exit
@@ -100,7 +101,8 @@ def test_the_unit_is_hardened_and_starts_this_doorstep(run: CliRunner) -> None:
 
 @pytest.mark.parametrize("kind", list(catalogue()), ids=lambda kind: kind.code)
 def test_every_error_has_an_exit_code_that_is_a_failure(kind: type[DoorstepError]) -> None:
-    error = ApiError(403, {}) if kind is ApiError else kind.__new__(kind)
+    made = {ApiError: ApiError(403, {}), AdminRefused: AdminRefused("x", "y", "z", ("conflict",))}
+    error = made.get(kind) or kind.__new__(kind)
     assert exit_of(error) in set(Exit) - {Exit.OK, Exit.INTERRUPTED}
 
 

@@ -83,7 +83,7 @@ def test_the_standard_library_goes_the_same_way(capsys: pytest.CaptureFixture[st
     logs.configure("info", "json")
     structlog.contextvars.bind_contextvars(request_id="r-1")
     try:
-        logging.getLogger("uvicorn.error").info("started with %s", "token=tok-canary")
+        logging.getLogger("uvicorn.error").warning("started with %s", "token=tok-canary")
         logging.getLogger("uvicorn.access").info("GET /?token=tok-canary")
         logging.getLogger("zeroconf").debug("too much")
     finally:
