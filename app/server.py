@@ -12,9 +12,12 @@ from litestar.types import ASGIApp
 from app.accounts.attempts import Allowance
 from app.accounts.credentials import Credentials
 from app.accounts.hub import Hub
+from app.accounts.keys import Keys
+from app.accounts.keys_routes import ROUTER as KEY_ROUTES
 from app.accounts.my_routes import ROUTER as MY_ROUTES
 from app.accounts.passwords import Passwords
 from app.accounts.routes import ROUTER as SIGN_IN_ROUTES
+from app.accounts.screens import Screens
 from app.accounts.service import Accounts
 from app.accounts.sessions import Sessions
 from app.accounts.signing_in import SigningIn
@@ -33,6 +36,7 @@ from app.homes.joining import Joining
 from app.homes.joining_routes import ROUTER as JOINING_ROUTES
 from app.homes.members import Members, homes_owned
 from app.homes.members_routes import ROUTER as MEMBER_ROUTES
+from app.homes.recovered import tell_members_in
 from app.homes.rooms import Rooms
 from app.homes.rooms_routes import ROUTER as ROOM_ROUTES
 from app.homes.routes import ROUTER as HOME_ROUTES
@@ -47,6 +51,7 @@ MAX_BODY_BYTES = 1024 * 1024
 ROUTERS = (
     SIGN_IN_ROUTES,
     MY_ROUTES,
+    KEY_ROUTES,
     HOME_ROUTES,
     ROOM_ROUTES,
     MEMBER_ROUTES,
@@ -68,10 +73,13 @@ class Services:
         self.accounts = Accounts(store, self.credentials, self.sessions, self.passwords)
         self.signing_in = _signing_in(self)
         self.hub = Hub(store, self.accounts, self.sessions, self.signing_in, self.passwords)
+        self.keys = Keys(store, self.credentials, self.accounts, self.sessions)
+        self.screens = Screens(store, self.accounts, self.sessions, self.hub)
         self.standings = Standings(store)
         self.members = Members(store, self.standings)
         self.homes = Homes(store, self.standings, self.members)
         self.rooms = Rooms(store, self.standings)
+        self.signing_in.on_recovered.append(tell_members_in)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
         self.tries = CodeTries(store.clock, *_allowances(self.limits))
         self.invitations = Invitations(store, self.standings, self.members, self.accounts)
@@ -97,6 +105,7 @@ class Services:
         await self.store.load()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
+        self.keys.start_housekeeping()
         await self.hub.open(name)
 
     async def stop(self) -> None:
@@ -142,6 +151,8 @@ def application(services: Services, authenticator: Authenticator, clock: Clock) 
             "sessions": _instance(services.sessions),
             "signing_in": _instance(services.signing_in),
             "accounts": _instance(services.accounts),
+            "keys": _instance(services.keys),
+            "screens": _instance(services.screens),
             "homes": _instance(services.homes),
             "rooms": _instance(services.rooms),
             "members": _instance(services.members),

@@ -90,10 +90,10 @@ class NotAnonymous(Conflict):
 
 
 class StillNeeded(Conflict):
-    """The account cannot be deleted while others depend on it."""
+    """The account cannot be deleted while things depend on it; `facts['reasons']` say which."""
 
     code = "account_still_needed"
-    hint = "Hand over or dissolve the homes it owns first."
+    hint = "Hand over or dissolve the homes it owns first; the owner of the hub stays as long as the hub does."
 
 
 class HubClaimed(Conflict):

@@ -79,10 +79,10 @@ async def update_me(
 
 @post("/me/delete", operation_id="deleteMe", opt={"action": Action.SELF}, status_code=204)
 async def delete_me(
-    caller: NamedDependency[Caller], accounts: NamedDependency[Accounts], data: JSONBody[Confirmation]
+    caller: NamedDependency[Caller], signing_in: NamedDependency[SigningIn], data: JSONBody[Confirmation]
 ) -> None:
     """Delete the caller's account. Refused, with the reasons, while it owns homes or the hub."""
-    await accounts.delete(caller, data.password)
+    await signing_in.delete_account(caller, password=data.password)
 
 
 @post("/me/upgrade", operation_id="upgradeMe", opt={"action": Action.SELF}, status_code=200)

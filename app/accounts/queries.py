@@ -4,6 +4,7 @@ import msgspec
 
 from app.accounts.model import Account, Key, Session
 from app.policy import Scope
+from app.store.housekeeping import BATCH
 from app.store.tx import Reader, Row, Tx
 
 _ACCOUNT = (
@@ -70,9 +71,9 @@ def count_anonymous(reader: Reader) -> int:
     return 0 if row is None else int(row[0])
 
 
-def expired_accounts(reader: Reader, now: int, most: int) -> list[str]:
-    """Ids of anonymous accounts that have ended."""
-    rows = reader.all("SELECT id FROM accounts WHERE expires_at<=? LIMIT ?", (now, most))
+def expired_accounts(reader: Reader, now: int) -> list[str]:
+    """Ids of some of the anonymous accounts that have ended."""
+    rows = reader.all("SELECT id FROM accounts WHERE expires_at<=? LIMIT ?", (now, BATCH))
     return [row[0] for row in rows]
 
 
@@ -132,9 +133,9 @@ def all_sessions(reader: Reader) -> list[Session]:
     return [Session(*row) for row in reader.all(_SESSION)]
 
 
-def expired_sessions(reader: Reader, now: int, most: int) -> list[str]:
-    """Ids of sessions nobody can refresh any more."""
-    return [row[0] for row in reader.all("SELECT id FROM sessions WHERE refresh_until<=? LIMIT ?", (now, most))]
+def expired_sessions(reader: Reader, now: int) -> list[str]:
+    """Ids of some of the sessions nobody can refresh any more."""
+    return [row[0] for row in reader.all("SELECT id FROM sessions WHERE refresh_until<=? LIMIT ?", (now, BATCH))]
 
 
 def spend_refresh(tx: Tx, session: Session) -> None:
@@ -186,6 +187,11 @@ def key(reader: Reader, key_id: str) -> Key | None:
 def keys_of(reader: Reader, account_id: str) -> list[Key]:
     """An account's keys, the oldest first."""
     return [_to_key(row) for row in reader.all(f"{_KEY} WHERE account_id=? ORDER BY id", (account_id,))]
+
+
+def expired_keys(reader: Reader, now: int) -> list[Key]:
+    """Some of the keys that have expired."""
+    return [_to_key(row) for row in reader.all(f"{_KEY} WHERE expires_at<=? LIMIT {BATCH}", (now,))]
 
 
 def all_keys(reader: Reader) -> list[Key]:

@@ -17,7 +17,6 @@ from app.accounts.model import (
     Key,
     LoginTaken,
     NotAnonymous,
-    PasswordWrong,
     StillNeeded,
     normal_login,
 )
@@ -27,7 +26,6 @@ from app.caller import Caller
 from app.clock import to_time
 from app.errors import NotFound, TooMany
 from app.policy import SYSTEM, Action, Actor
-from app.store.housekeeping import BATCH
 from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
@@ -49,7 +47,7 @@ class NewAccount(msgspec.Struct, frozen=True):
 
 
 class Accounts:
-    """Accounts. `on_going` and `needs` are filled by what depends on accounts (see server)."""
+    """Accounts. `needs` and `on_going` are filled by what depends on accounts (see server)."""
 
     def __init__(self, store: Store, credentials: Credentials, sessions: Sessions, passwords: Passwords) -> None:
         self._store = store
@@ -176,26 +174,14 @@ class Accounts:
         tx.record(by.actor, change("upgraded", self.put_in(tx, changed)))
         return recovery
 
-    async def delete(self, by: Caller, password: str) -> None:
-        """Delete the caller's account and what is only theirs; raises StillNeeded, PasswordWrong.
-
-        An anonymous account has no password to ask for.
-        """
-        account_id = self._sessions.demand_person(by.actor)
-        account = self._credentials.accounts.get(account_id)
-        if account is None:
-            raise NotFound
-        if not account.anonymous and not await self._passwords.verify(account.verifier, password):
-            raise PasswordWrong
-        await self._store.write(lambda tx: self._delete_in(tx, by, account_id))
-
-    def _delete_in(self, tx: Tx, by: Caller, account_id: str) -> None:
+    def delete_in(self, tx: Tx, by: Caller, account_id: str) -> None:
+        """Delete an account at its person's wish; raises StillNeeded."""
         account = self.get_in(tx, account_id)
-        standing = [need for needs in self.needs for need in needs(tx, account_id)]
+        reasons = [reason for needs in self.needs for reason in needs(tx, account_id)]
         if account.hub_owner:
-            standing.append("it owns this hub")
-        if standing:
-            raise StillNeeded(f"The account cannot be deleted: {'; '.join(standing)}.", reasons=standing)
+            reasons.append("it owns this hub")
+        if reasons:
+            raise StillNeeded(f"The account cannot be deleted: {'; '.join(reasons)}.", reasons=reasons)
         self.remove_in(tx, by, account)
 
     def remove_in(self, tx: Tx, by: Caller, account: Account) -> None:
@@ -222,7 +208,7 @@ class Accounts:
         tx.record(by, told)
 
     def _sweep(self, tx: Tx) -> int:
-        ending = queries.expired_accounts(tx, tx.now, BATCH) if tx.moment.trusted else []
+        ending = queries.expired_accounts(tx, tx.now) if tx.moment.trusted else []
         for account_id in ending:
             self.remove_in(tx, Caller(SYSTEM), self.get_in(tx, account_id))
         return len(ending)

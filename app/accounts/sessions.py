@@ -22,7 +22,6 @@ from app.caller import Caller, demand
 from app.clock import to_time
 from app.errors import NotFound
 from app.policy import Action, Actor, Resource
-from app.store.housekeeping import BATCH
 from app.store.retention import KEEP
 from app.store.store import Store
 from app.store.tx import Change, Tx
@@ -193,7 +192,7 @@ class Sessions:
         return SignedIn(session.account_id, session.id, access, refresh, self._access_ms // MS)
 
     def _sweep(self, tx: Tx) -> int:
-        ending = queries.expired_sessions(tx, tx.now, BATCH)
+        ending = queries.expired_sessions(tx, tx.now)
         for session_id in ending:
             queries.delete_session(tx, session_id)
             self._credentials.sessions.drop(tx, session_id)

@@ -10,6 +10,7 @@ from app.accounts.codes import hash_code, new_code, same
 from app.accounts.credentials import Credentials
 from app.accounts.model import (
     Account,
+    Password,
     PasswordWrong,
     Recoverable,
     RecoveryFailed,
@@ -21,7 +22,7 @@ from app.accounts.passwords import Passwords
 from app.accounts.service import RECOVERY_LETTERS, Accounts, change
 from app.accounts.sessions import Sessions
 from app.caller import BY_SYSTEM, Caller
-from app.errors import NotFound
+from app.errors import Invalid, NotFound
 from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
@@ -101,6 +102,16 @@ class SigningIn:
 
         await self._store.write(act)
 
+    async def delete_account(self, by: Caller, *, password: str) -> None:
+        """Delete the caller's account and what is only theirs; an anonymous one has no password to ask for.
+
+        Raises PasswordWrong, TooManyAttempts, StillNeeded.
+        """
+        account_id = self._sessions.demand_person(by.actor)
+        if not by.actor.anonymous:
+            await self._checked(by, password)
+        await self._store.write(lambda tx: self._accounts.delete_in(tx, by, account_id))
+
     async def renew_recovery_code(self, by: Caller, *, password: str) -> str:
         """A new recovery code in the place of the old one; raises PasswordWrong, TooManyAttempts."""
         account = await self._checked(by, password)
@@ -140,7 +151,14 @@ class SigningIn:
         return result
 
     async def recover_on_the_machine(self, *, login: str, password: str) -> str:
-        """The same for whoever holds the hub itself, without the code; returns the new one. Raises NotFound."""
+        """The same for whoever holds the hub itself, without the code; returns the new code.
+
+        Raises NotFound, Invalid.
+        """
+        try:
+            msgspec.convert(password, Password)
+        except msgspec.ValidationError as error:
+            raise Invalid(f"password: {error}") from None
         verifier = await self._passwords.hash(password)
         login = normal_login(login)
 

@@ -18,7 +18,7 @@ from app.store.prepare import open_store
 from app.store.store import Store
 from app.store.tx import Tx
 
-NEVER = 1 << 60
+NEVER = 221_845_392_000_000  # the year 9000
 # People made here sign in by their session alone: hashing a password for each would be most of a test's time.
 UNUSABLE = "no password"
 

@@ -29,7 +29,7 @@ async def new_home(owner: httpx2.AsyncClient, **fields: str) -> str:
 async def join(api: Api, home: str, client: httpx2.AsyncClient, role: str, **limits: Any) -> str:
     """Make them a member without an invitation; returns their path."""
     services: Services = api.services
-    account_id = account_of(client)
+    account_id = api.actor(account_of(client)).account_id or ""
 
     def act(tx: Tx) -> None:
         fields: dict[str, Any] = {"until": None, "hours": (), "only": None} | limits
