@@ -25,6 +25,7 @@ from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.companion.limits import LimitLayer
 from app.events.bus import Bus
 from app.events.resolver import NoThings, Resolver
 from app.events.rights import follow_homes
@@ -169,7 +170,7 @@ def application(services: Services, authenticator: Authenticator, clock: Clock) 
         debug=False,
     )
     require_actions(litestar)
-    return FrontLayer(litestar, authenticator, clock)
+    return FrontLayer(LimitLayer(litestar, services.limits), authenticator, clock)
 
 
 def _instance(service: Any) -> Provide:
