@@ -24,6 +24,7 @@ from app.accounts.signing_in import SigningIn
 from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
+from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
 from app.events.bus import Bus
@@ -59,6 +60,7 @@ ROUTERS = (
     INVITATION_ROUTES,
     JOINING_ROUTES,
     EVENT_ROUTES,
+    DOCS_ROUTES,
 )
 
 
@@ -143,6 +145,11 @@ def _allowances(limits: Limits) -> tuple[Allowance, Allowance]:
 
 def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
     """The whole ASGI application: layers around Litestar."""
+    return FrontLayer(LimitLayer(litestar_of(services, authenticator), services.limits), authenticator, clock)
+
+
+def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
+    """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
         route_handlers=[Router("/api", route_handlers=ROUTERS)],
         dependencies={
@@ -170,7 +177,7 @@ def application(services: Services, authenticator: Authenticator, clock: Clock) 
         debug=False,
     )
     require_actions(litestar)
-    return FrontLayer(LimitLayer(litestar, services.limits), authenticator, clock)
+    return litestar
 
 
 def _instance(service: Any) -> Provide:

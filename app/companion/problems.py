@@ -40,6 +40,14 @@ _STATUS: dict[type[DoorstepError], int] = {
     DoorstepError: 500,
 }
 
+# What HTTP itself can refuse, before a route is reached: (code, title) by status.
+FACE: dict[int, tuple[str, str]] = {
+    HTTPStatus.METHOD_NOT_ALLOWED: ("method_not_allowed", "This path does not know this method."),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: ("content_too_large", "The request is larger than this hub takes."),
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: ("unsupported_media_type", "Send JSON."),
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("internal", "The hub made a mistake."),
+}
+
 _log = structlog.get_logger("doorstep.api")
 
 
@@ -84,19 +92,19 @@ def problem_of(error: Exception, request_id: str = "") -> Problem:
         )
     if isinstance(error, HTTPException):
         return _of_http(error, request_id)
-    return Problem("/api/errors/internal", "The hub made a mistake.", 500, "internal", request_id=request_id)
+    code, title = FACE[HTTPStatus.INTERNAL_SERVER_ERROR]
+    return Problem(f"/api/errors/{code}", title, 500, code, request_id=request_id)
 
 
 def _of_http(error: HTTPException, request_id: str) -> Problem:
     status = error.status_code
     if status == HTTPStatus.NOT_FOUND:
         return problem_of(NotFound(), request_id)
-    phrase = HTTPStatus(status).phrase
-    code = "invalid" if isinstance(error, ValidationException) else phrase.lower().replace(" ", "_")
-    facts = {"fields": error.extra} if isinstance(error, ValidationException) and error.extra else {}
-    return Problem(
-        f"/api/errors/{code}", phrase, status, code, detail=str(error.detail), request_id=request_id, facts=facts
-    )
+    if status == HTTPStatus.BAD_REQUEST:
+        facts = {"fields": error.extra} if isinstance(error, ValidationException) and error.extra else {}
+        return problem_of(Invalid(str(error.detail), **facts), request_id)
+    code, title = FACE.get(status, FACE[HTTPStatus.INTERNAL_SERVER_ERROR])
+    return Problem(f"/api/errors/{code}", title, status, code, detail=str(error.detail), request_id=request_id)
 
 
 def headers_of(error: Exception) -> dict[str, str]:

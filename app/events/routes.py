@@ -1,22 +1,35 @@
 """The event stream in the companion API."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from litestar import Request, Router, get
 from litestar.di import NamedDependency
+from litestar.params import HeaderParameter
 from litestar.types import ASGIApp
 
 from app.clock import Moment
 from app.companion.layers import Authenticator, bearer_of
 from app.events.bus import Bus
-from app.events.model import place_of
+from app.events.model import EventView, place_of
 from app.events.stream import EventStream
 from app.policy import Action, Actor
 
+LastEventId = Annotated[
+    str | None, HeaderParameter(name="Last-Event-ID", description="the id of the last event the client has")
+]
 
-@get("/events", operation_id="listenToEvents", opt={"action": Action.SELF}, media_type="text/event-stream")
+
+@get(
+    "/events",
+    operation_id="listenToEvents",
+    opt={"action": Action.SELF, "tells": EventView},
+    media_type="text/event-stream",
+)
 async def listen_to_events(
-    request: Request[Any, Any, Any], bus: NamedDependency[Bus], authenticator: NamedDependency[Authenticator]
+    request: Request[Any, Any, Any],
+    bus: NamedDependency[Bus],
+    authenticator: NamedDependency[Authenticator],
+    last_event_id: LastEventId = None,
 ) -> ASGIApp:
     """Everything that happens and that the caller may see, as server-sent events, as it happens.
 
@@ -26,12 +39,13 @@ async def listen_to_events(
     Last-Event-ID the stream goes on from there. It ends with the token, with rights that are taken away, and when a
     grant or its hours end: whoever may come back does so with the last id it has.
     """
-    token, stated = bearer_of(request.scope) or b"", request.headers.get("last-event-id")
+    token = bearer_of(request.scope) or b""
 
     def who(now: Moment) -> Actor | None:
         return authenticator.actor_of(token, now)
 
-    return EventStream(bus, who, place_of(stated) if stated else None, replays=bool(stated))
+    place = place_of(last_event_id) if last_event_id else None
+    return EventStream(bus, who, place, replays=bool(last_event_id))
 
 
 ROUTER = Router("/", route_handlers=[listen_to_events])

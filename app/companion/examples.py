@@ -1,0 +1,111 @@
+"""An example of every request body, by operation id and name; shown in the description, and tried by its tests."""
+
+from typing import Any
+
+Examples = dict[str, dict[str, Any]]
+
+HOME = "01985f6e-4b2a-7c31-9d52-3f0a1c7e8b90"
+ROOM = "01985f6e-5c10-7d02-8a41-77b2e90c1d35"
+OTHER_ROOM = "01985f6e-5c44-7e9b-b1f0-0c6d2a8e4f71"
+PERSON = "01985f6e-6d80-7a55-9c3e-5b1f7a2d9e06"
+DEVICE = "01985f6e-7e91-7b66-8d4f-6c208b3eaf17"
+
+_WORKING_HOURS = {"days": [0, 1, 2, 3, 4], "start": 480, "end": 1020}
+
+_ACCOUNTS: Examples = {
+    "claimHub": {
+        "claim": {
+            "code": "K7QF-29MD-XW4T",
+            "login": "anna@example.org",
+            "password": "a long sentence only Anna knows",
+            "name": "Anna",
+            "phone": "Anna's phone",
+            "time": "2026-05-04T18:30:00+02:00",
+        }
+    },
+    "updateHub": {"rename": {"name": "Lindenweg 3"}},
+    "setHubClock": {"now": {"time": "2026-05-04T18:30:00+02:00"}},
+    "signIn": {
+        "sign in": {"login": "anna@example.org", "password": "a long sentence only Anna knows", "phone": "Anna's phone"}
+    },
+    "recoverAccount": {
+        "recover": {
+            "login": "anna@example.org",
+            "recovery_code": "H3RT-9WQX-LM2P-7VKD",
+            "password": "another sentence only Anna knows",
+            "phone": "Anna's new phone",
+        }
+    },
+    "refreshSession": {"refresh": {"refresh_token": "dsr_0Yb2nVx6tq1LwG5hJ8kZ3cR7mP4sD9fA"}},
+    "updateMe": {"rename": {"name": "Anna Berg"}},
+    "deleteMe": {"confirm": {"password": "a long sentence only Anna knows"}},
+    "upgradeMe": {"upgrade": {"login": "ben@example.org", "password": "a long sentence only Ben knows"}},
+    "changePassword": {
+        "change": {"old": "a long sentence only Anna knows", "new": "another sentence only Anna knows"},
+    },
+    "renewRecoveryCode": {"confirm": {"password": "a long sentence only Anna knows"}},
+    "startScreenSignIn": {"start": {"screen": "Tablet in the kitchen"}},
+    "pollScreenSignIn": {"poll": {"poll_token": "dsp_4Tq8ZrW1nK6cB9xV3hJ7mL2gD5sF0aYe"}},
+    "lookAtScreen": {"look": {"code": "K7QF29MDXW4T"}},
+    "approveScreen": {"approve": {"code": "K7QF29MDXW4T"}},
+    "createKey": {
+        "read and control in one home": {
+            "name": "Dashboard",
+            "scopes": ["read", "control"],
+            "home_id": HOME,
+            "expires_at": "2027-01-01T00:00:00+01:00",
+        },
+        "everything": {"name": "Backup script", "scopes": ["read", "control", "manage"]},
+    },
+    "renameSession": {"rename": {"name": "Tablet in the kitchen"}},
+}
+
+_HOMES: Examples = {
+    "createHome": {"create": {"name": "Lindenweg", "time_zone": "Europe/Berlin"}},
+    "updateHome": {
+        "rename": {"name": "Lindenweg 3"},
+        "locate": {"latitude": 52.52, "longitude": 13.405, "address": "Lindenweg 3, Berlin"},
+    },
+    "dissolveHome": {
+        "empty": {"name": "Lindenweg"},
+        "with all that is in it": {"name": "Lindenweg", "devices": "remove", "members": "remove"},
+    },
+    "handOverHome": {"hand over": {"account_id": PERSON}},
+    "createRoom": {"create": {"name": "Kitchen", "icon": "kitchen"}},
+    "updateRoom": {"rename": {"name": "Dining room"}},
+    "orderRooms": {"order": {"rooms": [OTHER_ROOM, ROOM]}},
+    "updateMember": {
+        "promote": {"role": "admin"},
+        "limit a guest": {"until": "2026-08-31T22:00:00+02:00", "hours": [_WORKING_HOURS], "only": [DEVICE]},
+    },
+}
+
+_JOINING: Examples = {
+    "createInvitation": {
+        "by code": {"role": "member"},
+        "somebody known here": {"role": "admin", "login": "ben@example.org"},
+        "a guest, for the summer": {
+            "role": "guest",
+            "until": "2026-08-31T22:00:00+02:00",
+            "hours": [_WORKING_HOURS],
+            "only": [DEVICE],
+            "anonymous": True,
+            "expires_in": 86400,
+        },
+    },
+    "lookAtInvitation": {"look": {"code": "7HKM-P3QX-9TWD"}},
+    "acceptInvitationCode": {"accept": {"code": "7HKM-P3QX-9TWD"}},
+    "refuseInvitationCode": {"refuse": {"code": "7HKM-P3QX-9TWD"}},
+    "joinAnonymously": {"join": {"code": "7HKM-P3QX-9TWD", "name": "Cleaner", "phone": "A phone"}},
+    "signUp": {
+        "sign up": {
+            "code": "7HKM-P3QX-9TWD",
+            "login": "ben@example.org",
+            "password": "a long sentence only Ben knows",
+            "name": "Ben",
+            "phone": "Ben's phone",
+        }
+    },
+}
+
+EXAMPLES: Examples = {**_ACCOUNTS, **_HOMES, **_JOINING}
