@@ -61,11 +61,11 @@ class AdminVerbs:
 
     async def token(self, args: Mapping[str, Any], progress: Progress) -> object:
         """A token of the hub's owner that lives ten minutes, in memory alone."""
-        credentials, now = self._node.services.credentials, self._node.store.clock.now()
-        owner = next((account for account in credentials.accounts.values() if account.hub_owner), None)
+        services = self._node.services
+        owner = next((account for account in services.credentials.accounts.values() if account.hub_owner), None)
         if owner is None:
             raise NotClaimed
-        return {**self.reach(), "token": credentials.lend(owner, TOKEN_LIFE_MS, now)}
+        return {**self.reach(), "token": await services.sessions.lend(owner, TOKEN_LIFE_MS)}
 
     async def recover(self, args: Mapping[str, Any], progress: Progress) -> object:
         """A new password for an account, and its new recovery code."""

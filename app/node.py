@@ -34,7 +34,7 @@ class Node:
     async def _start(self) -> None:
         self.store = await open_store(self.settings.data)
         self._closing.append(self.store.close)
-        self.services = Services(self.store, self.settings.limits)
+        self.services = Services(self.store, self.settings.limits, access_token_life=self.settings.access_token_life)
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
         self.asgi = application(self.services, self.services.credentials, self.store.clock)

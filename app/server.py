@@ -67,12 +67,12 @@ ROUTERS = (
 class Services:
     """Every service of a hub, built over one store."""
 
-    def __init__(self, store: Store, limits: Limits | None = None) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900) -> None:
         self.store = store
         self.limits = limits or Limits()
         self.passwords = Passwords()
         self.credentials = Credentials(store)
-        self.sessions = Sessions(store, self.credentials)
+        self.sessions = Sessions(store, self.credentials, round(access_token_life * 1000))
         self.accounts = Accounts(store, self.credentials, self.sessions, self.passwords)
         self.signing_in = _signing_in(self)
         self.hub = Hub(store, self.accounts, self.sessions, self.signing_in, self.passwords)

@@ -51,11 +51,14 @@ class Credentials:
         entry = self._entries.get(_sha256(token).digest())
         return entry.actor if entry is not None and now.ms < entry.until else None
 
-    def valid_until(self, credential_id: str) -> int:
-        """Until when (ms) what `credential_id` opened may stay open; 0 when it is over. A refresh moves it."""
+    def holder_of(self, credential_id: str, now: Moment) -> Actor | None:
+        """Who stands behind a session or key, None once it is over: what a stream it opened goes by.
+
+        A session lives on through its refreshes; one that is not refreshed is over with its access token.
+        """
         digest = self._hash_of(credential_id)
         entry = None if digest is None else self._entries.get(digest)
-        return 0 if entry is None else entry.until
+        return entry.actor if entry is not None and now.ms < entry.until else None
 
     def is_person(self, actor: Actor) -> bool:
         """Whether a person is behind it (a session, or the command on the machine) and not a program's key."""

@@ -21,7 +21,7 @@ from app.accounts.model import (
 from app.caller import Caller, demand
 from app.clock import to_time
 from app.errors import NotFound
-from app.policy import Action, Actor, Resource
+from app.policy import SYSTEM, Action, Actor, Resource
 from app.store.retention import KEEP
 from app.store.store import Store
 from app.store.tx import Change, Tx
@@ -127,6 +127,13 @@ class Sessions:
             tx.record(Actor(session.account_id), _change("refresh_reused", session, {"name": session.name}))
             self.end_in(tx, Actor(session.account_id), session)
         return RefreshReused()
+
+    async def lend(self, account: Account, life_ms: int) -> str:
+        """A token that acts as `account` for `life_ms`, kept in memory alone: for the command on this machine."""
+        facts = {"seconds": life_ms // MS}
+        told = Change("account.token_lent", "account", account.id, None, Action.SELF, facts, account_id=account.id)
+        await self._store.write(lambda tx: tx.record(SYSTEM, told))
+        return self._credentials.lend(account, life_ms, self._store.clock.now())
 
     def list_mine(self, actor: Actor) -> list[SessionView]:
         """The caller's sessions, the newest first."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from argon2 import PasswordHasher
 
 from app.accounts.hub import CLAIM_TRIES
 from app.accounts.passwords import MAX_WAITING
@@ -257,7 +258,18 @@ async def test_the_command_on_the_machine_borrows_a_token(api: Api) -> None:
     claimed = (await claim(api)).json()
     account = api.services.credentials.accounts.get(claimed["session"]["account_id"])
     assert account is not None
-    token = api.services.credentials.lend(account, 60_000, api.clock.now())
+    token = await api.services.sessions.lend(account, 60_000)
     assert await works(api, token)
     api.clock.set(api.clock.now().ms + 60_000)
     assert not await works(api, token)
+
+
+async def test_a_verifier_of_older_parameters_is_renewed_at_the_next_sign_in(api: Api) -> None:
+    old = await asyncio.to_thread(PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash, PASSWORD)
+    accounts = api.services.accounts
+    made = await api.store.write(lambda tx: accounts.create_in(tx, login="anna@example.org", name="Anna", verifier=old))
+    assert (await sign_in(api)).status_code == 200
+    now = api.services.credentials.accounts.get(made.account.id)
+    assert now is not None
+    assert now.verifier not in (None, old)
+    assert (await sign_in(api)).status_code == 200
