@@ -6,7 +6,6 @@ The file is a tar stream inside app/store/stream's encryption: `manifest.json` f
 import asyncio
 import contextlib
 import io
-import os
 import sqlite3
 import tarfile
 import time
@@ -18,8 +17,8 @@ import msgspec
 from msgspec import Struct
 
 from app.store.connection import open_plain
-from app.store.errors import BackupExists, StoreDamaged, StoreError, from_sqlite
-from app.store.folder import DATABASE, FILE_MODE, IDENTITY, SNAPSHOT, VAULT_KEY, make_private, sync_folder
+from app.store.errors import BackupExists, StoreDamaged, typed
+from app.store.folder import DATABASE, FILE_MODE, IDENTITY, SNAPSHOT, VAULT_KEY, make_private, sync
 from app.store.migrations import version_of
 from app.store.store import Store
 from app.store.stream import EncryptingWriter
@@ -60,11 +59,11 @@ def on_loop(progress: Progress | None) -> Progress:
     if progress is None:
         return lambda done, total: None
     loop = asyncio.get_running_loop()
-    return lambda done, total: void(loop.call_soon_threadsafe(progress, done, total))
 
+    def tell(done: int, total: int) -> None:
+        loop.call_soon_threadsafe(progress, done, total)
 
-def void(_: object) -> None:
-    """Nothing."""
+    return tell
 
 
 def _backup(files: dict[str, Path], out: Path, passphrase: str, tell: Progress) -> Manifest:
@@ -72,26 +71,26 @@ def _backup(files: dict[str, Path], out: Path, passphrase: str, tell: Progress) 
         raise BackupExists(f"{out} exists already")
     part, snapshot = out.with_name(out.name + ".part"), files[DATABASE].with_name(SNAPSHOT)
     try:
-        _snapshot(files[DATABASE], snapshot)
-        files = {**files, DATABASE: snapshot}
-        manifest = _manifest(files)
-        part.unlink(missing_ok=True)
-        make_private(part)
-        with part.open("r+b") as file:
-            writer = EncryptingWriter(file, passphrase)
-            _pack(_Counted(writer, sum(manifest.sizes.values()), tell), files, manifest)
-            writer.finish()
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(out)
-        sync_folder(out.parent)
-    except sqlite3.Error as error:
-        raise from_sqlite(error) from error
-    except OSError as error:
-        raise StoreError(f"the backup could not be written: {error.strerror}") from error
+        with typed("the backup could not be written"):
+            _snapshot(files[DATABASE], snapshot)
+            manifest = _write({**files, DATABASE: snapshot}, part, passphrase, tell)
+            part.rename(out)
+            sync(out.parent)
+            return manifest
     finally:
         snapshot.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
+
+
+def _write(files: dict[str, Path], part: Path, passphrase: str, tell: Progress) -> Manifest:
+    manifest = _manifest(files)
+    part.unlink(missing_ok=True)
+    make_private(part)
+    with part.open("r+b") as file:
+        writer = EncryptingWriter(file, passphrase)
+        _pack(_Counted(writer, sum(manifest.sizes.values()), tell), files, manifest)
+        writer.finish()
+    sync(part)
     return manifest
 
 

@@ -34,8 +34,12 @@ def open_plain(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         cached_statements=CACHED_STATEMENTS,
         check_same_thread=False,
     )
-    for pragma in _PRAGMAS[3:] if read_only else _PRAGMAS:
-        db.execute(pragma)
+    try:
+        for pragma in _PRAGMAS[3:] if read_only else _PRAGMAS:
+            db.execute(pragma)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -1,6 +1,8 @@
 """What the disk can do to us."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from app.errors import Conflict, Invalid, Unavailable
 
@@ -148,6 +150,17 @@ def from_sqlite(error: sqlite3.Error) -> StoreError:
     if primary in _DAMAGED:
         return StoreDamaged()
     return StoreError()
+
+
+@contextmanager
+def typed(doing: str) -> Iterator[None]:
+    """Inside, what SQLite and the operating system raise becomes a StoreError; `doing` says what failed."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise from_sqlite(error) from error
+    except OSError as error:
+        raise StoreError(f"{doing}: {error.strerror}") from error
 
 
 def is_storage(error: sqlite3.Error) -> bool:

@@ -1,8 +1,6 @@
 """The data folder: its file names, its modes, and the exclusive lock of whoever works in it."""
 
-import contextlib
 import fcntl
-import itertools
 import os
 import time
 from pathlib import Path
@@ -83,14 +81,11 @@ class Folder:
         inside.mkdir(mode=FOLDER_MODE, exist_ok=True)
         return inside
 
-    def new_aside(self) -> Path:
-        """A fresh folder under `aside`, named for the time, for files that are being replaced."""
-        asides, name = self.subfolder(ASIDE), time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        for n in itertools.count(1):
-            with contextlib.suppress(FileExistsError):
-                aside = asides / (name if n == 1 else f"{name}.{n}")
-                aside.mkdir(mode=FOLDER_MODE)
-                break
+    def aside(self, at_ns: int) -> Path:
+        """The folder under `aside` for what was replaced at that time, made when missing."""
+        name = time.strftime("%Y%m%dT%H%M%S", time.gmtime(at_ns // 1_000_000_000))
+        aside = self.subfolder(ASIDE) / f"{name}.{at_ns % 1_000_000_000:09}Z"
+        aside.mkdir(mode=FOLDER_MODE, exist_ok=True)
         return aside
 
 
@@ -124,20 +119,11 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path)
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Put the content of `path` on disk."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(path: Path) -> None:
-    """Put the names in `path` on disk."""
+def sync(path: Path) -> None:
+    """Put the content of a file, or the names in a folder, on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -11,8 +11,8 @@ from msgspec import Struct
 from app.clock import Clock, SystemClock, machine_clock_is_set
 from app.store import hub
 from app.store.connection import open_plain
-from app.store.errors import StoreDamaged, StoreError, VaultKeyWrong, from_sqlite
-from app.store.folder import COPIES, SNAPSHOT, Folder, make_private, sync_file, sync_folder
+from app.store.errors import StoreDamaged, VaultKeyWrong, typed
+from app.store.folder import COPIES, SNAPSHOT, Folder, make_private, sync
 from app.store.migrations import migrate, schema_version, version_of
 from app.store.restore import finish
 from app.store.store import Store
@@ -39,10 +39,8 @@ async def open_store(path: Path, clock: Clock | None = None) -> Store:
     """
     prepared = await asyncio.to_thread(prepare, path)
     store = Store(prepared.folder.database, clock or prepared.clock, prepared.vault, folder=prepared.folder)
-    try:
+    with typed(f"{path} cannot be used"):
         await store.open()
-    except sqlite3.Error as error:
-        raise from_sqlite(error) from error
     return store
 
 
@@ -50,24 +48,25 @@ def prepare(path: Path) -> Prepared:
     """The blocking part of `open_store`."""
     folder = Folder.hold(path)
     try:
-        finish(folder)
-        (folder.path / SNAPSHOT).unlink(missing_ok=True)
-        vault = _open_vault(folder)
-        make_private(folder.database)
-        with contextlib.closing(open_plain(folder.database)) as db:
-            check_whole(db)
-            _upgrade(db, folder)
-            hub.make_row(db, vault, time.time_ns() // 1_000_000)
-            hub.check_key(db, vault)
-            clock = SystemClock(floor_ms=hub.time_floor(db), trusted=machine_clock_is_set())
-            return Prepared(folder, vault, clock)
-    except BaseException as error:
+        with typed(f"{path} cannot be used"):
+            return _prepare(folder)
+    except BaseException:
         folder.release()
-        if isinstance(error, sqlite3.Error):
-            raise from_sqlite(error) from error
-        if isinstance(error, OSError):
-            raise StoreError(f"{path} cannot be used: {error.strerror}") from error
         raise
+
+
+def _prepare(folder: Folder) -> Prepared:
+    finish(folder)
+    (folder.path / SNAPSHOT).unlink(missing_ok=True)
+    vault = _open_vault(folder)
+    make_private(folder.database)
+    with contextlib.closing(open_plain(folder.database)) as db:
+        check_whole(db)
+        _upgrade(db, folder)
+        hub.make_row(db, vault, time.time_ns() // 1_000_000)
+        hub.check_key(db, vault)
+        clock = SystemClock(floor_ms=hub.time_floor(db), trusted=machine_clock_is_set())
+        return Prepared(folder, vault, clock)
 
 
 def check_whole(db: sqlite3.Connection) -> None:
@@ -98,8 +97,8 @@ def _copy(db: sqlite3.Connection, folder: Folder, version: int) -> None:
     new.unlink(missing_ok=True)
     make_private(new)
     db.execute("VACUUM INTO ?", (str(new),))
-    sync_file(new)
+    sync(new)
     new.rename(kept)
-    sync_folder(copies)
+    sync(copies)
     for old in sorted(copies.glob("schema-*.db"))[:-COPIES_KEPT]:
         old.unlink()

@@ -11,6 +11,7 @@ import shutil
 import sqlite3
 import tarfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ from app.policy import SYSTEM, Action
 from app.store import hub
 from app.store.backup import MANIFEST, MEMBERS, Manifest, Progress, on_loop
 from app.store.connection import open_plain
-from app.store.errors import BackupDamaged, FolderNotEmpty, StoreDamaged, StoreError, StoreTooNew, from_sqlite
+from app.store.errors import BackupDamaged, FolderNotEmpty, StoreDamaged, StoreTooNew, typed
 from app.store.folder import (
     DATABASE,
     FILE_MODE,
@@ -30,8 +31,7 @@ from app.store.folder import (
     RESTORING,
     VAULT_KEY,
     Folder,
-    sync_file,
-    sync_folder,
+    sync,
 )
 from app.store.migrations import migrate, schema_version
 from app.store.stream import DecryptingReader
@@ -72,42 +72,64 @@ def finish(folder: Folder) -> Path | None:
     restored = folder.path / RESTORED
     if not restored.is_dir():
         return None
-    aside: Path | None = None
     present = [member for member in MEMBERS if (restored / member).exists()]
-    if DATABASE in present:
-        for name in (f"{DATABASE}-wal", f"{DATABASE}-shm", DATABASE, *(m for m in MEMBERS if m != DATABASE)):
-            if (folder.path / name).exists() and (name in present or name.startswith(DATABASE)):
-                aside = aside or folder.new_aside()
-                (folder.path / name).rename(aside / name)
+    aside = _put_aside(folder, present, restored.stat().st_mtime_ns) if DATABASE in present else None
     for member in present:
         (restored / member).rename(folder.path / member)
-    sync_folder(folder.path)
+    sync(folder.path)
     shutil.rmtree(restored)
     return aside
 
 
-def _restore(file: Path, path: Path, passphrase: str, tell: Progress, force: bool) -> Restored:
+def _put_aside(folder: Folder, replaced: list[str], at_ns: int) -> Path | None:
+    """Move what is about to be replaced out of the way, a database with its log.
+
+    `at_ns` is when `restored` was last changed, which moving out of it begins only afterwards: done again after a kill,
+    this finds the same folder.
+    """
+    names = [f"{DATABASE}-wal", f"{DATABASE}-shm", *replaced]
+    here = [name for name in names if (folder.path / name).exists()]
+    if not here:
+        return None
+    aside = folder.aside(at_ns)
+    for name in here:
+        (folder.path / name).rename(aside / name)
+    sync(aside)
+    return aside
+
+
+@contextlib.contextmanager
+def rebuilding(path: Path, doing: str) -> Iterator[Folder]:
+    """The folder `path`, held, to build another content for in `folder.subfolder(RESTORING)`."""
     folder = Folder.hold(path)
     try:
-        finish(folder)
+        with typed(doing):
+            finish(folder)
+            yield folder
+    finally:
+        shutil.rmtree(folder.path / RESTORING, ignore_errors=True)
+        folder.release()
+
+
+def put_in_place(folder: Folder) -> Path | None:
+    """Make what was built the folder's content, all of it or nothing; where the old files went, if anywhere."""
+    building = folder.path / RESTORING
+    for entry in building.iterdir():
+        sync(entry)
+    sync(building)
+    building.rename(folder.path / RESTORED)
+    sync(folder.path)
+    return finish(folder)
+
+
+def _restore(file: Path, path: Path, passphrase: str, tell: Progress, force: bool) -> Restored:
+    with rebuilding(path, "the backup could not be restored") as folder:
         if not force and any(entry.name != LOCK for entry in folder.path.iterdir()):
             raise FolderNotEmpty(f"{path} is not empty")
         building = folder.subfolder(RESTORING)
         manifest = _unpack(file, building, passphrase, tell)
         incarnation = _begin(building, manifest)
-        for entry in building.iterdir():
-            sync_file(entry)
-        sync_folder(building)
-        building.rename(folder.path / RESTORED)
-        sync_folder(folder.path)
-        return Restored(manifest, incarnation, finish(folder))
-    except sqlite3.Error as error:
-        raise from_sqlite(error) from error
-    except OSError as error:
-        raise StoreError(f"the backup could not be restored: {error.strerror}") from error
-    finally:
-        shutil.rmtree(folder.path / RESTORING, ignore_errors=True)
-        folder.release()
+        return Restored(manifest, incarnation, put_in_place(folder))
 
 
 def _unpack(file: Path, into: Path, passphrase: str, tell: Progress) -> Manifest:

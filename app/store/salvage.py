@@ -12,10 +12,10 @@ from msgspec import Struct
 
 from app.store import hub
 from app.store.connection import open_plain
-from app.store.errors import StoreDamaged, StoreError, VaultKeyWrong, from_sqlite
-from app.store.folder import DATABASE, RESTORED, RESTORING, Folder, make_private, sync_file, sync_folder
+from app.store.errors import StoreDamaged, VaultKeyWrong
+from app.store.folder import DATABASE, RESTORING, Folder, make_private
 from app.store.migrations import migrate
-from app.store.restore import finish, new_incarnation
+from app.store.restore import new_incarnation, put_in_place, rebuilding
 from app.store.vault import Vault
 
 _SUFFIXES = ("", "-wal")
@@ -35,25 +35,11 @@ def salvage(path: Path) -> Salvaged:
     As rows may be missing, it begins a new incarnation like a restore. Blocks. Raises StoreDamaged when not even the
     hub's own row can be read (only a backup helps then), VaultKeyWrong, StoreBusy or StoreError; nothing has changed.
     """
-    folder = Folder.hold(path)
-    try:
-        finish(folder)
+    with rebuilding(path, "nothing could be saved") as folder:
         if not folder.vault_key.exists():
             raise VaultKeyWrong(f"{folder.vault_key} is missing")
-        building = folder.subfolder(RESTORING)
-        rows, incomplete = _rebuild(folder, building)
-        sync_file(building / DATABASE)
-        sync_folder(building)
-        building.rename(folder.path / RESTORED)
-        sync_folder(folder.path)
-        return Salvaged(rows, incomplete, finish(folder) or folder.path)
-    except sqlite3.Error as error:
-        raise from_sqlite(error) from error
-    except OSError as error:
-        raise StoreError(f"{path} cannot be used: {error.strerror}") from error
-    finally:
-        shutil.rmtree(folder.path / RESTORING, ignore_errors=True)
-        folder.release()
+        rows, incomplete = _rebuild(folder, folder.subfolder(RESTORING))
+        return Salvaged(rows, incomplete, put_in_place(folder) or folder.path)
 
 
 def _rebuild(folder: Folder, building: Path) -> tuple[dict[str, int], list[str]]:

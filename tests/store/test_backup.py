@@ -252,7 +252,7 @@ def count(fn):
         return fn(*args, **kwargs)
     return step
 Path.rename = count(Path.rename)
-restoring.sync_file, restoring.sync_folder = count(restoring.sync_file), count(restoring.sync_folder)
+restoring.sync = count(restoring.sync)
 restoring.migrate, restoring.new_incarnation = count(restoring.migrate), count(restoring.new_incarnation)
 restoring.shutil.rmtree = count(restoring.shutil.rmtree)
 asyncio.run(restoring.restore(file, folder, "correct horse battery", force=True))
