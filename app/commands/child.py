@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +18,10 @@ from app.client import Client
 from app.errors import Unavailable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# Generous: a loaded machine is no failure. Everything waits for the line itself.
+# Generous: a loaded machine is no failure. Everything waits for the thing itself.
 PATIENCE_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 15.0
+LOOK_SECONDS: Final = 0.02
 LAST_WORDS: Final = 4000
 
 
@@ -29,30 +33,27 @@ class ChildEnded(Unavailable):
 
 
 class Child:
-    """`doorstep ARGUMENTS` as a process with `--json`: its lines one by one, its signals, its exit code.
+    """`doorstep ARGUMENTS --json` as a process: its lines one by one, its signals, its exit code.
 
-    Left by `async with`, it is asked to stop and, when it does not, killed: nothing outlives its parent.
+    It writes to files in `folder` (`NAME.out`, `NAME.log`), so that it can outlive this process: after `keep`, it does;
+    otherwise leaving `async with` asks it to stop and, when it does not, kills it.
     """
 
-    def __init__(self, *arguments: str | Path, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str | Path, environ: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> None:
         self.arguments = [*(str(argument) for argument in arguments), "--json"]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "DOORSTEP_NO_BOOTSTRAP": "1", **(environ or {})}
-        self._process: asyncio.subprocess.Process
-        self._errors: asyncio.Task[bytes]
+        self._folder = folder
+        self._kept = False
+        self._at = 0
+        self._unread = b""
+        self._out: Path
+        self._log: Path
+        self._process: subprocess.Popen[bytes]
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "app",
-            *self.arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self._environ,
-            start_new_session=True,  # Ctrl-C is the parent's to pass on, in its order
-        )
-        self._errors = asyncio.create_task(_tail(self._process.stderr))
+        await asyncio.to_thread(self._start)
         try:
             await self._entered()
         except BaseException:
@@ -60,39 +61,60 @@ class Child:
             raise
         return self
 
+    def _start(self) -> None:
+        folder = self._folder or Path(tempfile.mkdtemp(prefix="doorstep-"))
+        self._out, self._log = folder / f"{self.arguments[0]}.out", folder / f"{self.arguments[0]}.log"
+        with self._out.open("wb") as out, self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                [sys.executable, "-m", "app", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+                env=self._environ,
+                start_new_session=True,  # Ctrl-C is the parent's to pass on, in its order
+            )
+
     async def _entered(self) -> None:
         """What must have happened before the process counts as started."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(TimeoutError, ProcessLookupError):
-            if self._process.returncode is None:
-                self._process.terminate()
-                await asyncio.wait_for(self._drained(), GRACE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            if self._process.returncode is None:
-                self._process.kill()
-        await self._drained()
-        await self._errors
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._kept:
+            return
+        if self._process.poll() is None:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, GRACE_SECONDS)
+        if self._process.poll() is None:
+            self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+        if self._folder is None:
+            await asyncio.to_thread(shutil.rmtree, self._out.parent)
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
 
+    def keep(self) -> None:
+        """Let it outlive this process."""
+        self._kept = True
+
     async def line(self) -> dict[str, Any]:
         """The next JSON object it prints; raises ChildEnded, or TimeoutError after a minute of silence."""
-        assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while text := await self._process.stdout.readline():
-                with contextlib.suppress(ValueError):
-                    if isinstance(said := json.loads(text), dict):
-                        return said
-            code = await self._process.wait()
-        raise ChildEnded(f"`doorstep {' '.join(self.arguments)}` ended with {code}. {await self.last_words()}")
+            while True:
+                ended = self._process.poll() is not None
+                while (text := await self._next()) is not None:
+                    with contextlib.suppress(ValueError):
+                        if isinstance(said := json.loads(text), dict):
+                            return said
+                if ended:
+                    break
+                await asyncio.sleep(LOOK_SECONDS)  # a file does not tell when it grows
+        words = await self.last_words()
+        raise ChildEnded(f"`doorstep {' '.join(self.arguments)}` ended with {self._process.returncode}. {words}")
 
     async def until(self, **wanted: object) -> dict[str, Any]:
         """The next line that has all of `wanted`."""
@@ -101,40 +123,45 @@ class Child:
             if wanted.items() <= said.items():
                 return said
 
-    def tell(self, text: str) -> None:
-        """A line on its standard input."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(text.encode() + b"\n")
-
     def send(self, number: signal.Signals) -> None:
         """A signal."""
         self._process.send_signal(number)
 
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self._drained()
-            return await self._process.wait()
+        return await asyncio.to_thread(self._process.wait, PATIENCE_SECONDS)
 
     async def last_words(self) -> str:
-        """The end of its standard error, once it has ended."""
-        return (await self._errors).decode(errors="replace")
+        """The end of its standard error."""
+        return (await asyncio.to_thread(self._log.read_bytes))[-LAST_WORDS:].decode(errors="replace")
 
-    async def _drained(self) -> None:
-        assert self._process.stdout is not None
-        while await self._process.stdout.read(1 << 16):
-            pass
-        await self._process.wait()
+    async def _next(self) -> bytes | None:
+        """The next whole line of its output, if one is there."""
+        if b"\n" not in self._unread:
+            more = await asyncio.to_thread(_read, self._out, self._at)
+            self._at += len(more)
+            self._unread += more
+        text, newline, rest = self._unread.partition(b"\n")
+        if not newline:
+            return None
+        self._unread = rest
+        return text
 
 
 class HubProcess(Child):
     """`doorstep serve` on `data`, by default on free ports. `ready` is what it printed once it answered."""
 
     def __init__(
-        self, data: Path, *more: str, port: int = 0, link_port: int = 0, environ: Mapping[str, str] | None = None
+        self,
+        data: Path,
+        *more: str,
+        port: int = 0,
+        link_port: int = 0,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         ports = ("--port", str(port), "--link-port", str(link_port))
-        super().__init__("serve", "--data", data, *ports, *more, environ=environ)
+        super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder)
         self.ready: dict[str, Any] = {}
 
     async def _entered(self) -> None:
@@ -150,9 +177,7 @@ class HubProcess(Child):
         return await self.ended()
 
 
-async def _tail(stream: asyncio.StreamReader | None) -> bytes:
-    assert stream is not None
-    kept = b""
-    while more := await stream.read(1 << 16):
-        kept = (kept + more)[-LAST_WORDS:]
-    return kept
+def _read(file: Path, at: int) -> bytes:
+    with file.open("rb") as stream:
+        stream.seek(at)
+        return stream.read(1 << 20)
