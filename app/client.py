@@ -119,13 +119,24 @@ class Client:
     ) -> Any:
         """One request; what it answers, decoded (None when empty)."""
         content = None if body is None else msgspec.json.encode(body)
+        response = await self._send(method, path, content=content, params=params, headers=headers)
+        return _decoded(response.status_code, response.content)
+
+    async def text(self, path: str) -> str:
+        """Read what is no JSON."""
+        response = await self._send("GET", path)
+        if response.status_code >= 400:
+            _decoded(response.status_code, response.content)
+        return response.text
+
+    async def _send(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> httpx2.Response:
+        headers = self._headers(headers, more.get("content") is not None)
         try:
-            response = await self._http.request(
-                method, path, content=content, params=params, headers=self._headers(headers, content is not None)
-            )
+            return await self._http.request(method, path, headers=headers, **more)
         except httpx2.TransportError as error:
             raise HubUnreachable(f"{self.url} does not answer: {_why(error)}") from error
-        return _decoded(response.status_code, response.content)
 
     @contextlib.asynccontextmanager
     async def events(

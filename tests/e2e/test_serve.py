@@ -92,6 +92,9 @@ async def test_another_machine_with_another_key_is_not_trusted(data: Path, tmp_p
             async with Client(hub.ready["url"], pin=other.ready["pin"]):
                 pass
         async with hub.client() as api:
+            page = (await api.text("/metrics")).splitlines()
+            assert 'doorstep_events_total{type="hub.founded"} 1.0' in page
+            assert await api.text("/readyz") == "ready\n"
             with pytest.raises(ApiError) as refused:
                 await api.get("/api/homes")
         assert refused.value.status == 401
