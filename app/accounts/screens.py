@@ -1,5 +1,6 @@
 """Signing in on a second screen: it shows a QR code, a phone that is signed in says yes, the screen gets a session."""
 
+import asyncio
 from typing import Final
 
 from msgspec import Struct
@@ -88,7 +89,9 @@ class Screens:
 
         row = await self._store.write(act)
         text = link("sign-in", self._hub.view().id, code)
-        return ScreenStarted(row.id, code, text, svg(text), poll_token, to_time(row.expires_at))
+        return ScreenStarted(
+            row.id, code, text, await asyncio.to_thread(svg, text), poll_token, to_time(row.expires_at)
+        )
 
     async def look(self, by: Caller, code: str) -> ScreenView:
         """What screen shows `code`; raises NotFound."""

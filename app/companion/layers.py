@@ -23,6 +23,9 @@ class Authenticator(Protocol):
     def actor_of(self, token: bytes, now: Moment) -> Actor | None:
         """Whose token this is, or None when it is wrong, expired or revoked."""
 
+    def holder_of(self, credential_id: str, now: Moment) -> Actor | None:
+        """Who stands behind a session or key, None once it is over; a refreshed session is the same one."""
+
 
 class FrontLayer:
     """Gives each request its id and its actor: `scope["state"]["request_id"]` and `["actor"]` (None: no valid one)."""

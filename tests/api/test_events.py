@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.accounts.model import ACCESS_MS
+from app.accounts.model import ACCESS_MS, SignedIn
 from app.events import bus as bus_module
 from app.events import stream as stream_module
 from app.hours import Window
@@ -137,6 +137,21 @@ async def test_an_expired_token_ends_its_stream_before_the_next_event(api: Api) 
         await rename(api, anna, home, "Lindenweg 3")
         rest = await stream.rest()
     assert [(end.event, end.data) for end in rest] == [("closing", {"reason": "signed_out", "again": False})]
+
+
+async def test_a_stream_outlives_the_token_it_was_opened_with_when_that_is_refreshed(api: Api) -> None:
+    account = api.actor(account_of(await api.person("anna"))).account_id or ""
+
+    def open_session(tx: Tx) -> SignedIn:
+        return api.services.sessions.open_in(tx, api.services.accounts.get_in(tx, account), name="phone", address="")
+
+    session = await api.store.write(open_session)
+    async with Listening(api.app, session.access_token) as stream:
+        assert (await stream.next()).event == "ready"
+        body = {"refresh_token": session.refresh_token}
+        renewed = (await api.client().post("/api/sign-in/refresh", json=body)).json()["access_token"]
+        await new_home(api.client(renewed))
+        assert (await stream.until("home.created"))[-1].event == "home.created"
 
 
 async def test_the_end_of_a_session_ends_its_streams_at_once(api: Api) -> None:
