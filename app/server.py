@@ -29,7 +29,7 @@ from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
 from app.events.bus import Bus
 from app.events.resolver import NoThings, Resolver
-from app.events.rights import follow_homes
+from app.events.rights import follow_homes, follow_shares
 from app.events.routes import ROUTER as EVENT_ROUTES
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
@@ -46,6 +46,14 @@ from app.homes.service import Homes
 from app.homes.standing import Standings
 from app.policy import Action
 from app.settings import Limits
+from app.sharing.ledger import Ledger
+from app.sharing.model import Kind
+from app.sharing.receiving import Receiving
+from app.sharing.receiving_routes import ROUTER as RECEIVING_ROUTES
+from app.sharing.routes import ROUTER as SHARING_ROUTES
+from app.sharing.service import Sharing
+from app.sharing.shares import Shares
+from app.sharing.things import Things
 from app.store.store import Store
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -59,6 +67,8 @@ ROUTERS = (
     MEMBER_ROUTES,
     INVITATION_ROUTES,
     JOINING_ROUTES,
+    SHARING_ROUTES,
+    RECEIVING_ROUTES,
     EVENT_ROUTES,
     DOCS_ROUTES,
 )
@@ -99,8 +109,29 @@ class Services:
         )
         self.accounts.needs.append(homes_owned)
         self.accounts.on_going.append(self.members.account_going_in)
+        self.sharable: dict[Kind, Things] = {}
+        self.shares = Shares(store, self.standings)
+        self.ledger = Ledger(
+            standings=self.standings, shares=self.shares, sharable=self.sharable, accounts=self.accounts
+        )
+        self.sharing = Sharing(
+            store, standings=self.standings, ledger=self.ledger, sharable=self.sharable, accounts=self.accounts
+        )
+        self.receiving = Receiving(
+            store,
+            standings=self.standings,
+            ledger=self.ledger,
+            sharable=self.sharable,
+            accounts=self.accounts,
+            sessions=self.sessions,
+            tries=self.tries,
+        )
+        self.members.on_leaving.append(self.ledger.member_leaving_in)
+        self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
+        self.accounts.on_going.append(self.ledger.account_going_in)
         self.bus = Bus(store, Resolver(self.standings, NoThings()), self.limits)
         follow_homes(self.bus, self.standings)
+        follow_shares(self.bus, self.shares)
         self.credentials.on_ended.append(self.bus.credential_ended)
 
     async def start(self, name: str) -> None:
@@ -166,6 +197,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "members": _instance(services.members),
             "invitations": _instance(services.invitations),
             "joining": _instance(services.joining),
+            "sharing": _instance(services.sharing),
+            "receiving": _instance(services.receiving),
             "bus": _instance(services.bus),
         },
         middleware=[DeclaredLayer],

@@ -4,6 +4,8 @@ from app.events.bus import Bus
 from app.homes.model import Home, Member
 from app.homes.standing import MemberKey, Standings
 from app.policy import Role
+from app.sharing.model import Share
+from app.sharing.shares import Shares
 
 
 def follow_homes(bus: Bus, standings: Standings) -> None:
@@ -23,6 +25,20 @@ def follow_homes(bus: Bus, standings: Standings) -> None:
 
     standings.members.watch(member)
     standings.homes.watch(home)
+
+
+def follow_shares(bus: Bus, shares: Shares) -> None:
+    """End the streams of receivers whose shares begin, end or change: what they may see, and until when, is another."""
+
+    def share(key: str, old: Share | None, new: Share | None) -> None:
+        if (held := new or old) is not None and (old is None or new is None or _lends(old) != _lends(new)):
+            bus.rights_changed(held.receiver_id or "")
+
+    shares.accepted.watch(share)
+
+
+def _lends(share: Share) -> tuple[object, ...]:
+    return share.level, share.until, share.hours
 
 
 def _rights(member: Member) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from app.accounts.codes import hash_code, new_code
+from app.accounts.model import normal_login
 from app.accounts.service import Accounts
 from app.caller import Caller, demand
 from app.clock import to_ms
@@ -20,11 +21,11 @@ from app.homes.invitation_model import (
     NewInvitation,
     invitation_view,
 )
-from app.homes.join_link import join_link, qr_svg
 from app.homes.members import Members
 from app.homes.model import AlreadyMember, Home, Limits, Member, check_limits
 from app.homes.standing import Standings
 from app.policy import Action, Actor, Resource, Role, allowed
+from app.qr import link, svg
 from app.store.hub import read_hub
 from app.store.retention import KEEP, demand_room
 from app.store.store import Store
@@ -52,7 +53,7 @@ class Invitations:
         )
         if made.link is None:
             return made
-        return msgspec.structs.replace(made, qr=await asyncio.to_thread(qr_svg, made.link))
+        return msgspec.structs.replace(made, qr=await asyncio.to_thread(svg, made.link))
 
     def create_in(self, tx: Tx, by: Caller, home_id: str, new: NewInvitation) -> InvitationMade:
         """`create` inside `tx`; without the picture."""
@@ -67,7 +68,7 @@ class Invitations:
             tx.record(by.actor, _to_receiver("invitation.received", invitation))
         if code is None:
             return InvitationMade(view)
-        return InvitationMade(view, code, join_link("invitation", read_hub(tx).hub_id or "", code))
+        return InvitationMade(view, code, link("invitation", read_hub(tx).hub_id or "", code))
 
     def _made_in(
         self, tx: Tx, by: Caller, home_id: str, role: Role, new: NewInvitation
@@ -77,15 +78,16 @@ class Invitations:
         self._members.check_things(tx, home_id, limits.only)
         if new.anonymous and (new.login is not None or role is Role.ADMIN):
             raise Invalid("anonymous: only with a code, for members and guests")
-        account_id = self._addressee(tx, by, home_id, new.login)
+        login = None if new.login is None else normal_login(new.login)
+        account_id = self._addressee(tx, by, home_id, login)
         self._make_room(tx, home_id)
-        code = new_code(CODE_LETTERS) if new.login is None else None
+        code = new_code(CODE_LETTERS) if login is None else None
         invitation = Invitation(
             tx.new_id(),
             home_id,
             None if code is None else hash_code(code),
             account_id,
-            new.login,
+            login,
             role,
             limits.until,
             limits.hours,
@@ -105,11 +107,12 @@ class Invitations:
         """The account behind a login, if any; a newer invitation to the same login takes the older one's place."""
         if login is None:
             return None
+        # Compared as written, not by account: what happens must not tell whether there is one.
         account_id = self._accounts.id_of_login(login)
         if account_id is not None and queries.member(tx, home_id, account_id) is not None:
             raise AlreadyMember
         for older in invitation_queries.open_of_home(tx, home_id):
-            if older.login is not None and (older.login == login or (account_id and older.account_id == account_id)):
+            if older.login == login:
                 self._revoke_in(tx, by, older)
         return account_id
 

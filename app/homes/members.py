@@ -120,7 +120,7 @@ class Members:
         )
         self._store_in(tx, new)
         if RANK[role] < RANK[old.role] or _terms(new) != _terms(old):
-            self._take_away_in(tx, home_id)
+            self._standings.take_away_in(tx, home_id)
         view = self._view(tx, home_id, account_id)
         tx.record(by.actor, _told("member.changed", new, view))
         return view
@@ -175,7 +175,7 @@ class Members:
             self._store_in(tx, new)
             view = self._view(tx, home_id, new.account_id)
             tx.record(by.actor, _told("member.changed", new, view))
-        self._take_away_in(tx, home_id)
+        self._standings.take_away_in(tx, home_id)
         return home_view(home, Role.ADMIN)
 
     def end_all_in(self, tx: Tx, by: Caller, home: Home) -> None:
@@ -223,16 +223,12 @@ class Members:
         queries.update_member(tx, member)
         self._standings.members.put(tx, (member.home_id, member.account_id), member)
 
-    def _take_away_in(self, tx: Tx, home_id: str) -> None:
-        if (home := queries.raise_epoch(tx, home_id)) is not None:
-            self._standings.keep_home(tx, home)
-
     def _end_in(self, tx: Tx, by: Caller, member: Member, why: str) -> None:
         for fn in self.on_leaving:
             fn(tx, by, member)
         queries.delete_member(tx, member.home_id, member.account_id)
         self._standings.members.drop(tx, (member.home_id, member.account_id))
-        self._take_away_in(tx, member.home_id)
+        self._standings.take_away_in(tx, member.home_id)
         facts = {"account_id": member.account_id, "why": why}
         tx.record(by.actor, _told("member.left", member, facts))
         # The home is nothing to them any more, so they are told as themselves.

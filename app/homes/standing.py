@@ -38,6 +38,11 @@ class Standings:
         """`home` is what others read once `tx` is on disk."""
         self.homes.put(tx, home.id, _in_zone(home))
 
+    def take_away_in(self, tx: Tx, home_id: str) -> None:
+        """Count that somebody lost rights in this home."""
+        if (home := queries.raise_epoch(tx, home_id)) is not None:
+            self.keep_home(tx, home)
+
     def of(self, actor: Actor, home_id: str) -> Standing:
         """From memory."""
         if actor.account_id is None:

@@ -245,7 +245,8 @@ CREATE TABLE shares (
   remark TEXT NOT NULL DEFAULT '',
   version INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL,
-  expires_at INTEGER,                      -- of the offer, while pending
+  expires_at INTEGER NOT NULL,             -- of the offer
+  accepted_at INTEGER,
   ended_at INTEGER
 );
 CREATE INDEX shares_home ON shares(home_id, created_at);

@@ -1,0 +1,1 @@
+"""Shares of single devices and groups with people outside the home."""
