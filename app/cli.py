@@ -15,6 +15,8 @@ VERBS: Final[dict[str, str]] = {
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
     "member": "app.commands.member:member",
+    "share": "app.commands.share:share",
+    "key": "app.commands.key:key",
     "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",
     "restore": "app.commands.backup:restore",

@@ -4,12 +4,14 @@ import click
 
 from app.client import Client
 from app.commands.reach import api_verb, home_of, home_option, named
-from app.commands.terminal import answer, plain, table
+from app.commands.terminal import answer, offer_lines, plain, table
+
+ROLES = click.Choice(["admin", "member", "guest"])
 
 
 @click.group()
 def member() -> None:
-    """Members of a home: list, change their role, remove."""
+    """Members of a home: list, invite, change their role, remove."""
 
 
 @member.command("list")
@@ -23,8 +25,21 @@ async def list_(api: Client, home_name: str | None) -> None:
 
 
 @member.command()
+@click.option("--role", "role_name", type=ROLES, default="member", show_default=True)
+@click.option("--login", help="Invite this account; left out: whoever has the code.")
+@home_option
+@api_verb
+async def invite(api: Client, role_name: str, login: str | None, home_name: str | None) -> None:
+    """Invite somebody into a home. The code is shown once."""
+    home = await home_of(api, home_name)
+    wanted = {"role": role_name, **({"login": login} if login else {})}
+    made = await api.post(f"/api/homes/{home['id']}/invitations", wanted)
+    answer(made, f"[green]✓[/] invited as {role_name} [dim]{made['invitation']['id']}[/]", *offer_lines(made))
+
+
+@member.command()
 @click.argument("who", metavar="MEMBER")
-@click.argument("role_name", metavar="ROLE", type=click.Choice(["admin", "member", "guest"]))
+@click.argument("role_name", metavar="ROLE", type=ROLES)
 @home_option
 @api_verb
 async def role(api: Client, who: str, role_name: str, home_name: str | None) -> None:

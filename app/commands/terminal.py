@@ -81,6 +81,13 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, empty: str)
     out().print(grid)
 
 
+def offer_lines(made: dict[str, Any]) -> list[str]:
+    """The code of an invitation or share that was just made; none when it went to somebody's account."""
+    if made["code"] is None:
+        return ["  [dim]they see it in their app[/]"]
+    return [f"  code  [bold]{plain(made['code'])}[/]", f"  link  {plain(made['link'])}", "  [dim]→ not shown again[/]"]
+
+
 def out() -> Console:
     """Standard output, as rich sees it now (tests and pipes replace it)."""
     return Console(highlight=False, soft_wrap=True)
