@@ -83,7 +83,7 @@ class Services:
         self.passwords = Passwords()
         self.credentials = Credentials(store)
         self.sessions = Sessions(store, self.credentials, round(access_token_life * 1000))
-        self.accounts = Accounts(store, self.credentials, self.sessions, self.passwords)
+        self.accounts = Accounts(store, self.credentials, self.sessions)
         self.signing_in = _signing_in(self)
         self.hub = Hub(store, self.accounts, self.sessions, self.signing_in, self.passwords)
         self.keys = Keys(store, self.credentials, self.accounts, self.sessions)
@@ -133,6 +133,7 @@ class Services:
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
         self.credentials.on_ended.append(self.bus.credential_ended)
+        self.hub.on_clock_set.append(self.bus.clock_changed)
 
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""

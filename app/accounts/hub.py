@@ -51,7 +51,10 @@ class ClockView(Struct, frozen=True):
 
 
 class Hub:
-    """This hub. `claim_code` is to be shown on its own terminal; None once it is claimed."""
+    """This hub. `claim_code` is to be shown on its own terminal; None once it is claimed.
+
+    `on_claim_code` is told each new code; `on_clock_set` that time has jumped, for who waits until a time.
+    """
 
     def __init__(
         self, store: Store, accounts: Accounts, sessions: Sessions, signing_in: SigningIn, passwords: Passwords
@@ -66,6 +69,7 @@ class Hub:
         self._tries = 0
         self.claim_code: str | None = None
         self.on_claim_code: list[Callable[[str], None]] = []
+        self.on_clock_set: list[Callable[[], None]] = []
 
     async def open(self, name: str) -> None:
         """Read the hub's row; found it as `name` at its first start. An unclaimed hub gets a new claim code."""
@@ -126,8 +130,8 @@ class Hub:
         self._signing_in.attempt(address)
         digest = hash_code(code)
         await self._check(digest)
-        if time is not None:
-            _check_time(time)
+        if time is not None:  # before the session: one made in the past would be over already
+            self._set_clock(time)
         verifier = await self._passwords.hash(password)
 
         def act(tx: Tx) -> Recoverable:
@@ -140,8 +144,6 @@ class Hub:
         claimed = await self._store.write(act)
         self.claim_code = None
         self._signing_in.succeeded(address)
-        if time is not None:
-            self._set_clock(time)
         return claimed
 
     def _claim_in(self, tx: Tx, digest: bytes) -> None:
@@ -199,6 +201,8 @@ class Hub:
 
     def _set_clock(self, time: Time) -> None:
         self._store.clock.set(_check_time(time))
+        for told in self.on_clock_set:
+            told()
 
 
 def _check_time(time: Time) -> int:

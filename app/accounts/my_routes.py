@@ -87,10 +87,10 @@ async def delete_me(
 
 @post("/me/upgrade", operation_id="upgradeMe", opt={"action": Action.SELF}, status_code=200)
 async def upgrade_me(
-    caller: NamedDependency[Caller], accounts: NamedDependency[Accounts], data: JSONBody[Upgrade]
+    caller: NamedDependency[Caller], signing_in: NamedDependency[SigningIn], data: JSONBody[Upgrade]
 ) -> Response[RecoveryCode]:
     """Give an account without a login one. Its homes and shares stay; the recovery code is shown this once."""
-    return secret(RecoveryCode(await accounts.upgrade(caller, login=data.login, password=data.password)))
+    return secret(RecoveryCode(await signing_in.upgrade(caller, login=data.login, password=data.password)))
 
 
 @put("/me/password", operation_id="changePassword", opt={"action": Action.SELF}, status_code=204)

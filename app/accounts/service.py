@@ -20,7 +20,6 @@ from app.accounts.model import (
     StillNeeded,
     normal_login,
 )
-from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions
 from app.caller import Caller
 from app.clock import to_time
@@ -49,11 +48,10 @@ class NewAccount(msgspec.Struct, frozen=True):
 class Accounts:
     """Accounts. `needs` and `on_going` are filled by what depends on accounts (see server)."""
 
-    def __init__(self, store: Store, credentials: Credentials, sessions: Sessions, passwords: Passwords) -> None:
+    def __init__(self, store: Store, credentials: Credentials, sessions: Sessions) -> None:
         self._store = store
         self._credentials = credentials
         self._sessions = sessions
-        self._passwords = passwords
         self.needs: list[Needs] = []
         self.on_going: list[Going] = []
 
@@ -151,17 +149,11 @@ class Accounts:
         tx.record(by.actor, change("renamed", account, {"name": name}))
         return view(account)
 
-    async def upgrade(self, by: Caller, *, login: str, password: str) -> str:
-        """Make the caller's anonymous account a full one; its memberships stay. Returns the recovery code."""
-        self._sessions.demand_person(by.actor)
-        if not by.actor.anonymous:
-            raise NotAnonymous
-        verifier = await self._passwords.hash(password)
-        return await self._store.write(
-            lambda tx: self._upgrade_in(tx, by, normal_login(login), verifier), once=by.once, returns=str
-        )
+    def upgrade_in(self, tx: Tx, by: Caller, login: str, verifier: str) -> str:
+        """Give an anonymous account a login (in its normal form); returns the recovery code.
 
-    def _upgrade_in(self, tx: Tx, by: Caller, login: str, verifier: str) -> str:
+        Raises NotAnonymous, LoginTaken.
+        """
         old = self.get_in(tx, self._sessions.demand_person(by.actor))
         if not old.anonymous:
             raise NotAnonymous

@@ -10,6 +10,7 @@ from app.accounts.codes import hash_code, new_code, same
 from app.accounts.credentials import Credentials
 from app.accounts.model import (
     Account,
+    NotAnonymous,
     Password,
     PasswordWrong,
     Recoverable,
@@ -101,6 +102,22 @@ class SigningIn:
             self._sessions.end_all_in(tx, by.actor, account.id, but=by.actor.credential_id)
 
         await self._store.write(act)
+
+    async def upgrade(self, by: Caller, *, login: str, password: str) -> str:
+        """Make the caller's anonymous account a full one; its memberships stay. Returns the recovery code.
+
+        Raises NotAnonymous, LoginTaken (which counts, so that nobody lists logins by it), TooManyAttempts.
+        """
+        self._sessions.demand_person(by.actor)
+        if not by.actor.anonymous:
+            raise NotAnonymous
+        self.attempt(by.address)
+        verifier, normal = await self._passwords.hash(password), normal_login(login)
+        recovery = await self._store.write(
+            lambda tx: self._accounts.upgrade_in(tx, by, normal, verifier), once=by.once, returns=str
+        )
+        self.succeeded(by.address)
+        return recovery
 
     async def delete_account(self, by: Caller, *, password: str) -> None:
         """Delete the caller's account and what is only theirs; an anonymous one has no password to ask for.

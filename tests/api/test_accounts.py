@@ -171,6 +171,17 @@ async def test_an_anonymous_account_becomes_a_full_one_and_stays_a_member(api: A
     assert (await vera.post("/api/homes", json={"name": "Hers", "time_zone": "UTC"})).status_code == 201
 
 
+async def test_a_visitor_does_not_get_to_list_logins(api: Api) -> None:
+    await api.person("anna")
+    guest = await api.person("visitor", anonymous=True)
+    body = {"login": "anna", "password": PASSWORD}
+    tried = [
+        (await guest.post("/api/me/upgrade", json=body)).status_code
+        for _ in range(api.services.limits.login_attempts_per_address + 1)
+    ]
+    assert tried == [409] * (len(tried) - 1) + [429]
+
+
 async def test_an_anonymous_account_ends_by_itself(api: Api) -> None:
     anna, guest = await api.person("anna"), await api.person("visitor", anonymous=True)
     home = await new_home(anna)

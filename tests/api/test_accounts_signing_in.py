@@ -78,7 +78,9 @@ async def test_twenty_wrong_codes_make_a_new_one(api: Api) -> None:
 async def test_a_claim_may_set_a_hub_without_a_clock(api: Api) -> None:
     api.clock.trusted = False
     assert not (await api.client().get("/api/hub")).json()["time_trusted"]
-    assert (await claim(api, time="2031-05-06T07:08:09+02:00")).status_code == 201
+    claimed = await claim(api, time="2031-05-06T07:08:09+02:00")
+    assert claimed.status_code == 201
+    assert await works(api, claimed.json()["session"]["access_token"])
     hub = (await api.client().get("/api/hub")).json()
     assert hub["time_trusted"]
     assert hub["time"].startswith("2031-05-06T05:08")
