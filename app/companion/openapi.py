@@ -250,8 +250,12 @@ def _header(name: str) -> Document:
     return {"$ref": f"#/components/headers/{name}"}
 
 
+# Python 3.13 renamed these to RFC 9110's terms; the document must not depend on the Python that writes it.
+_NAMES = {413: "RequestEntityTooLarge", 422: "UnprocessableEntity"}
+
+
 def _response_name(status: int) -> str:
-    return HTTPStatus(status).name.title().replace("_", "")
+    return _NAMES.get(status) or HTTPStatus(status).name.title().replace("_", "")
 
 
 def _problem_responses(kinds: list[ErrorKind]) -> Document:
