@@ -5,6 +5,7 @@ Schemas are msgspec's own (JSON Schema 2020-12), so that what is described is wh
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from inspect import cleandoc
 from typing import Any, get_args, get_origin
 
 import msgspec
@@ -132,6 +133,10 @@ def _schemas(handlers: Iterable[HTTPRouteHandler]) -> tuple[dict[Any, Document],
         types += [field.annotation for field, _ in _parameters(handler)]
         types += [handler.opt["tells"]] if "tells" in handler.opt else []
     found, components = msgspec.json.schema_components(types, ref_template=_SCHEMA_REF)
+    for schema in components.values():
+        if "description" in schema:
+            # From Python 3.13 on docstrings come without their indentation; before, they do not.
+            schema["description"] = cleandoc(schema["description"])
     return {repr(type_): schema for type_, schema in zip(types, found, strict=True)}, components
 
 
