@@ -11,6 +11,7 @@ from app.version import version
 
 VERBS: Final[dict[str, str]] = {
     "serve": "app.commands.serve:serve",
+    "device": "app.commands.device:device",
     "pair": "app.commands.pair:pair",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",

@@ -1,0 +1,103 @@
+"""`doorstep device`: a virtual device, to pair without owning one."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.commands.exits import Exit
+from app.commands.terminal import CommandError, event, json_option, plain
+from app.virtual import misbehaviour, process
+from app.virtual.misbehaviour import Misbehaviour
+from app.virtual.notices import Notice
+from app.virtual.parts import Place
+from pairing.errors import PairingError
+from pairing.mdns import LOOPBACK
+
+SAYS = {
+    "ready": "[green]●[/] {name} [dim]{id}[/] can be paired at {host} port {port}",
+    "proving": "  a hub is here",
+    "code": "  [bold]blinks {code}[/]: say yes at the hub if it shows the same",
+    "prepared": "  taken over, waiting for the hub",
+    "paired": "[green]✓[/] paired with {hub_name} [dim]{hub}[/]",
+    "pairing_failed": "[yellow]✗[/] not paired: {code} [dim]{step}[/]",
+    "linked": "[green]⇄[/] linked to the hub at {host} port {port}",
+    "unlinked": "[yellow]⇄[/] link lost: {code}",
+    "link_refused": "[yellow]✗[/] the hub refuses: {reason}",
+    "searching": "  looking for the hub",
+    "hub_moved": "  the hub moves",
+    "reset": "[yellow]↺[/] reset by {by}: free again",
+    "blink": "[bold]✱[/] blinks {times} times",
+    "died": "[red]✗[/] power lost at {step}",
+    "unannounced": "[yellow]![/] not announced ({code}): add it by its address",
+    "misunderstood": "[yellow]?[/] {cause}",
+}
+
+
+@click.command()
+@click.option("--product", default="lamp", show_default=True, help="What it is: lamp, plug, thermostat, ...")
+@click.option("--name", default="", help="What it calls itself.  [default: the product's name]")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Its disk: start it with the same file and it is the same device. Without, it forgets all when it ends.",
+)
+@click.option("--pin", help="The PIN on its label. Without one it shows a code instead.")
+@click.option("--host", help="Address to be paired at.  [default: 127.0.0.1; with --lan all]")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to be paired at.  [default: a free one]")
+@click.option("--lan", is_flag=True, help="Announce it on the local network, not only on this machine.")
+@click.option("--unannounced", is_flag=True, help="Do not announce it: it is paired by address and port.")
+@click.option(
+    "--misbehave",
+    multiple=True,
+    metavar="HOW",
+    help="Be a bad device: silent, slow=SECONDS, wrong-proof, wrong-credential, dies-at=STEP, deaf, refuses=CODE, "
+    "twice, replays, babbles. May be repeated.",
+)
+@json_option
+def device(
+    *, misbehave: tuple[str, ...], state: Path | None, product: str, name: str, pin: str | None, **where: Any
+) -> None:
+    """Be a virtual device until interrupted.
+
+    Its reset button is the signal USR1, or the line `reset` on standard input; `put SERVICE JSON` does something to it
+    by hand, as in: put light {"on": true}
+    """
+    options = process.Options(
+        product=product, name=name, state=state, pin=pin or None, place=_place(**where), how=_how(misbehave)
+    )
+    try:
+        asyncio.run(process.run(options, tell))
+    except process.UnknownProduct as error:
+        raise CommandError(str(error), exit=Exit.USAGE, code="unknown_product") from error
+    except process.StateInUse as error:
+        hint = "Give --state another file."
+        raise CommandError(str(error), exit=Exit.CONFLICT, code="state_in_use", hint=hint) from error
+    except PairingError as error:
+        hint = "Delete the file to begin anew as another device."
+        raise CommandError(f"{state} cannot be used: {error}", exit=Exit.UNSOUND, code=error.code, hint=hint) from error
+    except OSError as error:
+        raise CommandError(f"cannot start: {error}", exit=Exit.CONFLICT, code="cannot_start") from error
+
+
+def tell(notice: Notice) -> None:
+    """One line for what has happened."""
+    shown = {key: plain(str(value)) for key, value in notice.details.items()}
+    text = SAYS.get(notice.event)
+    told = " ".join(f"{key}={value}" for key, value in shown.items())
+    data = {"event": notice.event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **notice.details}
+    event(data, text.format(**shown) if text else f"  {notice.event} [dim]{told}[/]")
+
+
+def _place(*, host: str | None, port: int, lan: bool, unannounced: bool) -> Place:
+    host = host if host is not None else "" if lan else LOOPBACK[0]
+    return Place(host=host, port=port, interfaces=None if lan else LOOPBACK, announced=not unannounced)
+
+
+def _how(words: tuple[str, ...]) -> Misbehaviour:
+    try:
+        return misbehaviour.parse(words)
+    except ValueError as error:
+        raise CommandError(str(error), exit=Exit.USAGE, code="unknown_misbehaviour") from error

@@ -1,0 +1,188 @@
+"""A virtual device, whole: announced, paired, linked, obeying. `async with VirtualDevice(product) as lamp: ...`."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Self
+
+from app.devices.product.model import Product
+from app.devices.product.values import Value
+from app.virtual.body import Changes
+from app.virtual.joining import Joining
+from app.virtual.kinds import body_of
+from app.virtual.linking import Linking
+from app.virtual.memory import Memory, MemoryStore
+from app.virtual.misbehaviour import Misbehaviour
+from app.virtual.notices import Notice, Notices
+from app.virtual.parts import Parts, Place
+from pairing import device as memory
+from pairing.activation.hub import normal_pin
+from pairing.device import DeviceState, DeviceStore, Facts
+from pairing.errors import PairingError
+from pairing.mdns import Announcer, Service, announcing, device_service
+
+FIRMWARE = "1.0.0"
+
+
+class VirtualDevice:
+    """On while the context lasts. `store` is its disk: give the same again and it is the same device, come back.
+
+    `tell` is called with each notice; `wait` awaits one. `died` is set once a `dies_at` has come: it is off then, and
+    stays so. Entering raises StorageFailedError, OSError where it cannot listen.
+    """
+
+    def __init__(
+        self,
+        product: Product,
+        *,
+        name: str = "",
+        pin: str | None = None,
+        store: DeviceStore | None = None,
+        place: Place | None = None,
+        how: Misbehaviour | None = None,
+        tell: Callable[[Notice], None] | None = None,
+    ) -> None:
+        self.body = body_of(product)
+        self.died = asyncio.Event()
+        self._name = name or product.name
+        self._pin = normal_pin(pin)
+        self._store = store or MemoryStore()
+        self._place = place or Place()
+        self._how = how or Misbehaviour()
+        self._notices = Notices(tell)
+        self._stack = AsyncExitStack()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def id(self) -> str:
+        """Its own id, made of its key."""
+        return self.state.identity.device_id
+
+    @property
+    def state(self) -> DeviceState:
+        """What is on its disk."""
+        return self._parts.memory.state
+
+    @property
+    def port(self) -> int:
+        """Where it is paired."""
+        return self._joining.port
+
+    async def wait(self, event: str) -> Notice:
+        """The oldest notice of this event that nobody has waited for yet, now or when it comes."""
+        return await self._notices.wait(event)
+
+    async def reset(self) -> None:
+        """Somebody presses its button: everything but its identity is forgotten. Raises StorageFailedError."""
+        await self._joining.hang_up()
+        await self._linking.say_reset()
+        await self._parts.memory.change(memory.physical_reset)
+        self._notices.tell("reset", by="hand")
+
+    async def put(self, service: str, values: Mapping[str, Value]) -> None:
+        """Somebody does something to it: opens the door, switches the lamp. Raises ValueUnfit."""
+        await self._live(self.body.put(service, values))
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        state = await Memory.open(self._store, secrets.token_bytes)
+        stack.push_async_callback(state.close)
+        self._parts = self._made_of(state)
+        self._joining = Joining(self._parts, self._die)
+        self._linking = Linking(self._parts, self._joining.free, self._die)
+        await self._joining.start()
+        stack.push_async_callback(self._joining.stop)
+        announcer = await self._announce(stack)
+        stack.push_async_callback(self._end_tasks)
+        self._notices.tell(
+            "ready",
+            id=self.id,
+            product=self._parts.facts.product,
+            name=self._name,
+            host=self._place.host or "*",
+            port=self.port,
+            paired=self.state.paired,
+            auth=self._auth,
+        )
+        self._tasks.append(asyncio.create_task(self._linking.run()))
+        self._tasks.append(asyncio.create_task(self._age()))
+        if announcer is not None:
+            self._tasks.append(asyncio.create_task(self._keep_announced(announcer)))
+
+    def _made_of(self, state: Memory) -> Parts:
+        serial = f"V{state.state.identity.device_id[2:10].upper()}"
+        return Parts(
+            facts=Facts(self.body.product.id, self._name, FIRMWARE, serial),
+            pin=self._pin,
+            body=self.body,
+            memory=state,
+            notices=self._notices,
+            place=self._place,
+            how=self._how,
+        )
+
+    @property
+    def _auth(self) -> str:
+        return "pin" if self._pin else "open"
+
+    def _service(self, paired: bool) -> Service:
+        product = self.body.product.id
+        return device_service(self.id, product=product, port=self.port, paired=paired, auth=self._auth, name=self._name)
+
+    async def _announce(self, stack: AsyncExitStack) -> Announcer | None:
+        if not self._place.announced:
+            return None
+        try:
+            return await stack.enter_async_context(announcing(self._service(self.state.paired), self._place.interfaces))
+        except PairingError as error:
+            # It can still be added by its address, and reaches a hub it knows.
+            self._notices.tell("unannounced", code=error.code)
+            return None
+
+    async def _keep_announced(self, announcer: Announcer) -> None:
+        while True:
+            await self._parts.memory.until(lambda state: not state.paired)
+            await announcer.announce(self._service(paired=False))
+            await self._parts.memory.until(lambda state: state.paired)
+            await announcer.announce(self._service(paired=True))
+
+    async def _age(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(self._place.tick)
+            now = time.monotonic()
+            changes = self.body.tick(now - last, self._parts.chance)
+            last = now
+            await self._live(changes)
+
+    async def _live(self, changes: Changes) -> None:
+        for service, values in changes.items():
+            self._notices.tell("values", service=service, values=values)
+        await self._linking.report(changes)
+
+    def _die(self, step: str) -> None:
+        self._notices.tell("died", step=step)
+        self.died.set()
+        self._tasks.append(asyncio.create_task(self._go_off()))
+
+    async def _go_off(self) -> None:
+        for task in self._tasks[:-1]:
+            task.cancel()
+        await self._joining.stop()
+
+    async def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended

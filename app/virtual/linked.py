@@ -1,0 +1,144 @@
+"""One link to the hub, from hello to its end: reports, commands, heartbeat (pairing/PROTOCOL.md, "Messages")."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+
+from app.virtual.body import Changes
+from app.virtual.obeying import obey, refusal
+from app.virtual.parts import Parts
+from pairing import device as memory
+from pairing import wire
+from pairing.channel import Channel
+from pairing.errors import PairingError
+from pairing.messages import (
+    SILENCE_LIMIT,
+    Answer,
+    Command,
+    FromDevice,
+    Hello,
+    Moved,
+    Ping,
+    Pong,
+    Report,
+    Reset,
+    decode_from_hub,
+    encode,
+)
+from pairing.pump import read_frame, write_frame
+
+
+class Linked:
+    """A proved connection. The caller closes it."""
+
+    def __init__(
+        self, parts: Parts, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._parts = parts
+        self._channel = channel
+        self._reader = reader
+        self._writer = writer
+        self._lock = asyncio.Lock()
+        self._greeted = False
+
+    async def stay(self) -> None:
+        """Until the hub lets the device go. Raises PairingError when the link is lost, PowerLost."""
+        self._parts.how.check_power("linked")
+        await self._greet()
+        beating = asyncio.create_task(self._beat())
+        try:
+            while await self._hear(await self._receive()):
+                pass
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    async def say(self, message: FromDevice) -> None:
+        """Raises PairingError."""
+        if self._parts.how.slow:
+            await asyncio.sleep(self._parts.how.slow)
+        async with self._lock:
+            frame = self._channel.seal(self._words(message))
+            for _ in range(2 if self._parts.how.replays else 1):
+                await write_frame(self._writer, frame)
+
+    def _words(self, message: FromDevice) -> bytes:
+        if self._parts.how.babbles and not isinstance(message, Hello):
+            return secrets.token_bytes(64)
+        return encode(message)
+
+    async def report(self, changes: Changes) -> None:
+        """What is different now; before the greeting it is not said, since the greeting says everything."""
+        if self._greeted:
+            for service, values in changes.items():
+                await self.say(Report(service, dict(values), self._parts.now_ms()))
+
+    async def _greet(self) -> None:
+        facts, body = self._parts.facts, self._parts.body
+        await self.say(Hello(facts.firmware, facts.product))
+        self._greeted = True
+        await self.report({service.id: body.readable(service.id) for service in body.product.services})
+
+    async def _beat(self) -> None:
+        with suppress(PairingError):
+            while True:
+                await asyncio.sleep(self._parts.place.heartbeat)
+                await self.say(Ping())
+
+    async def _receive(self) -> bytes:
+        # The hub answers each ping: silence for longer means that it is gone.
+        frame = await read_frame(self._reader, SILENCE_LIMIT, step="linked", limit=wire.MAX_FRAME)
+        return self._channel.open(frame)
+
+    async def _hear(self, raw: bytes) -> bool:
+        match decode_from_hub(raw):
+            case Command() as command:
+                await self._obey(command)
+            case Moved(endpoints):
+                await self._parts.memory.change(lambda state: memory.moved(state, endpoints))
+                self._parts.notices.tell("hub_moved", endpoints=[list(endpoint) for endpoint in endpoints])
+            case Reset():
+                await self._parts.memory.change(memory.unbind)
+                self._parts.notices.tell("reset", by="hub")
+                return False
+            case Pong():
+                pass
+        return True
+
+    async def _obey(self, command: Command) -> None:
+        how = self._parts.how
+        if how.deaf:
+            return
+        how.check_power("command")
+        changes: Changes = {}
+        answer = memory.answer_to(self._parts.memory.state, command.id)
+        if answer is None:
+            answer, changes = self._do(command)
+            await self._keep(answer)
+        how.check_power("answer")
+        for _ in range(2 if how.twice else 1):
+            await self.say(answer)
+        await self.report(changes)
+
+    def _do(self, command: Command) -> tuple[Answer, Changes]:
+        how, body, notices = self._parts.how, self._parts.body, self._parts.notices
+        if how.refuses:
+            return refusal(command, how.refuses), {}
+        answer, changes = obey(body, command, self._parts.now_ms())
+        notices.tell(
+            "command",
+            kind=command.kind,
+            service=command.service,
+            **({"values": command.values} if command.values else {}),
+            **({"name": command.name} if command.name else {}),
+            ok=answer.ok,
+            **({"error": answer.error} if answer.error else {}),
+        )
+        while body.shown:
+            event, details = body.shown.pop(0)
+            notices.tell(event, **details)
+        return answer, changes
+
+    async def _keep(self, answer: Answer) -> None:
+        """On disk before it is said: after a power loss the same command is not done twice."""
+        await self._parts.memory.change(lambda state: memory.remember(state, answer))

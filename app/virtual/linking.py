@@ -1,0 +1,184 @@
+"""How a paired device comes back to its hub: known endpoints first, then by listening, with growing pauses."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from app.virtual.body import Changes
+from app.virtual.finding import Endpoints, listening
+from app.virtual.linked import Linked
+from app.virtual.misbehaviour import PowerLost, misbehave, waiting
+from app.virtual.parts import Parts
+from pairing import device as memory
+from pairing import wire
+from pairing.channel import Channel
+from pairing.device import Binding, DeviceState
+from pairing.errors import LinkRefusedError, PairingError, StorageFailedError
+from pairing.link import device_talk
+from pairing.messages import Endpoint, Reset
+from pairing.pump import close, pump
+
+CONNECT_TIMEOUT = 5.0
+MAX_ENDPOINTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    binding: Binding
+    endpoint: Endpoint
+    channel: Channel
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+
+class Linking:
+    """`free` is set while no hub is pairing the device: a binding in the making is not tried."""
+
+    def __init__(self, parts: Parts, free: asyncio.Event, died: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._free = free
+        self._died = died
+        self._used: bytes | None = None
+        self._linked: Linked | None = None
+        self._refused_since: dict[bytes, float] = {}
+
+    async def run(self) -> None:
+        """For as long as the device is on."""
+        known = self._parts.memory
+        with suppress(PowerLost):
+            while True:
+                marks = _marks(await known.until(lambda state: bool(state.candidates)))
+                await _first_of(self._keep_linked(), known.until(partial(self._over, marks)))
+
+    def _over(self, marks: tuple[bytes, ...], state: DeviceState) -> bool:
+        """Whether the binding to work with is no longer the one of `marks`, the state's when the work began."""
+        return self._used not in _marks(state) if self._used is not None else _marks(state) != marks
+
+    async def report(self, changes: Changes) -> None:
+        """Tell the hub, if it is linked; a hub that is not will hear everything when it is."""
+        if self._linked is not None:
+            with suppress(PairingError):
+                await self._linked.report(changes)
+
+    async def say_reset(self) -> None:
+        """Tell the hub, if it is linked, that the device is being reset by hand."""
+        if self._linked is not None:
+            with suppress(PairingError):
+                await self._linked.say(Reset())
+
+    async def _keep_linked(self) -> None:
+        while True:
+            await self._stay(await self._reach())
+            await asyncio.sleep(self._parts.place.retry_first)
+
+    async def _reach(self) -> _Reached:
+        if (reached := await self._round(())) is not None:
+            return reached
+        place = self._parts.place
+        self._parts.notices.tell("searching")
+        hub_id = self._parts.memory.state.candidates[0].hub_id
+        async with listening(hub_id, place.interfaces) as heard:
+            for pause in _pauses(place.retry_first, place.retry_most):
+                if (reached := await self._round(await heard.wait(pause))) is not None:
+                    return reached
+        raise AssertionError("pauses have no end")
+
+    async def _round(self, heard: Endpoints) -> _Reached | None:
+        """One attempt with each binding at each endpoint."""
+        for binding in self._parts.memory.state.candidates:
+            for endpoint in dict.fromkeys((*heard, *binding.endpoints)):
+                await self._free.wait()
+                try:
+                    return await self._attempt(binding, endpoint)
+                except LinkRefusedError as error:
+                    await self._refused(binding, error)
+                    break
+                except (PairingError, OSError):
+                    continue  # nobody there, or somebody who is not the hub
+        return None
+
+    async def _attempt(self, binding: Binding, endpoint: Endpoint) -> _Reached:
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                reader, writer = await asyncio.open_connection(*endpoint, limit=wire.MAX_FRAME)
+        except UnicodeError as error:  # a name no resolver takes
+            raise OSError(str(error)) from error
+        how = self._parts.how
+        shown = replace(binding, credential=self._parts.entropy(32)) if how.wrong_credential else binding
+        talk = device_talk(self._parts.memory.state.identity, shown, entropy=self._parts.entropy)
+        polite = replace(how, silent=False, dies_at="")
+        channel = await pump(
+            misbehave(talk, polite), reader, writer, on_progress=waiting(_ignore_progress), keep_open=True
+        )
+        return _Reached(binding, endpoint, channel, reader, writer)
+
+    async def _refused(self, binding: Binding, error: LinkRefusedError) -> None:
+        now = time.monotonic()
+        waited = now - self._refused_since.setdefault(binding.credential, now)
+        self._parts.notices.tell("link_refused", hub=binding.hub_id, reason=error.reason)
+        with suppress(StorageFailedError):  # it is refused again next time
+            state = await self._parts.memory.change(lambda state: memory.refused(state, binding, error.reason, waited))
+            if not state.candidates:
+                self._parts.notices.tell("reset", by="hub")
+
+    async def _stay(self, reached: _Reached) -> None:
+        self._used = reached.binding.credential
+        self._linked = Linked(self._parts, reached.channel, reached.reader, reached.writer)
+        host, port = reached.endpoint
+        code = "closed"
+        try:
+            await self._parts.memory.change(lambda state: _linked(state, reached))
+            self._parts.notices.tell("linked", hub=reached.binding.hub_id, host=host, port=port)
+            await self._linked.stay()
+        except PairingError as error:
+            code = error.code
+        except PowerLost as loss:
+            reached.writer.transport.abort()
+            self._died(loss.step)
+            raise
+        finally:
+            self._used = self._linked = None
+            await close(reached.writer)
+            self._parts.notices.tell("unlinked", hub=reached.binding.hub_id, code=code)
+
+
+def _linked(state: DeviceState, reached: _Reached) -> DeviceState:
+    """The state after a link came up: its binding is the hub's, and this is where the hub is."""
+    state = memory.linked(state, reached.binding)
+    if state.active is None or reached.endpoint in state.active.endpoints:
+        return state
+    return memory.moved(state, (reached.endpoint, *state.active.endpoints)[:MAX_ENDPOINTS])
+
+
+def _marks(state: DeviceState) -> tuple[bytes, ...]:
+    return tuple(binding.credential for binding in state.candidates)
+
+
+def _pauses(first: float, most: float) -> Iterator[float]:
+    pause = first
+    while True:
+        yield pause
+        pause = min(2 * pause, most)
+
+
+async def _ignore_progress(_: object) -> None:
+    return None
+
+
+async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+    """Until one of them ends; the others are cancelled. Raises what the one that ended raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

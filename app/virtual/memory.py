@@ -1,0 +1,67 @@
+"""The device's state in memory and on its disk, which always say the same; and who waits for it to change."""
+
+import asyncio
+from collections.abc import Callable
+
+from pairing.device import DeviceState, DeviceStore, new_state
+from pairing.talk import Entropy
+
+
+class MemoryStore:
+    """A `DeviceStore` that forgets everything with the process."""
+
+    def __init__(self) -> None:
+        self._state: DeviceState | None = None
+
+    def load(self) -> DeviceState | None:
+        return self._state
+
+    def save(self, state: DeviceState) -> None:
+        self._state = state
+
+
+class Memory:
+    """One writer at a time; a change that has begun is seen through, whoever is cancelled."""
+
+    def __init__(self, state: DeviceState, store: DeviceStore) -> None:
+        self.state = state
+        self._store = store
+        self._lock = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._saving: set[asyncio.Task[DeviceState]] = set()
+
+    @classmethod
+    async def open(cls, store: DeviceStore, entropy: Entropy) -> "Memory":
+        """What the store holds, or a device at its first start. Raises StorageFailedError."""
+        state = await asyncio.to_thread(store.load)
+        if state is None:
+            state = new_state(entropy)
+            await asyncio.to_thread(store.save, state)
+        return cls(state, store)
+
+    async def change(self, fn: Callable[[DeviceState], DeviceState]) -> DeviceState:
+        """Make `fn` of the state the state; returns when it is durable. Raises StorageFailedError."""
+        task = asyncio.create_task(self._change(fn))
+        self._saving.add(task)
+        task.add_done_callback(self._saving.discard)
+        return await asyncio.shield(task)
+
+    async def _change(self, fn: Callable[[DeviceState], DeviceState]) -> DeviceState:
+        async with self._lock:
+            new = fn(self.state)
+            if new != self.state:
+                await asyncio.to_thread(self._store.save, new)
+                self.state = new
+                self._changed.set()
+                self._changed = asyncio.Event()
+            return self.state
+
+    async def until(self, true: Callable[[DeviceState], bool]) -> DeviceState:
+        """The first state of which this is true, the present one included."""
+        while not true(self.state):
+            await self._changed.wait()
+        return self.state
+
+    async def close(self) -> None:
+        """Wait for what is being saved."""
+        await asyncio.gather(*self._saving, return_exceptions=True)

@@ -1,0 +1,52 @@
+"""What the parts of one virtual device share."""
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from random import Random
+
+from app.virtual.body import Body
+from app.virtual.memory import Memory
+from app.virtual.misbehaviour import Misbehaviour
+from app.virtual.notices import Notices
+from pairing.device import Facts
+from pairing.mdns import LOOPBACK, Interfaces
+from pairing.messages import HEARTBEAT
+from pairing.talk import Entropy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a device stands, and its patience. `host` "" is every interface, with `interfaces` None.
+
+    `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub; `tick` is how often its
+    body lives, `heartbeat` how often it pings.
+    """
+
+    host: str = LOOPBACK[0]
+    port: int = 0
+    interfaces: Interfaces = LOOPBACK
+    announced: bool = True
+    retry_first: float = 0.5
+    retry_most: float = 10.0
+    tick: float = 1.0
+    heartbeat: float = HEARTBEAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """One device. `pin` is its label's, None where it has none."""
+
+    facts: Facts
+    pin: str | None
+    body: Body
+    memory: Memory
+    notices: Notices
+    place: Place
+    how: Misbehaviour
+    entropy: Entropy = secrets.token_bytes
+    chance: Random = field(default_factory=Random)
+
+    def now_ms(self) -> int:
+        """The device's clock, milliseconds since 1970."""
+        return time.time_ns() // 1_000_000

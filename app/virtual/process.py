@@ -1,0 +1,148 @@
+"""A virtual device as a process: one line for each thing that happens, and a button to press from outside."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from app.devices.product.catalogue import built_in
+from app.devices.product.model import Product
+from app.devices.product.values import ValueUnfit
+from app.virtual.device import VirtualDevice
+from app.virtual.misbehaviour import Misbehaviour
+from app.virtual.notices import Notice
+from app.virtual.parts import Place
+from pairing.device import FileDeviceStore
+from pairing.errors import PairingError
+
+MAX_LINE = 4096
+
+
+class UnknownProduct(ValueError):
+    """There is no such product in the catalogue."""
+
+
+class StateInUse(Exception):
+    """Another process is this device."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process."""
+
+    product: str
+    name: str = ""
+    state: Path | None = None
+    pin: str | None = None
+    place: Place = msgspec.field(default_factory=Place)
+    how: Misbehaviour = Misbehaviour()
+
+
+def product_named(product_id: str) -> Product:
+    """Raises UnknownProduct, which names those there are."""
+    catalogue = built_in()
+    if (found := catalogue.get(product_id)) is None:
+        raise UnknownProduct(f"no product {product_id!r}; there are {', '.join(p.id for p in catalogue.all())}")
+    return found
+
+
+async def run(options: Options, tell: Callable[[Notice], None]) -> None:
+    """Be a device until SIGINT or SIGTERM, or the line `quit`. SIGUSR1 is its reset button, and so is the line `reset`.
+
+    A line `put SERVICE {"property": value}` is somebody doing something to it. Each notice goes to `tell` as it
+    happens. A `dies_at` ends the process by SIGKILL, as a power cut would. Raises UnknownProduct, StateInUse,
+    StorageFailedError, OSError where it cannot listen.
+    """
+    product = await asyncio.to_thread(product_named, options.product)
+    lock = await asyncio.to_thread(_own, options.state) if options.state else None
+    try:
+        device = VirtualDevice(
+            product,
+            name=options.name,
+            pin=options.pin,
+            store=FileDeviceStore(options.state) if options.state else None,
+            place=options.place,
+            how=options.how,
+            tell=partial(_tell, tell),
+        )
+        async with device:
+            await _attend(device, partial(_tell, tell))
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _tell(tell: Callable[[Notice], None], notice: Notice) -> None:
+    with suppress(BrokenPipeError):  # nobody watches any more: a lamp goes on regardless
+        tell(notice)
+    if notice.event == "died":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _own(state: Path) -> int:
+    """A descriptor that holds the state file's lock as long as it is open."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(state.with_name(state.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StateInUse(f"another process is the device of {state}") from None
+    return descriptor
+
+
+async def _attend(device: VirtualDevice, tell: Callable[[Notice], None]) -> None:
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, lines.put_nowait, "quit")
+    loop.add_signal_handler(signal.SIGUSR1, lines.put_nowait, "reset")
+    # In the background of a terminal, reading it would stop the process: refused, it just reads nothing.
+    signal.signal(signal.SIGTTIN, signal.SIG_IGN)
+    threading.Thread(target=_read_lines, args=(loop, lines.put_nowait), daemon=True).start()
+    while (said := (await lines.get()).strip()) != "quit":
+        try:
+            await _do(device, said)
+        except (ValueError, ValueUnfit, PairingError) as error:
+            tell(Notice("misunderstood", {"cause": str(error)}))
+
+
+async def _do(device: VirtualDevice, said: str) -> None:
+    verb, _, rest = said.partition(" ")
+    match verb:
+        case "":
+            return
+        case "reset":
+            await device.reset()
+        case "put":
+            service, _, values = rest.strip().partition(" ")
+            await device.put(service, msgspec.json.decode(values, type=dict[str, bool | int | float | str]))
+        case _:
+            raise ValueError("one of: reset, put SERVICE JSON, quit")
+
+
+def _read_lines(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:
+    """Standard input, unbuffered: a thread that is inside a buffered read when the process ends would crash it."""
+    left = b""
+    while chunk := _read():
+        *whole, left = (left + chunk).split(b"\n")
+        left = left[-MAX_LINE:]
+        for each in whole:
+            try:
+                loop.call_soon_threadsafe(take, each.decode(errors="replace"))
+            except RuntimeError:  # the loop has ended
+                return
+
+
+def _read() -> bytes:
+    try:
+        return os.read(0, MAX_LINE)
+    except OSError:
+        return b""
