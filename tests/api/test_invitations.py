@@ -196,6 +196,19 @@ async def test_signing_up_makes_account_membership_and_session_at_once(api: Api)
     assert (await ben.get(home)).json()["role"] == "member"
 
 
+async def test_of_two_who_sign_up_by_one_code_one_gets_an_account(api: Api) -> None:
+    anna = await api.person("anna")
+    home = await new_home(anna)
+    code = (await _invite(anna, home))["code"]
+    bodies = [SIGN_UP | {"code": code, "login": login} for login in ("ben", "cleo")]
+    phone = api.client()
+    answers = await asyncio.gather(*(phone.post("/api/invitations/sign-up", json=body) for body in bodies))
+    assert sorted(a.status_code for a in answers) == [201, 410]
+    accounts = await api.store.read(lambda r: r.all("SELECT login FROM accounts WHERE login!='anna'"))
+    assert len(accounts) == 1
+    assert len((await anna.get(f"{home}/members")).json()["items"]) == 2
+
+
 async def test_a_login_that_is_taken_leaves_nothing_behind(api: Api) -> None:
     anna = await api.person("anna")
     home = await new_home(anna)
