@@ -27,6 +27,9 @@ from app.companion.conditions import caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
+from app.devices.product.catalogue import built_in
+from app.devices.routes import ROUTER as DEVICE_ROUTES
+from app.devices.service import Devices
 from app.events.bus import Bus
 from app.events.resolver import NoThings, Resolver
 from app.events.rights import follow_homes, follow_shares
@@ -44,6 +47,9 @@ from app.homes.rooms_routes import ROUTER as ROOM_ROUTES
 from app.homes.routes import ROUTER as HOME_ROUTES
 from app.homes.service import Homes
 from app.homes.standing import Standings
+from app.journal.routes import ROUTER as JOURNAL_ROUTES
+from app.journal.service import Journal
+from app.journal.trail import Trail
 from app.policy import Action
 from app.settings import Limits
 from app.sharing.ledger import Ledger
@@ -57,6 +63,8 @@ from app.sharing.things import Things
 from app.store.store import Store
 
 MAX_BODY_BYTES = 1024 * 1024
+# Read with the program, as part of it: files are not read on the event loop.
+PRODUCTS = built_in()
 
 ROUTERS = (
     SIGN_IN_ROUTES,
@@ -69,6 +77,8 @@ ROUTERS = (
     JOINING_ROUTES,
     SHARING_ROUTES,
     RECEIVING_ROUTES,
+    DEVICE_ROUTES,
+    JOURNAL_ROUTES,
     EVENT_ROUTES,
     DOCS_ROUTES,
 )
@@ -129,6 +139,12 @@ class Services:
         self.members.on_leaving.append(self.ledger.member_leaving_in)
         self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
         self.accounts.on_going.append(self.ledger.account_going_in)
+        self.journal = Journal(store)
+        self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
+        self.trail = Trail(store, self.journal, self.devices.access)
+        self.rooms.on_removing.append(self.devices.registry.room_removing_in)
+        self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
+        self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
         self.bus = Bus(store, Resolver(self.standings, NoThings()), self.limits)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
@@ -145,6 +161,7 @@ class Services:
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        self.devices.close()
         self.bus.close()
         self.passwords.close()
 
@@ -200,6 +217,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "joining": _instance(services.joining),
             "sharing": _instance(services.sharing),
             "receiving": _instance(services.receiving),
+            "devices": _instance(services.devices),
+            "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },
         middleware=[DeclaredLayer],

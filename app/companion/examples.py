@@ -108,4 +108,12 @@ _JOINING: Examples = {
     },
 }
 
-EXAMPLES: Examples = {**_ACCOUNTS, **_HOMES, **_JOINING}
+_DEVICES: Examples = {
+    "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
+    "desireDeviceValues": {
+        "bright": {"values": {"on": True, "brightness": 700}},
+        "no longer": {"values": {"on": None}},
+    },
+}
+
+EXAMPLES: Examples = {**_DEVICES, **_ACCOUNTS, **_HOMES, **_JOINING}

@@ -21,7 +21,7 @@ class Resident(Generic[K, V]):
     def load(self, reader: Reader) -> None:
         """Read everything; called once, before the first request."""
         for key, value in self._load(reader):
-            self._change(key, value)
+            self.change(key, value)
 
     def watch(self, fn: Callable[[K, V | None, V | None], None]) -> None:
         """Have `fn(key, old, new)` called at each change, and for each item as it is loaded."""
@@ -29,13 +29,14 @@ class Resident(Generic[K, V]):
 
     def put(self, tx: Tx, key: K, value: V) -> None:
         """`value` is what others read once `tx` is on disk."""
-        tx.after(lambda: self._change(key, value))
+        tx.after(lambda: self.change(key, value))
 
     def drop(self, tx: Tx, key: K) -> None:
         """Nobody reads `key` any more once `tx` is on disk."""
-        tx.after(lambda: self._change(key, None))
+        tx.after(lambda: self.change(key, None))
 
-    def _change(self, key: K, new: V | None) -> None:
+    def change(self, key: K, new: V | None) -> None:
+        """`new` (None: nothing) is on disk; for hooks that run after a commit, all others `put` or `drop`."""
         old = self._items.get(key)
         if new is None:
             self._items.pop(key, None)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,7 @@ from app.store.connection import Connection
 from app.store.errors import StoreError, from_sqlite, is_storage
 from app.store.folder import Folder
 from app.store.housekeeping import Housekeeping
+from app.store.later import Later
 from app.store.once import Once, recall, remember
 from app.store.tx import Event, Reader, Tx
 from app.store.vault import Vault
@@ -54,6 +55,7 @@ class Store:
         self.vault = vault
         self._residents: list[Loaded] = []
         self._listeners: list[Callable[[list[Event]], None]] = []
+        self._later: list[Later[Any]] = []
         self._writer: Writer
         self._write_connection: Connection
         self._checkpointer: Checkpointer
@@ -79,6 +81,7 @@ class Store:
             opened.push_async_callback(self._writer.close)
             self.housekeeping = Housekeeping(self.write, self.clock)
             opened.push_async_callback(self.housekeeping.close)
+            opened.push_async_callback(self._close_later)
             self._opened = opened.pop_all()
 
     async def close(self) -> None:
@@ -115,6 +118,16 @@ class Store:
                 return await connection.hop(lambda db: _ask(db, ask))
             finally:
                 self._readers.append(connection)
+
+    async def _close_later(self) -> None:
+        for later in self._later:
+            await later.close()
+
+    def later(self, put: Callable[[Tx, list[T]], None], delay: float = 0.0) -> Later[T]:
+        """Where to leave what `put` writes, many at once, within about `delay` seconds; flushed by `close`."""
+        made: Later[T] = Later(self.write, put, delay)
+        self._later.append(made)
+        return made
 
     def keep_resident(self, resident: Loaded) -> None:
         """Have `resident` loaded by `load`."""

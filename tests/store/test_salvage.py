@@ -28,7 +28,7 @@ def furnished(folder: Path) -> Path:
         db.execute("BEGIN")
         for n in range(ROWS):
             db.execute("INSERT INTO secrets VALUES(?, zeroblob(60))", (f"{n:05}",))
-            db.execute("INSERT INTO bindings VALUES(?, 1, NULL)", (f"{n:05}",))
+            db.execute("INSERT INTO bindings(hardware_id, owner_epoch) VALUES(?, 1)", (f"{n:05}",))
         db.execute("COMMIT")
     return folder
 

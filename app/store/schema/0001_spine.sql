@@ -150,7 +150,6 @@ CREATE TABLE devices (
   room_id TEXT REFERENCES rooms(id) ON DELETE SET NULL,
   product_id TEXT NOT NULL,
   hardware_id TEXT NOT NULL UNIQUE,        -- the device's own, from its key; survives re-pairing
-  public_key BLOB,
   gateway_id TEXT REFERENCES devices(id) ON DELETE CASCADE,
   link TEXT NOT NULL,                      -- how it is reached
   trust TEXT NOT NULL,
@@ -168,8 +167,15 @@ CREATE INDEX devices_home ON devices(home_id, id);
 CREATE INDEX devices_room ON devices(room_id) WHERE room_id IS NOT NULL;
 CREATE INDEX devices_gateway ON devices(gateway_id) WHERE gateway_id IS NOT NULL;
 
--- Whose hardware it was last, and the epoch that fences out what that binding still says.
-CREATE TABLE bindings (hardware_id TEXT PRIMARY KEY, owner_epoch INTEGER NOT NULL, unbound_at INTEGER) WITHOUT ROWID;
+-- The binding of each piece of hardware, and after its end what tells it so: its key, and the epoch that fences out what
+-- an older binding still says. Its credential is in the vault.
+CREATE TABLE bindings (
+  hardware_id TEXT PRIMARY KEY,
+  owner_epoch INTEGER NOT NULL,
+  public_key BLOB,                         -- NULL: reached through a gateway
+  unbound_at INTEGER,
+  reset_at INTEGER                         -- it said, within its link, that it was reset by hand
+) WITHOUT ROWID;
 
 CREATE TABLE shadow (
   device_id TEXT NOT NULL REFERENCES devices(id) ON DELETE CASCADE,
@@ -290,6 +296,7 @@ CREATE TABLE journal (
   source TEXT NOT NULL
 );
 CREATE INDEX journal_device ON journal(device_id, seq);
+CREATE INDEX journal_type ON journal(device_id, type, seq);
 
 CREATE TABLE audit (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,

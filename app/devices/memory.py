@@ -1,0 +1,185 @@
+"""Every device as it is read: from memory, with its encoded bytes; changed by the writer's hooks, after the commit."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+
+import msgspec
+
+from app.clock import to_time
+from app.devices import queries
+from app.devices.model import Bond, Device, DeviceView
+from app.devices.shadow_state import Point, ServiceState
+from app.store.resident import Resident
+from app.store.store import Store
+from app.store.tx import Reader, Tx
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Live:
+    """A device, its services, whether it is there, and the bytes it is shown as until something of it changes."""
+
+    __slots__ = ("_inside", "_outside", "device", "online", "seen_at", "services")
+
+    def __init__(self, device: Device, services: dict[str, ServiceState], seen_at: int | None) -> None:
+        self.device = device
+        self.services = services
+        self.online = False
+        self.seen_at = seen_at
+        self._inside: bytes | None = None
+        self._outside: bytes | None = None
+
+    def changed(self) -> None:
+        """The encoded bytes are old."""
+        self._inside = self._outside = None
+
+    def inside(self) -> bytes:
+        """JSON of the device as members of its home see it."""
+        if self._inside is None:
+            self._inside = _encode(self.view())
+        return self._inside
+
+    def outside(self) -> bytes:
+        """JSON of the device as the receiver of a share sees it: not where it stands, not its serial number."""
+        if self._outside is None:
+            self._outside = _encode(
+                msgspec.structs.replace(
+                    self.view(), home_id=None, room_id=None, gateway_id=None, position=0, serial="", link="", trust=""
+                )
+            )
+        return self._outside
+
+    def view(self) -> DeviceView:
+        """As members of its home see it."""
+        it = self.device
+        return DeviceView(
+            id=it.id,
+            home_id=it.home_id,
+            room_id=it.room_id,
+            gateway_id=it.gateway_id,
+            product_id=it.product_id,
+            name=it.name,
+            icon=it.icon,
+            position=it.position,
+            online=self.online,
+            last_seen_at=None if self.seen_at is None else to_time(self.seen_at),
+            link=it.link,
+            trust=it.trust,
+            firmware=it.firmware,
+            serial=it.serial,
+            bound_at=to_time(it.bound_at),
+            version=it.version,
+            services={name: state.view() for name, state in self.services.items()},
+        )
+
+    def seen(self, at: int) -> None:
+        """It was heard of at `at` (ms)."""
+        self.seen_at = at
+        self.changed()
+
+    def reported(self, service: str, version: int, values: dict[str, Point]) -> None:
+        """Values it reported are on disk."""
+        state = self._service(service, version)
+        state.reported.update(values)
+
+    def desired(self, service: str, version: int, values: dict[str, Point | None]) -> None:
+        """Values wanted of it (None: no longer) are on disk."""
+        state = self._service(service, version)
+        for name, point in values.items():
+            if point is None:
+                state.desired.pop(name, None)
+            else:
+                state.desired[name] = point
+
+    def _service(self, service: str, version: int) -> ServiceState:
+        self.changed()
+        state = self.services.setdefault(service, ServiceState())
+        state.version = version
+        return state
+
+
+class Memory:
+    """All devices by id, by hardware id, and by home and room in order of id; and the bonds that prove them."""
+
+    def __init__(self, store: Store) -> None:
+        self._vault = store.vault
+        self.devices: Resident[str, Live] = Resident(_load)
+        self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
+        self._of_hardware: dict[str, str] = {}
+        self._ids: dict[str, list[str]] = {}
+        self.get = self.devices.get
+        self.devices.watch(self._index)
+        store.keep_resident(self.devices)
+        store.keep_resident(self.bonds)
+
+    def of_hardware(self, hardware_id: str) -> Device | None:
+        """The device that piece of hardware is."""
+        live = self.get(self._of_hardware.get(hardware_id, ""))
+        return None if live is None else live.device
+
+    def in_place(self, place_id: str, after: str | None = None) -> Iterator[Live]:
+        """The devices of a home, a room or a gateway in order of id, those after the id `after`."""
+        ids = self._ids.get(place_id, [])
+        for device_id in ids[0 if after is None else bisect_right(ids, after) :]:
+            if (live := self.get(device_id)) is not None:
+                yield live
+
+    def count(self, place_id: str) -> int:
+        """How many devices a home, a room or a gateway has."""
+        return len(self._ids.get(place_id, ()))
+
+    def replaced(self, device: Device) -> None:
+        """`device` is on disk in place of what its entry was."""
+        live = self.get(device.id)
+        if live is None:
+            return
+        old, live.device = live.device, device
+        live.changed()
+        self._move(old, device)
+
+    def bond(self, tx: Tx, hardware_id: str, public_key: bytes, credential: bytes, epoch: int) -> None:
+        """What proves that hardware from `tx` on."""
+        self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
+
+    def left(self, tx: Tx, device: Device) -> None:
+        """From `tx` on there is no such device; its hardware is recognised, to be told so."""
+        self.devices.drop(tx, device.id)
+
+        def end() -> None:
+            if (bond := self.bonds.get(device.hardware_id)) is not None and bond.owner_epoch <= device.owner_epoch:
+                self.bonds.change(device.hardware_id, msgspec.structs.replace(bond, removed=True))
+
+        tx.after(end)
+
+    def _index(self, device_id: str, old: Live | None, new: Live | None) -> None:
+        self._move(None if old is None else old.device, None if new is None else new.device)
+
+    def _move(self, old: Device | None, new: Device | None) -> None:
+        before, after = _places(old), _places(new)
+        for place in before - after:
+            _drop(self._ids, place, old.id if old else "")
+        for place in after - before:
+            insort(self._ids.setdefault(place, []), new.id if new else "")
+        if old is not None:
+            self._of_hardware.pop(old.hardware_id, None)
+        if new is not None:
+            self._of_hardware[new.hardware_id] = new.id
+
+
+def _places(device: Device | None) -> set[str]:
+    if device is None:
+        return set()
+    return {place for place in (device.home_id, device.room_id, device.gateway_id) if place is not None}
+
+
+def _drop(ids: dict[str, list[str]], place: str, device_id: str) -> None:
+    inside = ids[place]
+    del inside[bisect_left(inside, device_id)]
+    if not inside:
+        del ids[place]
+
+
+def _load(reader: Reader) -> Iterator[tuple[str, Live]]:
+    shadows = queries.all_shadows(reader)
+    for device, seen_at in queries.all_devices(reader):
+        yield device.id, Live(device, shadows.pop(device.id, {}), seen_at)

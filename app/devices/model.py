@@ -1,0 +1,148 @@
+"""A device and what it says of itself, as structs; and what can be wrong with them."""
+
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from app.clock import Time
+from app.errors import Conflict, Invalid
+
+Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
+Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
+
+
+class Device(Struct, frozen=True, gc=False):
+    """A device in a home. `hardware_id` is its own, from its key; `link` is how it is reached; times in ms."""
+
+    id: str
+    home_id: str
+    room_id: str | None
+    product_id: str
+    hardware_id: str
+    gateway_id: str | None
+    link: str
+    trust: str
+    name: str
+    icon: str
+    position: int
+    firmware: str
+    serial: str
+    owner_epoch: int
+    version: int
+    bound_at: int
+
+
+class NewDevice(Struct, frozen=True, kw_only=True):
+    """What a proven device enters a home with.
+
+    `credential` (32 bytes) and `public_key` are what its links are proved by; a device behind a gateway has neither.
+    `owner_epoch` is what the activation agreed on.
+    """
+
+    home_id: str
+    hardware_id: str
+    product_id: str
+    name: str = ""
+    link: str = "lan"
+    trust: str = "first-use"
+    public_key: bytes | None = None
+    credential: bytes | None = None
+    room_id: str | None = None
+    gateway_id: str | None = None
+    firmware: str = ""
+    serial: str = ""
+    owner_epoch: int = 1
+
+    def __repr__(self) -> str:
+        return f"NewDevice(hardware_id={self.hardware_id!r}, home_id={self.home_id!r})"
+
+
+class Bond(Struct, frozen=True, gc=False):
+    """What proves a piece of hardware to this hub; `removed` once it was let go."""
+
+    public_key: bytes
+    credential: bytes
+    owner_epoch: int
+    removed: bool
+
+    def __repr__(self) -> str:
+        return f"Bond(owner_epoch={self.owner_epoch}, removed={self.removed})"
+
+
+class PointView(Struct, frozen=True, gc=False):
+    """A value of a property, and when it was reported or asked for."""
+
+    value: Any
+    at: Time
+
+
+class ServiceView(Struct, frozen=True):
+    """A service of a device: what it reported and what is wanted of it; `version` counts the changes of both."""
+
+    version: int = 0
+    reported: dict[str, PointView] = field(default_factory=dict)
+    desired: dict[str, PointView] = field(default_factory=dict)
+
+
+class DeviceView(Struct, frozen=True):
+    """A device. For the receiver of a share, where it stands in its home is null.
+
+    `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
+    """
+
+    id: str
+    home_id: str | None
+    room_id: str | None
+    gateway_id: str | None
+    product_id: str
+    name: str
+    icon: str
+    position: int
+    online: bool
+    last_seen_at: Time | None
+    link: str
+    trust: str
+    firmware: str
+    serial: str
+    bound_at: Time
+    version: int
+    services: dict[str, ServiceView]
+
+
+class DeviceEntry(Struct, frozen=True):
+    """A device's entry in its home, as it is after a change."""
+
+    id: str
+    home_id: str
+    room_id: str | None
+    product_id: str
+    name: str
+    icon: str
+    position: int
+    version: int
+
+
+class ProductUnknown(Conflict):
+    """This hub has no model of that product."""
+
+    code = "product_unknown"
+    hint = "Update the hub; it learns new products with new versions."
+
+
+class BoundElsewhere(Conflict):
+    """The device is in another home of this hub."""
+
+    code = "device_bound_elsewhere"
+    hint = "Have that home remove it first, or reset the device by hand."
+
+
+class RoomUnknown(Invalid):
+    """The home has no such room."""
+
+    code = "room_unknown"
+
+
+class GatewayUnfit(Conflict):
+    """That is not a gateway of this home."""
+
+    code = "gateway_unfit"

@@ -1,0 +1,130 @@
+"""Whether devices are there. In memory at once; told and kept on disk off everybody's way; a short absence is none."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.clock import to_time
+from app.devices import queries
+from app.devices.memory import Memory
+from app.devices.model import Device
+from app.journal.model import Entry, Kind
+from app.journal.service import Journal
+from app.policy import SYSTEM, Action
+from app.store.store import Store
+from app.store.tx import Change, Tx
+
+# A device that reboots, or whose Wi-Fi hands it to another access point, is back within it: it does not blink.
+GRACE_S: Final = 10.0
+# `last_seen` is a courtesy: on disk within this, exact in memory.
+KEEP_SEEN_S: Final = 30.0
+
+
+class _Mark(Struct, frozen=True, gc=False):
+    """`online` None: it was there all along, and says something else."""
+
+    device_id: str
+    at: int
+    online: bool | None
+    firmware: str = ""
+
+
+class Presence:
+    """Links say `online` and `offline`; `on_online` listeners are told at once, on the event loop."""
+
+    def __init__(self, store: Store, memory: Memory, journal: Journal, grace: float = GRACE_S) -> None:
+        self._store = store
+        self._memory = memory
+        self._journal = journal
+        self.grace = grace
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._marks = store.later(self._put)
+        self._seen = store.later(self._put_seen, KEEP_SEEN_S)
+        self._unkept: set[str] = set()
+        self.on_online: list[Callable[[str], None]] = []
+
+    def online(self, device_id: str, link: str = "", firmware: str = "") -> None:
+        """The device's `link` is up; a device that is not here is ignored."""
+        live = self._memory.get(device_id)
+        if live is None:
+            return
+        if (timer := self._leaving.pop(device_id, None)) is not None:
+            timer.cancel()
+        now = self._store.clock.now().ms
+        if not live.online or firmware not in ("", live.device.firmware):
+            self._marks.add(_Mark(device_id, now, online=None if live.online else True, firmware=firmware))
+        live.online = True
+        live.seen(now)
+        self._keep_seen(device_id)
+        for told in self.on_online:
+            told(device_id)
+
+    def offline(self, device_id: str) -> None:
+        """The device's link is down; it is offline unless it is back within the grace."""
+        live = self._memory.get(device_id)
+        if live is None or not live.online or device_id in self._leaving:
+            return
+        live.seen(self._store.clock.now().ms)
+        loop = asyncio.get_running_loop()
+        self._leaving[device_id] = loop.call_later(self.grace, self._gone, device_id)
+
+    def seen(self, device_id: str) -> None:
+        """It was heard of."""
+        if (live := self._memory.get(device_id)) is not None:
+            live.seen(self._store.clock.now().ms)
+            self._keep_seen(device_id)
+
+    def forget(self, device_id: str) -> None:
+        """It has left the home."""
+        if (timer := self._leaving.pop(device_id, None)) is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """No timer is left; the hub ends."""
+        for timer in self._leaving.values():
+            timer.cancel()
+        self._leaving.clear()
+
+    def _gone(self, device_id: str) -> None:
+        self._leaving.pop(device_id, None)
+        live = self._memory.get(device_id)
+        if live is not None and live.online:
+            live.online = False
+            live.changed()
+            self._marks.add(_Mark(device_id, self._store.clock.now().ms, online=False))
+            self._keep_seen(device_id)
+
+    def _keep_seen(self, device_id: str) -> None:
+        if device_id not in self._unkept:
+            self._unkept.add(device_id)
+            self._seen.add(device_id)
+
+    def _put(self, tx: Tx, marks: list[_Mark]) -> None:
+        for mark in marks:
+            if (device := queries.device(tx, mark.device_id)) is not None:
+                self._put_mark(tx, mark, device)
+
+    def _put_mark(self, tx: Tx, mark: _Mark, device: Device) -> None:
+        if mark.firmware not in ("", device.firmware):
+            device = replace(device, firmware=mark.firmware, version=device.version + 1)
+            queries.update_device(tx, device)
+            tx.after(partial(self._memory.replaced, device))
+            _tell(tx, device, "device.updated", {"firmware": device.firmware})
+        if mark.online is not None:
+            _tell(tx, device, "device.online" if mark.online else "device.offline", {"at": to_time(mark.at)})
+            kind = Kind.ONLINE if mark.online else Kind.OFFLINE
+            self._journal.write_in(tx, [Entry(device.id, device.home_id, mark.at, kind)])
+
+    def _put_seen(self, tx: Tx, device_ids: list[str]) -> None:
+        lives = [live for device_id in device_ids if (live := self._memory.get(device_id)) is not None]
+        queries.keep_seen(tx, [(live.seen_at, live.device.id) for live in lives if live.seen_at is not None])
+        tx.after(partial(self._unkept.difference_update, device_ids))
+
+
+def _tell(tx: Tx, device: Device, kind: str, data: dict[str, Any]) -> None:
+    sees = Action.DEVICE_READ
+    tx.record(SYSTEM, Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id, audit=False))

@@ -1,0 +1,201 @@
+"""The SQL of devices; rows become structs by position."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from app.devices.model import Bond, Device
+from app.devices.shadow_state import Point, ServiceState
+from app.hours import Window
+from app.policy import NOBODY, Role, Standing, Terms
+from app.store.tx import Reader, Tx
+from app.store.vault import Vault
+
+_COLUMNS = (
+    "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
+    "version,bound_at"
+)
+_DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_UPDATE = """
+UPDATE devices SET room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?, firmware=?,
+  serial=?, owner_epoch=?, version=? WHERE id=?
+"""
+# One question for the hottest write: the device's home, and what the asker is to it.
+_STANDING = """
+SELECT d.home_id, m.role, m.until, m.hours, m.only, h.time_zone FROM devices d
+  JOIN homes h ON h.id=d.home_id
+  LEFT JOIN members m ON m.home_id=d.home_id AND m.account_id=?
+  WHERE d.id=?
+"""
+_REPORT = """
+INSERT INTO shadow(device_id,service,property,reported,reported_at) VALUES(?,?,?,?,?)
+  ON CONFLICT DO UPDATE SET reported=excluded.reported, reported_at=excluded.reported_at
+"""
+_DESIRE = """
+INSERT INTO shadow(device_id,service,property,desired,desired_at) VALUES(?,?,?,?,?)
+  ON CONFLICT DO UPDATE SET desired=excluded.desired, desired_at=excluded.desired_at
+"""
+_VERSION = """
+INSERT INTO shadow_versions(device_id,service,version) VALUES(?,?,1)
+  ON CONFLICT DO UPDATE SET version=version+1 RETURNING version
+"""
+
+_windows = msgspec.json.Decoder(tuple[Window, ...])
+_ids = msgspec.json.Decoder(frozenset[str])
+
+
+def standing_in(reader: Reader, account_id: str | None, device_id: str) -> tuple[str, Standing] | None:
+    """The device's home and what the account is to it as a member; None when there is no such device."""
+    row = reader.one(_STANDING, (account_id, device_id))
+    if row is None:
+        return None
+    home_id, role, until, hours, only, time_zone = row
+    if role is None:
+        return home_id, NOBODY
+    terms = Terms(until, _windows.decode(hours) if hours != "[]" else (), time_zone)
+    return home_id, Standing(Role(role), terms, None if only is None else _ids.decode(only))
+
+
+def device(reader: Reader, device_id: str) -> Device | None:
+    """One device."""
+    row = reader.one(f"{_DEVICE} WHERE id=?", (device_id,))
+    return None if row is None else Device(*row)
+
+
+def device_of_hardware(reader: Reader, hardware_id: str) -> Device | None:
+    """The device that piece of hardware is, wherever it is bound."""
+    row = reader.one(f"{_DEVICE} WHERE hardware_id=?", (hardware_id,))
+    return None if row is None else Device(*row)
+
+
+def devices_where(reader: Reader, column: str, value: str) -> list[Device]:
+    """The devices of a home, a room or a gateway (`column` home_id, room_id, gateway_id), in order of id."""
+    return [Device(*row) for row in reader.all(f"{_DEVICE} WHERE {column}=? ORDER BY id", (value,))]
+
+
+def all_devices(reader: Reader) -> Iterator[tuple[Device, int | None]]:
+    """Every device with when it was last seen, in order of id."""
+    sql = f"SELECT {_COLUMNS}, last_seen_at FROM devices ORDER BY id"  # noqa: S608 - our own names
+    for row in reader.db.execute(sql):
+        yield Device(*row[:-1]), row[-1]
+
+
+def insert_device(tx: Tx, new: Device) -> None:
+    """Store a new device."""
+    tx.run(_INSERT, msgspec.structs.astuple(new))
+
+
+def update_device(tx: Tx, now: Device) -> None:
+    """Store what may change of a device."""
+    changing = (now.room_id, now.product_id, now.gateway_id, now.link, now.trust, now.name, now.icon, now.position)
+    tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, now.id))
+
+
+def delete_device(tx: Tx, device_id: str) -> None:
+    """Remove a device; its shadow, commands and places in groups go with it."""
+    tx.run("DELETE FROM devices WHERE id=?", (device_id,))
+
+
+def keep_seen(tx: Tx, seen: Iterable[tuple[int, str]]) -> None:
+    """When devices were last seen: (ms, device id)."""
+    tx.db.executemany("UPDATE devices SET last_seen_at=? WHERE id=?", seen)
+
+
+# bindings
+
+
+def last_epoch(reader: Reader, hardware_id: str) -> int:
+    """The owner epoch of the newest binding of that hardware; 0 when it never had one."""
+    row = reader.one("SELECT owner_epoch FROM bindings WHERE hardware_id=?", (hardware_id,))
+    return 0 if row is None else int(row[0])
+
+
+def put_binding(tx: Tx, hardware_id: str, owner_epoch: int, public_key: bytes | None) -> None:
+    """The binding in force from now on."""
+    tx.run(
+        "INSERT OR REPLACE INTO bindings(hardware_id,owner_epoch,public_key) VALUES(?,?,?)",
+        (hardware_id, owner_epoch, public_key),
+    )
+
+
+def mark_binding(tx: Tx, hardware_id: str, column: str) -> None:
+    """The binding has ended (`unbound_at`), or its device said that it was reset (`reset_at`)."""
+    tx.run(f"UPDATE bindings SET {column}=? WHERE hardware_id=?", (tx.now, hardware_id))  # noqa: S608 - our own names
+
+
+def was_reset(reader: Reader, hardware_id: str) -> bool:
+    """Whether that hardware said, proved by its binding, that it was reset by hand."""
+    row = reader.one("SELECT reset_at FROM bindings WHERE hardware_id=?", (hardware_id,))
+    return row is not None and row[0] is not None
+
+
+def credential_row(hardware_id: str) -> str:
+    """Where the vault has the credential of a binding."""
+    return f"bindings/{hardware_id}"
+
+
+def all_bonds(reader: Reader, vault: Vault) -> Iterator[tuple[str, Bond]]:
+    """Every binding that can be proved, by hardware id."""
+    sql = (
+        "SELECT b.hardware_id, b.public_key, s.row, s.sealed, b.owner_epoch, b.unbound_at FROM bindings b"
+        " JOIN secrets s ON s.row='bindings/' || b.hardware_id WHERE b.public_key IS NOT NULL"
+    )
+    for hardware_id, public_key, row, sealed, epoch, unbound_at in reader.db.execute(sql):
+        yield hardware_id, Bond(public_key, vault.unseal(sealed, row), epoch, unbound_at is not None)
+
+
+# shadow
+
+
+def put_reported(tx: Tx, device_id: str, service: str, values: Iterable[tuple[str, str]], at: int) -> int:
+    """Store reported values (property, JSON); returns the service's new version."""
+    tx.db.executemany(_REPORT, [(device_id, service, name, value, at) for name, value in values])
+    return _next_version(tx, device_id, service)
+
+
+def put_desired(tx: Tx, device_id: str, service: str, values: Iterable[tuple[str, str | None]]) -> int:
+    """Store desired values (property, JSON or None: no longer); returns the service's new version."""
+    rows = [(device_id, service, name, value, None if value is None else tx.now) for name, value in values]
+    tx.db.executemany(_DESIRE, rows)
+    return _next_version(tx, device_id, service)
+
+
+def _next_version(tx: Tx, device_id: str, service: str) -> int:
+    row: tuple[Any, ...] = tx.db.execute(_VERSION, (device_id, service)).fetchone()
+    return int(row[0])
+
+
+def shadow_version(reader: Reader, device_id: str, service: str) -> int:
+    """The version of a service; 0 before anything was reported or desired."""
+    row = reader.one("SELECT version FROM shadow_versions WHERE device_id=? AND service=?", (device_id, service))
+    return 0 if row is None else int(row[0])
+
+
+def service_state(reader: Reader, device_id: str, service: str) -> ServiceState:
+    """One service as it is on disk."""
+    state = ServiceState(shadow_version(reader, device_id, service))
+    sql = "SELECT property,reported,reported_at,desired,desired_at FROM shadow WHERE device_id=? AND service=?"
+    for name, *point in reader.all(sql, (device_id, service)):
+        _put_points(state, name, point)
+    return state
+
+
+def all_shadows(reader: Reader) -> dict[str, dict[str, ServiceState]]:
+    """Every service of every device, by device id."""
+    shadows: dict[str, dict[str, ServiceState]] = {}
+    for device_id, service, version in reader.db.execute("SELECT device_id,service,version FROM shadow_versions"):
+        shadows.setdefault(device_id, {})[service] = ServiceState(version)
+    sql = "SELECT device_id,service,property,reported,reported_at,desired,desired_at FROM shadow"
+    for device_id, service, name, *point in reader.db.execute(sql):
+        _put_points(shadows[device_id][service], name, point)
+    return shadows
+
+
+def _put_points(state: ServiceState, name: str, point: Sequence[Any]) -> None:
+    reported, reported_at, desired, desired_at = point
+    if reported is not None:
+        state.reported[name] = Point(reported, reported_at)
+    if desired is not None:
+        state.desired[name] = Point(desired, desired_at)

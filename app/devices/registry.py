@@ -1,0 +1,265 @@
+"""The registry of devices: binding, naming, placing, removing. `*_in` forms take the transaction of a larger act."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from app.caller import Caller, demand
+from app.devices import queries
+from app.devices.access import Access
+from app.devices.memory import Live, Memory
+from app.devices.model import (
+    BoundElsewhere,
+    Device,
+    DeviceEntry,
+    GatewayUnfit,
+    NewDevice,
+    ProductUnknown,
+    RoomUnknown,
+)
+from app.devices.product.catalogue import Catalogue
+from app.errors import NotFound
+from app.homes import queries as home_queries
+from app.homes.model import Home, Room
+from app.homes.standing import Standings
+from app.journal.model import Entry, Kind
+from app.journal.service import Journal
+from app.policy import SYSTEM, Action
+from app.store.retention import demand_room
+from app.store.store import Store
+from app.store.tx import Change, Reader, Tx
+
+# Told within the transaction in which a device leaves its home, before it is gone.
+OnLeaving = Callable[[Tx, Caller, Device], None]
+
+
+class Registry:
+    """Which devices there are, in which home and room, under which name."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        standings: Standings,
+        memory: Memory,
+        access: Access,
+        catalogue: Catalogue,
+        journal: Journal,
+    ) -> None:
+        self._store = store
+        self._standings = standings
+        self._memory = memory
+        self._access = access
+        self._catalogue = catalogue
+        self._journal = journal
+        self.on_leaving: list[OnLeaving] = []
+        # Told on the event loop once the device is gone from the disk: links let it go.
+        self.on_left: list[Callable[[Device], None]] = []
+
+    # binding
+
+    def next_epoch_in(self, tx: Tx, hardware_id: str) -> int:
+        """The owner epoch to offer that hardware: above that of every binding it had here."""
+        return queries.last_epoch(tx, hardware_id) + 1
+
+    def bind_in(self, tx: Tx, by: Caller, new: NewDevice) -> Device:
+        """Take proven hardware into a home, inside the join's transaction.
+
+        The same hardware keeps its identity in the same home. Raises NotFound, Refused, ProductUnknown, RoomUnknown,
+        GatewayUnfit, BoundElsewhere (another home has it, and it never said that it was reset by hand).
+        """
+        demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, new.home_id), tx.moment)
+        self._check(tx, new)
+        known = queries.device_of_hardware(tx, new.hardware_id)
+        if known is not None and known.home_id != new.home_id:
+            if not queries.was_reset(tx, new.hardware_id):
+                raise BoundElsewhere
+            self._leave(tx, by, known)
+            known = None
+        epoch = max(new.owner_epoch, queries.last_epoch(tx, new.hardware_id) + 1)
+        device = self._add(tx, new, epoch) if known is None else self._rebind(tx, known, new, epoch)
+        self._bond(tx, new, epoch)
+        kind = "device.added" if known is None else "device.rebound"
+        data = {"product_id": device.product_id, "name": device.name}
+        tx.record(by.actor, _change(kind, device, data))
+        self._journal.write_in(
+            tx, [Entry(device.id, device.home_id, tx.now, Kind.ADDED, source=by.actor.account_id or "hub")]
+        )
+        return device
+
+    def _check(self, tx: Tx, new: NewDevice) -> None:
+        if self._catalogue.get(new.product_id) is None:
+            raise ProductUnknown
+        self._check_room(tx, new.home_id, new.room_id)
+        if new.gateway_id is not None:
+            gateway = queries.device(tx, new.gateway_id)
+            product = None if gateway is None else self._catalogue.get(gateway.product_id)
+            if gateway is None or gateway.home_id != new.home_id or product is None or not product.gateway:
+                raise GatewayUnfit
+
+    def _check_room(self, tx: Tx, home_id: str, room_id: str | None) -> None:
+        # Another home's room is as unknown as one that never was.
+        if room_id is not None and home_queries.room(tx, home_id, room_id) is None:
+            raise RoomUnknown
+
+    def _add(self, tx: Tx, new: NewDevice, epoch: int) -> Device:
+        demand_room(tx, "devices", new.home_id)
+        product = self._catalogue.get(new.product_id)
+        device = Device(
+            id=tx.new_id(),
+            home_id=new.home_id,
+            room_id=new.room_id,
+            product_id=new.product_id,
+            hardware_id=new.hardware_id,
+            gateway_id=new.gateway_id,
+            link=new.link,
+            trust=new.trust,
+            name=new.name.strip() or (product.name if product else new.product_id),
+            icon=product.icon if product else "",
+            position=0,
+            firmware=new.firmware,
+            serial=new.serial,
+            owner_epoch=epoch,
+            version=1,
+            bound_at=tx.now,
+        )
+        queries.insert_device(tx, device)
+        self._memory.devices.put(tx, device.id, Live(device, {}, None))
+        return device
+
+    def _rebind(self, tx: Tx, known: Device, new: NewDevice, epoch: int) -> Device:
+        return self._replace(
+            tx,
+            known,
+            room_id=known.room_id if new.room_id is None else new.room_id,
+            product_id=new.product_id,
+            gateway_id=new.gateway_id,
+            link=new.link,
+            trust=new.trust,
+            firmware=new.firmware,
+            serial=new.serial,
+            owner_epoch=epoch,
+        )
+
+    def _bond(self, tx: Tx, new: NewDevice, epoch: int) -> None:
+        queries.put_binding(tx, new.hardware_id, epoch, new.public_key)
+        if new.credential is not None and new.public_key is not None:
+            self._store.vault.keep(tx, queries.credential_row(new.hardware_id), new.credential)
+            self._memory.bond(tx, new.hardware_id, new.public_key, new.credential, epoch)
+
+    # entries
+
+    async def update(self, by: Caller, device_id: str, **fields: Any) -> DeviceEntry:
+        """Rename, give an icon or a place in the order, move to a room (None: to no room).
+
+        `fields` are those of Device that change. Raises NotFound, Refused, VersionMismatch, RoomUnknown.
+        """
+        return await self._store.write(
+            lambda tx: self.update_in(tx, by, device_id, fields), once=by.once, returns=DeviceEntry
+        )
+
+    def update_in(self, tx: Tx, by: Caller, device_id: str, fields: dict[str, Any]) -> DeviceEntry:
+        """`update` inside `tx`."""
+        old = self.changing_in(tx, by, Action.DEVICE_UPDATE, device_id)
+        by.match(old.version)
+        if "room_id" in fields:
+            self._check_room(tx, old.home_id, fields["room_id"])
+        device = self._replace(tx, old, **fields)
+        seen = {name: value for name, value in fields.items() if name != "room_id"}
+        if seen:
+            tx.record(by.actor, _change("device.updated", device, seen))
+        if "room_id" in fields:
+            # Rooms are the home's own affair: receivers of shares are not told.
+            tx.record(by.actor, _change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
+        return _entry(device)
+
+    def changing_in(self, tx: Tx, by: Caller, action: Action, device_id: str) -> Device:
+        """The device as it is on disk, if the caller may do `action`; raises NotFound, Refused."""
+        demand(by.actor, action, self._access.device_in(tx, by.actor, device_id), tx.moment)
+        device = queries.device(tx, device_id)
+        if device is None:
+            raise NotFound
+        return device
+
+    def room_removing_in(self, tx: Tx, by: Caller, room: Room) -> None:
+        """A room ends: its devices are in no room from now on."""
+        for old in queries.devices_where(tx, "room_id", room.id):
+            device = self._replace(tx, old, room_id=None)
+            tx.record(by.actor, _change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
+
+    def _replace(self, tx: Tx, old: Device, **fields: Any) -> Device:
+        device = msgspec.structs.replace(old, version=old.version + 1, **fields)
+        queries.update_device(tx, device)
+        tx.after(lambda: self._memory.replaced(device))
+        return device
+
+    # leaving
+
+    async def remove(self, by: Caller, device_id: str) -> None:
+        """Let a device go: it is told to forget this hub now, or at its next link. Raises NotFound, Refused."""
+        await self._store.write(lambda tx: self.remove_in(tx, by, device_id), once=by.once, returns=type(None))
+
+    def remove_in(self, tx: Tx, by: Caller, device_id: str) -> None:
+        """`remove` inside `tx`; the devices behind a gateway leave with it."""
+        device = self.changing_in(tx, by, Action.DEVICE_REMOVE, device_id)
+        by.match(device.version)
+        self._leave(tx, by, device)
+
+    def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
+        """A home ends, as its own rule allowed: so does the stay of its devices."""
+        for device in queries.devices_where(tx, "home_id", home.id):
+            if device.gateway_id is None:
+                self._leave(tx, by, device)
+
+    def in_the_way_in(self, reader: Reader, home_id: str) -> dict[str, int]:
+        """How many devices a home has, that must be dealt with before it is dissolved."""
+        return {"devices": len(queries.devices_where(reader, "home_id", home_id))}
+
+    async def was_reset(self, device_id: str) -> None:
+        """The device said, within its link, that somebody reset it by hand: whoever holds it may bind it anew."""
+        await self._store.write(lambda tx: self.was_reset_in(tx, device_id))
+
+    def was_reset_in(self, tx: Tx, device_id: str) -> None:
+        """`was_reset` inside `tx`."""
+        device = queries.device(tx, device_id)
+        if device is None:
+            return
+        queries.mark_binding(tx, device.hardware_id, "reset_at")
+        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.RESET)])
+        tx.record(SYSTEM, _change("device.reset", device, {"name": device.name}))
+
+    def _leave(self, tx: Tx, by: Caller, device: Device) -> None:
+        for behind in queries.devices_where(tx, "gateway_id", device.id):
+            self._leave(tx, by, behind)
+        for told in self.on_leaving:
+            told(tx, by, device)
+        self._journal.write_in(
+            tx, [Entry(device.id, device.home_id, tx.now, Kind.REMOVED, source=by.actor.account_id or "hub")]
+        )
+        tx.record(by.actor, _change("device.removed", device, {"name": device.name}))
+        queries.mark_binding(tx, device.hardware_id, "unbound_at")
+        queries.delete_device(tx, device.id)
+        self._memory.left(tx, device)
+        tx.after(lambda: self._tell_left(device))
+
+    def _tell_left(self, device: Device) -> None:
+        for told in self.on_left:
+            told(device)
+
+
+def _change(kind: str, device: Device, data: dict[str, Any], sees: Action = Action.DEVICE_READ) -> Change:
+    return Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id)
+
+
+def _entry(device: Device) -> DeviceEntry:
+    return DeviceEntry(
+        device.id,
+        device.home_id,
+        device.room_id,
+        device.product_id,
+        device.name,
+        device.icon,
+        device.position,
+        device.version,
+    )

@@ -1,0 +1,160 @@
+"""Products and devices in the companion API."""
+
+from typing import Annotated, Any, cast
+
+import msgspec
+from litestar import MediaType, Response, Router, delete, get, patch
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from app.caller import Caller
+from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.devices.model import DeviceEntry, DeviceView, Icon, Position, ServiceView
+from app.devices.product.model import Product
+from app.devices.service import Devices
+from app.errors import NotFound
+from app.homes.model import Name
+from app.policy import Action, Actor
+
+RoomFilter = Annotated[str | None, QueryParameter(max_length=64, description="only the devices of this room")]
+
+
+class DeviceChange(Struct, forbid_unknown_fields=True):
+    """What changes; what is left out stays. `room_id` null: in no room."""
+
+    name: Name | UnsetType = UNSET
+    icon: Icon | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+    room_id: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+
+
+class Desired(Struct, forbid_unknown_fields=True):
+    """Values by property, as the product's model has them; null: no longer wanted."""
+
+    values: Annotated[dict[str, bool | int | float | str | None], Meta(min_length=1, max_length=64)]
+
+
+@get("/products", operation_id="listProducts", opt={"action": Action.PUBLIC})
+async def list_products(devices: NamedDependency[Devices]) -> Page[Product]:
+    """Every kind of device this hub knows, with its properties and commands."""
+    return Page(devices.catalogue.all())
+
+
+@get("/products/{product_id:str}", operation_id="getProduct", opt={"action": Action.PUBLIC})
+async def get_product(devices: NamedDependency[Devices], product_id: FromPath[str]) -> Product:
+    """One kind of device."""
+    product = devices.catalogue.get(product_id)
+    if product is None:
+        raise NotFound
+    return product
+
+
+def list_bytes(
+    devices: Devices, actor: Actor, home_id: str, *, room_id: str | None, cursor: str | None, limit: int | None
+) -> bytes:
+    """JSON of a page of DeviceView: what the list answers, here and in the fast lane."""
+    most = limit_of(limit)
+    after = decode_cursor(cursor, tuple[str])
+    found = devices.views.page(actor, home_id, room_id=room_id, after=after[0] if after else None, limit=most + 1)
+    following = encode_cursor(found[most - 1].device.id) if len(found) > most else None
+    items = b",".join([live.inside() for live in found[:most]])
+    return b'{"items":[' + items + b'],"next":' + msgspec.json.encode(following) + b"}"
+
+
+def _ready(body: bytes, version: int | None = None) -> Response[Any]:
+    """Encoded JSON, with its ETag."""
+    headers = {} if version is None else {"ETag": f'"{version}"'}
+    return Response(body, media_type=MediaType.JSON, headers=headers)
+
+
+@get("/homes/{home_id:str}/devices", operation_id="listDevices", opt={"action": Action.DEVICE_READ})
+async def list_devices(
+    caller: NamedDependency[Caller],
+    devices: NamedDependency[Devices],
+    home_id: FromPath[str],
+    *,
+    room_id: RoomFilter = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> Response[Page[DeviceView]]:
+    """The devices of a home the caller may see, in the order they came in."""
+    body = list_bytes(devices, caller.actor, home_id, room_id=room_id, cursor=cursor, limit=limit)
+    return cast("Response[Page[DeviceView]]", _ready(body))
+
+
+@get("/devices/{device_id:str}", operation_id="getDevice", opt={"action": Action.DEVICE_READ})
+async def get_device(
+    caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
+) -> Response[DeviceView]:
+    """One device with all its values."""
+    return cast("Response[DeviceView]", _ready(*devices.view_bytes(caller.actor, device_id)))
+
+
+@patch("/devices/{device_id:str}", operation_id="updateDevice", opt={"action": Action.DEVICE_UPDATE})
+async def update_device(
+    caller: NamedDependency[Caller],
+    devices: NamedDependency[Devices],
+    device_id: FromPath[str],
+    data: JSONBody[DeviceChange],
+) -> Response[DeviceEntry]:
+    """Rename a device, give it an icon or a place in the order, move it to a room of its home."""
+    fields = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
+    entry = await devices.registry.update(caller, device_id, **fields)
+    return answer(entry, entry.version)
+
+
+@delete("/devices/{device_id:str}", operation_id="removeDevice", opt={"action": Action.DEVICE_REMOVE})
+async def remove_device(
+    caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
+) -> None:
+    """Let a device go, and the devices behind it. It forgets this hub now, or at its next link."""
+    await devices.registry.remove(caller, device_id)
+
+
+@get(
+    "/devices/{device_id:str}/services/{service:str}",
+    operation_id="getDeviceService",
+    opt={"action": Action.DEVICE_READ},
+)
+async def get_service(
+    caller: NamedDependency[Caller],
+    devices: NamedDependency[Devices],
+    device_id: FromPath[str],
+    service: FromPath[str],
+) -> Response[ServiceView]:
+    """The shadow of one service: reported and desired values, and their version."""
+    view = devices.shadows.service(caller.actor, device_id, service)
+    return answer(view, view.version)
+
+
+@patch(
+    "/devices/{device_id:str}/services/{service:str}/desired",
+    operation_id="desireDeviceValues",
+    opt={"action": Action.DEVICE_CONTROL},
+)
+async def desire_values(
+    caller: NamedDependency[Caller],
+    devices: NamedDependency[Devices],
+    device_id: FromPath[str],
+    service: FromPath[str],
+    data: JSONBody[Desired],
+) -> Response[ServiceView]:
+    """Want values of a device: set at once if it is there, else when it comes back. If-Match is the service's ETag."""
+    view = await devices.shadows.desire(caller, device_id, service, data.values)
+    return answer(view, view.version)
+
+
+ROUTER = Router(
+    "/",
+    route_handlers=[
+        list_products,
+        get_product,
+        list_devices,
+        get_device,
+        update_device,
+        remove_device,
+        get_service,
+        desire_values,
+    ],
+)

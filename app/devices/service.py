@@ -1,0 +1,46 @@
+"""Devices as other nouns, links and faces use them: the registry, the shadow, presence and views over one memory."""
+
+from app.devices.access import Access
+from app.devices.memory import Memory
+from app.devices.presence import Presence
+from app.devices.product.catalogue import Catalogue
+from app.devices.registry import Registry
+from app.devices.shadows import Shadows
+from app.devices.views import Views
+from app.homes.standing import Standings
+from app.journal.service import Journal
+from app.store.store import Store
+
+
+class Devices:
+    """Every part, and by name what others ask most."""
+
+    def __init__(self, store: Store, standings: Standings, catalogue: Catalogue, journal: Journal) -> None:
+        self.catalogue = catalogue
+        self.memory = memory = Memory(store)
+        self.access = access = Access(standings, memory)
+        self.presence = Presence(store, memory, journal)
+        self.registry = Registry(
+            store, standings=standings, memory=memory, access=access, catalogue=catalogue, journal=journal
+        )
+        self.shadows = Shadows(
+            store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
+        )
+        self.views = Views(store, memory, access)
+        self.bind_in = self.registry.bind_in
+        self.remove_in = self.registry.remove_in
+        self.on_leaving = self.registry.on_leaving
+        self.on_left = self.registry.on_left
+        self.reported = self.shadows.reported
+        self.reported_in = self.shadows.reported_in
+        self.was_reset = self.registry.was_reset
+        self.online = self.presence.online
+        self.offline = self.presence.offline
+        self.view_bytes = self.views.view_bytes
+        self.of_hardware = memory.of_hardware
+        self.bond_of = memory.bonds.get
+        self.on_left.append(lambda device: self.presence.forget(device.id))
+
+    def close(self) -> None:
+        """The hub ends."""
+        self.presence.close()

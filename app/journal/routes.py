@@ -1,0 +1,73 @@
+"""The log of devices and the audit trail in the companion API."""
+
+from typing import Annotated
+
+from litestar import Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from app.caller import Caller
+from app.clock import Time, to_ms
+from app.companion.conditions import Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
+from app.journal.model import AuditView, EntryView, Kind
+from app.journal.queries import Wanted
+from app.journal.trail import Trail
+from app.policy import Action
+
+Since = Annotated[Time | None, QueryParameter(description="no older than this")]
+Before = Annotated[Time | None, QueryParameter(description="older than this")]
+OfKind = Annotated[Kind | None, QueryParameter(name="type", description="only entries of this kind")]
+Code = Annotated[str | None, QueryParameter(max_length=64, description="only about this property or command")]
+
+
+def _wanted(
+    cursor: str | None, since: Time | None, before: Time | None, kind: Kind | None = None, code: str | None = None
+) -> Wanted:
+    place = decode_cursor(cursor, tuple[int])
+    return Wanted(
+        type=kind,
+        code=code,
+        since=None if since is None else to_ms(since),
+        before=None if before is None else to_ms(before),
+        place=place[0] if place else None,
+    )
+
+
+@get("/devices/{device_id:str}/journal", operation_id="listDeviceJournal", opt={"action": Action.DEVICE_JOURNAL})
+async def list_journal(
+    caller: NamedDependency[Caller],
+    trail: NamedDependency[Trail],
+    device_id: FromPath[str],
+    *,
+    kind: OfKind = None,
+    code: Code = None,
+    since: Since = None,
+    before: Before = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> Page[EntryView]:
+    """What happened to a device, newest first."""
+    most = limit_of(limit)
+    wanted = _wanted(cursor, since, before, kind, code)
+    entries = await trail.of_device(caller.actor, device_id, wanted, most + 1)
+    return Page(entries[:most], encode_cursor(entries[most - 1].id) if len(entries) > most else None)
+
+
+@get("/homes/{home_id:str}/audit", operation_id="listHomeAudit", opt={"action": Action.AUDIT_READ})
+async def list_audit(
+    caller: NamedDependency[Caller],
+    trail: NamedDependency[Trail],
+    home_id: FromPath[str],
+    *,
+    since: Since = None,
+    before: Before = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> Page[AuditView]:
+    """Who did what in a home, newest first."""
+    most = limit_of(limit)
+    acts = await trail.of_home(caller.actor, home_id, _wanted(cursor, since, before), most + 1)
+    return Page(acts[:most], encode_cursor(acts[most - 1].id) if len(acts) > most else None)
+
+
+ROUTER = Router("/", route_handlers=[list_journal, list_audit])

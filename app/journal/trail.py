@@ -1,0 +1,34 @@
+"""Shows the log of a device and the audit trail of a home to whoever may read them."""
+
+from app.caller import demand
+from app.devices.access import Access
+from app.errors import NotFound
+from app.journal import queries
+from app.journal.model import AuditView, EntryView
+from app.journal.queries import Wanted
+from app.journal.service import Journal
+from app.policy import Action, Actor
+from app.store.store import Store
+
+
+class Trail:
+    """Each raises NotFound, Refused."""
+
+    def __init__(self, store: Store, journal: Journal, access: Access) -> None:
+        self._store = store
+        self._journal = journal
+        self._access = access
+
+    async def of_device(self, actor: Actor, device_id: str, wanted: Wanted, limit: int) -> list[EntryView]:
+        """The newest entries first, of the device's stay in its home; on disk before they are shown."""
+        resource = self._access.device(actor, device_id)
+        demand(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now())
+        if (home_id := resource.home_id) is None:
+            raise NotFound
+        await self._journal.flush()
+        return await self._store.read(lambda r: queries.entries(r, device_id, home_id, wanted, limit))
+
+    async def of_home(self, actor: Actor, home_id: str, wanted: Wanted, limit: int) -> list[AuditView]:
+        """The newest acts of people in a home first."""
+        demand(actor, Action.AUDIT_READ, self._access.standings.home(actor, home_id), self._store.clock.now())
+        return await self._store.read(lambda r: queries.audit(r, home_id, wanted, limit))
