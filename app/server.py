@@ -21,19 +21,22 @@ from app.accounts.screens import Screens
 from app.accounts.service import Accounts
 from app.accounts.sessions import Sessions
 from app.accounts.signing_in import SigningIn
+from app.caller import Caller
 from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
+from app.devices.model import Device
 from app.devices.product.catalogue import built_in
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
 from app.events.bus import Bus
-from app.events.resolver import NoThings, Resolver
+from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
 from app.events.routes import ROUTER as EVENT_ROUTES
+from app.events.things import HubThings
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
 from app.homes.invitations_routes import ROUTER as INVITATION_ROUTES
@@ -61,6 +64,7 @@ from app.sharing.service import Sharing
 from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
+from app.store.tx import Tx
 
 MAX_BODY_BYTES = 1024 * 1024
 # Read with the program, as part of it: files are not read on the event loop.
@@ -141,15 +145,22 @@ class Services:
         self.accounts.on_going.append(self.ledger.account_going_in)
         self.journal = Journal(store)
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
+        self.devices.access.granting = self.shares
+        self.sharable["device"] = self.devices.access
+        self.devices.on_leaving.append(self._device_leaving_in)
         self.trail = Trail(store, self.journal, self.devices.access)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
-        self.bus = Bus(store, Resolver(self.standings, NoThings()), self.limits)
+        self.bus = Bus(store, Resolver(self.standings, HubThings(self.devices.access, self.shares)), self.limits)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
         self.credentials.on_ended.append(self.bus.credential_ended)
         self.hub.on_clock_set.append(self.bus.clock_changed)
+
+    def _device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device's shares end with its stay."""
+        self.ledger.thing_leaving_in(tx, by, device.id)
 
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""

@@ -77,6 +77,19 @@ class Access:
         things = (device_id, *self.grouping.groups_of_in(reader, device_id))
         return Resource(self.shared_in(reader, actor, standing, things), home_id, things)
 
+    # As sharing asks about a thing.
+    resource = device
+    resource_in = device_in
+
+    def name_of(self, device_id: str) -> str:
+        """What it is called; empty when there is none."""
+        live = self._memory.get(device_id)
+        return "" if live is None else live.device.name
+
+    def exists(self, device_id: str) -> bool:
+        """Whether there is such a device, from memory."""
+        return device_id in self._memory.devices
+
     def shared(self, actor: Actor, standing: Standing, things: tuple[str, ...]) -> Standing:
         """`standing`, or for somebody outside the home what shares of `things` give; from memory."""
         if standing.role is not None or actor.account_id is None:
