@@ -53,8 +53,10 @@ class Linking:
         known = self._parts.memory
         with suppress(PowerLost):
             while True:
-                marks = _marks(await known.until(lambda state: bool(state.candidates)))
-                await _first_of(self._keep_linked(), known.until(partial(self._over, marks)))
+                state = await known.until(lambda state: bool(state.candidates))
+                # Whatever is pending or active is of one hub: a device that may be another's takes no offer.
+                hub_id = state.candidates[0].hub_id
+                await _first_of(self._keep_linked(hub_id), known.until(partial(self._over, _marks(state))))
 
     def _over(self, marks: tuple[bytes, ...], state: DeviceState) -> bool:
         """Whether the binding to work with is no longer the one of `marks`, the state's when the work began."""
@@ -72,17 +74,16 @@ class Linking:
             with suppress(PairingError):
                 await self._linked.say(Reset())
 
-    async def _keep_linked(self) -> None:
+    async def _keep_linked(self, hub_id: str) -> None:
         while True:
-            await self._stay(await self._reach())
+            await self._stay(await self._reach(hub_id))
             await asyncio.sleep(self._parts.place.retry_first)
 
-    async def _reach(self) -> _Reached:
+    async def _reach(self, hub_id: str) -> _Reached:
         if (reached := await self._round(())) is not None:
             return reached
         place = self._parts.place
         self._parts.notices.tell("searching")
-        hub_id = self._parts.memory.state.candidates[0].hub_id
         async with listening(hub_id, place.interfaces) as heard:
             for pause in _pauses(place.retry_first, place.retry_most):
                 if (reached := await self._round(await heard.wait(pause))) is not None:

@@ -72,8 +72,9 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             how=options.how,
             tell=partial(_tell, tell),
         )
+        lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
-            await _attend(device, partial(_tell, tell))
+            await _attend(device, lines, partial(_tell, tell))
     finally:
         if lock is not None:
             os.close(lock)
@@ -98,7 +99,8 @@ def _own(state: Path) -> int:
     return descriptor
 
 
-async def _attend(device: VirtualDevice, tell: Callable[[Notice], None]) -> None:
+def _listen() -> asyncio.Queue[str]:
+    """What people ask of the process, by line or by signal."""
     loop = asyncio.get_running_loop()
     lines: asyncio.Queue[str] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -107,6 +109,10 @@ async def _attend(device: VirtualDevice, tell: Callable[[Notice], None]) -> None
     # In the background of a terminal, reading it would stop the process: refused, it just reads nothing.
     signal.signal(signal.SIGTTIN, signal.SIG_IGN)
     threading.Thread(target=_read_lines, args=(loop, lines.put_nowait), daemon=True).start()
+    return lines
+
+
+async def _attend(device: VirtualDevice, lines: asyncio.Queue[str], tell: Callable[[Notice], None]) -> None:
     while (said := (await lines.get()).strip()) != "quit":
         try:
             await _do(device, said)
