@@ -21,6 +21,7 @@ from pairing.errors import LinkRefusedError, PairingError
 from pairing.identity import Identity
 from pairing.link import Peer, hub_talk
 from pairing.messages import (
+    MAX_MESSAGE,
     SILENCE_LIMIT,
     Answer,
     FromDevice,
@@ -203,7 +204,7 @@ class _Linked:
         return decode_from_device(self._channel.open(frame))
 
     def send(self, message: FromHub) -> bool:
-        """Write without waiting; False, and the link ends, when the device reads nothing."""
+        """Write without waiting; False, and the link ends, when the device reads nothing. Raises nothing."""
         transport = self._writer.transport
         if transport.is_closing():
             return False
@@ -211,8 +212,12 @@ class _Linked:
             _log.warning("device reads nothing", device=self.hardware_id)
             transport.abort()
             return False
+        words = encode(message)
+        if len(words) > MAX_MESSAGE:
+            _log.warning("longer than a message may be", device=self.hardware_id, octets=len(words))
+            return False
         try:
-            transport.write(wire.pack(self._channel.seal(encode(message))))
+            transport.write(wire.pack(self._channel.seal(words)))
         except PairingError:
             transport.abort()
             return False

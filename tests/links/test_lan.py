@@ -167,6 +167,16 @@ async def test_nothing_is_sent_to_who_is_not_linked(hub: Hub, lamp: Device) -> N
     assert not hub.link.send(lamp.id, Command("c", "set", "light"))
 
 
+async def test_what_no_frame_can_hold_is_not_sent(hub: Hub, lamp: Device) -> None:
+    wired = await linked(lamp)
+    assert not hub.link.send(lamp.id, Command("c", "call", "light", params={str(n): "x" * 4000 for n in range(17)}))
+    assert hub.link.send(lamp.id, Command("d", "get", "light"))
+    command = await wired.hear()
+    assert isinstance(command, Command)
+    assert command.id == "d"
+    wired.close()
+
+
 async def test_the_newest_proof_is_the_device(hub: Hub, lamp: Device) -> None:
     first = await linked(lamp)
     second = await linked(lamp)
