@@ -1,16 +1,30 @@
 """A running hub: everything between a data folder and the ASGI application, started and stopped in order."""
 
+import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from typing import cast
 
+import structlog
 from litestar.types import ASGIApp
 
 from app.companion.observed import ObservedLayer
+from app.links.lan import LanLink
 from app.metrics import Metrics
+from app.onboarding.service import Offers
 from app.server import Services, application
+from app.serving import AddressUnusable
 from app.settings import Settings
 from app.store.prepare import open_store
 from app.store.store import Store
+from pairing.errors import PairingError
+from pairing.mdns import LOOPBACK, Service, announcing, browse_devices, hub_service, own_addresses
+from pairing.methods.wired import Wired
+
+# An offer carries as many (pairing/PROTOCOL.md, "offer").
+MAX_ENDPOINTS = 8
+_log = structlog.get_logger("doorstep.node")
 
 
 class Node:
@@ -24,6 +38,7 @@ class Node:
         self.store: Store
         self.services: Services
         self.asgi: ASGIApp
+        self.link_port = 0
         self.metrics = Metrics()
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
@@ -42,9 +57,40 @@ class Node:
         self.services = Services(self.store, self.settings.limits, access_token_life=self.settings.access_token_life)
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
+        await self._reach_devices()
         inner = application(self.services, self.services.credentials, self.store.clock)
         self.asgi = cast("ASGIApp", ObservedLayer(inner, self.metrics, self._is_ready))
         self._measure()
+
+    async def _reach_devices(self) -> None:
+        """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
+        settings, services = self.settings, self.services
+        interfaces = None if settings.lan else LOOPBACK
+        identity = await services.hub.identity()
+        link = LanLink(identity, services.lan.peer, services.lan, self.store.clock)
+        self._closing.append(link.stop)
+        self.link_port = await _listen(link, settings.host, settings.link_port)
+        services.lan.link = link
+        await self._announce(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
+        offers = Offers(
+            self.store,
+            lambda: services.hub.view().name,
+            lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
+        )
+        browse = partial(browse_devices, interfaces)
+        wired = Wired(identity, offers, entropy=secrets.token_bytes, browse=browse)
+        resumed = await services.onboarding.open([wired])
+        if resumed:
+            _log.info("pairing sessions resumed", count=resumed)
+
+    async def _announce(self, service: Service, interfaces: tuple[str, ...] | None) -> None:
+        stack = AsyncExitStack()
+        self._closing.append(stack.aclose)
+        try:
+            await stack.enter_async_context(announcing(service, interfaces))
+        except PairingError as error:
+            # Devices that know the hub's address still find it; those that do not must wait for a network.
+            _log.warning("the hub cannot announce itself", code=error.code)
 
     def _measure(self) -> None:
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)
@@ -63,3 +109,12 @@ class Node:
         """Close everything; safe after a start that failed."""
         while self._closing:
             await self._closing.pop()()
+
+
+async def _listen(link: LanLink, host: str, port: int) -> int:
+    try:
+        return await link.start(host, port)
+    except OSError as error:
+        raise AddressUnusable(
+            f"Port {port} on {host}, for devices, is in use; choose another with --link-port (0: any)."
+        ) from error

@@ -26,8 +26,11 @@ from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
+from app.companion.fast import FastLane
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
+from app.control.routes import ROUTER as CONTROL_ROUTES
+from app.control.service import Control
 from app.devices.model import Device
 from app.devices.product.catalogue import built_in
 from app.devices.routes import ROUTER as DEVICE_ROUTES
@@ -53,6 +56,9 @@ from app.homes.standing import Standings
 from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
+from app.links.hearing import LanDevices
+from app.onboarding.routes import ROUTER as PAIRING_ROUTES
+from app.onboarding.service import Onboarding
 from app.policy import Action
 from app.settings import Limits
 from app.sharing.ledger import Ledger
@@ -82,6 +88,8 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    CONTROL_ROUTES,
+    PAIRING_ROUTES,
     JOURNAL_ROUTES,
     EVENT_ROUTES,
     DOCS_ROUTES,
@@ -148,6 +156,11 @@ class Services:
         self.devices.access.granting = self.shares
         self.sharable["device"] = self.devices.access
         self.devices.on_leaving.append(self._device_leaving_in)
+        self.control = Control(store, self.devices)
+        self.onboarding = Onboarding(store, self.standings, self.devices)
+        self.lan = LanDevices(self.devices, self.control)
+        self.members.on_leaving.append(self.onboarding.member_leaving_in)
+        self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
         self.trail = Trail(store, self.journal, self.devices.access)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
@@ -169,9 +182,12 @@ class Services:
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
         await self.hub.open(name)
+        self.control.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.onboarding.close()
+        await self.control.stop()
         self.devices.close()
         self.bus.close()
         self.passwords.close()
@@ -203,9 +219,12 @@ def _allowances(limits: Limits) -> tuple[Allowance, Allowance]:
     )
 
 
-def application(services: Services, authenticator: Authenticator, clock: Clock) -> ASGIApp:
-    """The whole ASGI application: layers around Litestar."""
-    return FrontLayer(LimitLayer(litestar_of(services, authenticator), services.limits), authenticator, clock)
+def application(services: Services, authenticator: Authenticator, clock: Clock, *, fast: bool = True) -> ASGIApp:
+    """The whole ASGI application: layers around Litestar; `fast` False leaves out the short way beside it."""
+    inner: ASGIApp = litestar_of(services, authenticator)
+    if fast:
+        inner = FastLane(inner, services.devices, services.control)
+    return FrontLayer(LimitLayer(inner, services.limits), authenticator, clock)
 
 
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
@@ -229,6 +248,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "sharing": _instance(services.sharing),
             "receiving": _instance(services.receiving),
             "devices": _instance(services.devices),
+            "control": _instance(services.control),
+            "onboarding": _instance(services.onboarding),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

@@ -114,6 +114,21 @@ _DEVICES: Examples = {
         "bright": {"values": {"on": True, "brightness": 700}},
         "no longer": {"values": {"on": None}},
     },
+    "commandDevice": {
+        "switch on": {"service": "light", "values": {"on": True, "brightness": 700}, "expires_in": 20},
+        "read afresh": {"service": "light", "kind": "get"},
+    },
 }
 
-EXAMPLES: Examples = {**_DEVICES, **_ACCOUNTS, **_HOMES, **_JOINING}
+_PAIRING: Examples = {
+    "startPairing": {
+        "search": {"method": "wired", "name": "Reading lamp", "room_id": ROOM},
+        "by label": {"method": "wired", "device_id": "d-2gn7prq3ufryaprn6j7oedxk", "pin": "1234-5678"},
+        "by address": {"method": "wired", "host": "192.0.2.17", "port": 5540},
+    },
+    "confirmPairing": {"same code": {"accepted": True}},
+    "choosePairingCandidate": {"choose": {"candidate_id": "d-2gn7prq3ufryaprn6j7oedxk"}},
+    "providePairingPin": {"pin": {"pin": "1234-5678"}},
+}
+
+EXAMPLES: Examples = {**_DEVICES, **_PAIRING, **_ACCOUNTS, **_HOMES, **_JOINING}

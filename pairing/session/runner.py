@@ -88,8 +88,10 @@ class Runner:
         """How many sessions are open."""
         return sum(not actor.shown.state.terminal for actor, _ in self._open.values())
 
-    async def start(self, request: Request, secrets: Secrets | None = None) -> SessionState:
-        """Open a session; its state, once that is durable and the search is under way.
+    async def start(
+        self, request: Request, secrets: Secrets | None = None, session_id: str | None = None
+    ) -> SessionState:
+        """Open a session (`session_id`: under this id); its state, once durable and the search is under way.
 
         Raises MethodUnavailableError, InvalidPinError, TooManySessionsError, StorageFailedError, SessionOverError
         once closed, and what `SessionLog.create` raises.
@@ -104,7 +106,7 @@ class Runner:
             _check_pin(given["pin"])
         if len(self) + self._starting >= self._limit:
             raise TooManySessionsError
-        state = new_session(self._new_id(), request, self._now())
+        state = new_session(session_id or self._new_id(), request, self._now())
         self._starting += 1
         try:
             await self._log.create(state, given)

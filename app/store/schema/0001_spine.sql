@@ -266,7 +266,7 @@ CREATE TABLE pairing_sessions (
   home_id TEXT NOT NULL REFERENCES homes(id) ON DELETE CASCADE,
   account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
   method TEXT NOT NULL,
-  state TEXT NOT NULL,                     -- JSON of the reducer's state
+  state TEXT NOT NULL,                     -- JSON of the reducer's state, steps included
   ended INTEGER NOT NULL DEFAULT 0,
   version INTEGER NOT NULL DEFAULT 1,
   created_at INTEGER NOT NULL,
@@ -275,12 +275,12 @@ CREATE TABLE pairing_sessions (
 CREATE INDEX pairing_sessions_home ON pairing_sessions(home_id, created_at);
 CREATE INDEX pairing_sessions_open ON pairing_sessions(expires_at) WHERE ended = 0;
 
-CREATE TABLE pairing_steps (
+-- Which device an attempt brought in: what makes joining again after a crash find the first one.
+CREATE TABLE pairing_joins (
   session_id TEXT NOT NULL REFERENCES pairing_sessions(id) ON DELETE CASCADE,
-  n INTEGER NOT NULL,
-  at INTEGER NOT NULL,
-  step TEXT NOT NULL,                      -- JSON
-  PRIMARY KEY (session_id, n)
+  attempt INTEGER NOT NULL,
+  device_id TEXT NOT NULL,
+  PRIMARY KEY (session_id, attempt)
 ) WITHOUT ROWID;
 
 -- what happened -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Having devices do things: durable commands, delivered in order, answered or visibly expired."""

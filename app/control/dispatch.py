@@ -1,0 +1,138 @@
+"""What is open, in memory: in order per device, handed to links as they come up, expired as time passes."""
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable
+
+from msgspec.structs import replace
+
+from app.clock import Clock
+from app.control import queries
+from app.control.link import Link
+from app.control.model import Command
+from app.control.states import State
+from app.store.store import Store
+from app.store.tx import Reader
+
+# How late an expiry may be told; the device itself is told the exact time.
+EXPIRY_TICK_S = 0.5
+
+Expire = Callable[[list[str]], Awaitable[None]]
+LinkOf = Callable[[str], Link | None]
+
+
+class Dispatch:
+    """Open commands. Everything here runs on the event loop, after the commit that it reflects."""
+
+    def __init__(self, store: Store, link_of: LinkOf) -> None:
+        self._clock: Clock = store.clock
+        self._link_of = link_of
+        self._open: dict[str, dict[str, Command]] = {}
+        self._due: list[tuple[int, str, str]] = []
+        self._waiters: dict[str, set[asyncio.Future[Command]]] = {}
+        self._sent = store.later(queries.set_sent)
+        store.keep_resident(self)
+
+    def load(self, reader: Reader) -> None:
+        """What the last stop left open; sent when their devices link."""
+        for command in queries.open_commands(reader):
+            self._keep(command)
+
+    def count(self, device_id: str) -> int:
+        """How many commands wait for a device."""
+        return len(self._open.get(device_id, ()))
+
+    def get(self, device_id: str, command_id: str) -> Command | None:
+        """An open command."""
+        return self._open.get(device_id, {}).get(command_id)
+
+    def added(self, command: Command) -> None:
+        """A new command is on disk: send it if its device is there."""
+        self._keep(command)
+        link = self._link_of(command.device_id)
+        if link is not None and link.is_online(command.device_id):
+            self._send(link, command)
+
+    def online(self, device_id: str) -> None:
+        """The device has linked: everything that waits for it goes out, in order, again if it went out before."""
+        link = self._link_of(device_id)
+        if link is None:
+            return
+        for command in tuple(self._open.get(device_id, {}).values()):
+            if command.expires_at > self._clock.now().ms and not self._send(link, command):
+                return
+
+    def moved(self, command: Command) -> None:
+        """The command is on disk in this state."""
+        if command.state.ended:
+            self._drop(command)
+        elif command.id in self._open.get(command.device_id, {}):
+            self._open[command.device_id][command.id] = command
+
+    def device_left(self, device_id: str) -> None:
+        """There is no such device any more."""
+        for command in self._open.pop(device_id, {}).values():
+            self._tell(replace(command, state=State.FAILED))
+
+    async def ended(self, command: Command, seconds: float) -> Command:
+        """The command once it has ended, or as it stands after `seconds`."""
+        if self.get(command.device_id, command.id) is None:
+            return command
+        waiter: asyncio.Future[Command] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(command.id, set()).add(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except TimeoutError:
+            return self.get(command.device_id, command.id) or command
+        finally:
+            self._waiters.get(command.id, set()).discard(waiter)
+
+    async def run(self, expire: Expire) -> None:
+        """Have what is due expired, for ever."""
+        while True:
+            await asyncio.sleep(EXPIRY_TICK_S)
+            if due := self._next_due():
+                await expire(due)
+
+    def _next_due(self) -> list[str]:
+        due, now = [], self._clock.now().ms
+        while self._due and self._due[0][0] <= now:
+            _, command_id, device_id = heapq.heappop(self._due)
+            if self.get(device_id, command_id) is not None:
+                due.append(command_id)
+        return due
+
+    def again(self, command_ids: list[str]) -> None:
+        """Their expiry could not be written: they are due still."""
+        for commands in self._open.values():
+            for command_id in set(command_ids) & commands.keys():
+                self._push(commands[command_id])
+
+    def _send(self, link: Link, command: Command) -> bool:
+        if not link.send(command.device_id, command):
+            return False
+        if command.state is State.QUEUED:
+            self._sent.add(command.id)
+            self._open[command.device_id][command.id] = replace(command, state=State.SENT)
+        return True
+
+    def _keep(self, command: Command) -> None:
+        self._open.setdefault(command.device_id, {})[command.id] = command
+        self._push(command)
+
+    def _push(self, command: Command) -> None:
+        heapq.heappush(self._due, (command.expires_at, command.id, command.device_id))
+
+    def _drop(self, command: Command) -> None:
+        commands = self._open.get(command.device_id)
+        if commands is not None:
+            commands.pop(command.id, None)
+            if not commands:
+                del self._open[command.device_id]
+        self._tell(command)
+
+    def _tell(self, command: Command) -> None:
+        for waiter in self._waiters.pop(command.id, ()):
+            if not waiter.done():
+                waiter.set_result(command)

@@ -1,0 +1,96 @@
+"""The SQL of commands; rows become structs by position."""
+
+from collections.abc import Iterable
+
+from app.control.model import Command, Kind, Outcome, decode_body, decode_outcome, encode_body
+from app.control.states import State
+from app.store.tx import Reader, Row, Tx
+
+_COLUMNS = "n,id,device_id,home_id,kind,body,state,result,account_id,group_id,created_at,expires_at,ended_at"
+_SELECT = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - our own names
+_INSERT = (
+    "INSERT INTO commands(id,device_id,home_id,kind,body,state,account_id,group_id,created_at,expires_at)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?)"
+)
+
+
+def insert(tx: Tx, new: Command) -> int:
+    """Store a new command; returns its place in the order of delivery."""
+    place = tx.db.execute(
+        _INSERT,
+        (
+            new.id,
+            new.device_id,
+            new.home_id,
+            new.kind.value,
+            encode_body(new.body).decode(),
+            new.state.value,
+            new.account_id,
+            new.group_id,
+            new.created_at,
+            new.expires_at,
+        ),
+    ).lastrowid
+    return place or 0
+
+
+def command(reader: Reader, command_id: str) -> Command | None:
+    """One command, open or ended."""
+    row = reader.one(f"{_SELECT} WHERE id=?", (command_id,))
+    return None if row is None else _command(row)
+
+
+def open_commands(reader: Reader) -> Iterable[Command]:
+    """Every command that has not ended, in order of delivery."""
+    return (_command(row) for row in reader.all(f"{_SELECT} WHERE ended_at IS NULL ORDER BY n"))
+
+
+def open_of_device(reader: Reader, device_id: str) -> list[Command]:
+    """A device's commands that have not ended, in order of delivery."""
+    rows = reader.all(f"{_SELECT} WHERE device_id=? AND ended_at IS NULL ORDER BY n", (device_id,))
+    return [_command(row) for row in rows]
+
+
+def of_device(reader: Reader, device_id: str, before: int | None, limit: int) -> list[Command]:
+    """A device's commands, newest first, those before the place `before`."""
+    place = 1 << 62 if before is None else before
+    rows = reader.all(f"{_SELECT} WHERE device_id=? AND n<? ORDER BY n DESC LIMIT ?", (device_id, place, limit))
+    return [_command(row) for row in rows]
+
+
+def set_sent(tx: Tx, command_ids: Iterable[str]) -> None:
+    """Handed to their links; what has gone further stays there."""
+    sql = "UPDATE commands SET state='sent', sent_at=? WHERE id=? AND state='queued'"
+    tx.db.executemany(sql, [(tx.now, command_id) for command_id in command_ids])
+
+
+def set_state(tx: Tx, command_id: str, state: State, outcome: Outcome | None) -> None:
+    """What has become of it."""
+    tx.run(
+        "UPDATE commands SET state=?, result=?, ended_at=? WHERE id=?",
+        (
+            state.value,
+            None if outcome is None else encode_body(outcome).decode(),
+            tx.now if state.ended else None,
+            command_id,
+        ),
+    )
+
+
+def _command(row: Row) -> Command:
+    n, command_id, device_id, home_id, kind, body, state, result, account_id, group_id, created, expires, ended = row
+    return Command(
+        n,
+        command_id,
+        device_id,
+        home_id,
+        Kind(kind),
+        decode_body(body),
+        State(state),
+        None if result is None else decode_outcome(result),
+        account_id,
+        group_id,
+        created,
+        expires,
+        ended,
+    )

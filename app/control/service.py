@@ -1,0 +1,255 @@
+"""What may be asked of devices. The hottest write of a hub: one question, and one row besides what all leave."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from app.caller import Caller, demand
+from app.control import queries
+from app.control.dispatch import Dispatch
+from app.control.link import Link
+from app.control.model import (
+    MAX_OPEN_PER_DEVICE,
+    Body,
+    Command,
+    CommandView,
+    Kind,
+    NewCommand,
+    Outcome,
+    TooManyCommands,
+    view_of,
+)
+from app.control.states import Event, State, move
+from app.devices.model import Device
+from app.devices.product.values import ValueUnfit, check_call, check_set
+from app.devices.service import Devices
+from app.errors import NotFound
+from app.policy import SYSTEM, Action, Actor
+from app.store.errors import StoreError
+from app.store.store import Store
+from app.store.tx import Change, Tx
+
+# A wish (shadow, desired) waits for its device this long.
+DESIRED_EXPIRES_S = 24 * 3600.0
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Control:
+    """Commands to devices. Links register under the name devices carry (`links`)."""
+
+    def __init__(self, store: Store, devices: Devices) -> None:
+        self._store = store
+        self._devices = devices
+        self.links: dict[str, Link] = {}
+        self.dispatch = Dispatch(store, self._link_of)
+        self._expiring: asyncio.Task[None] | None = None
+        devices.presence.on_online.append(self.dispatch.online)
+        devices.on_leaving.append(self.device_leaving_in)
+        devices.shadows.on_desired.append(self.desired_in)
+
+    def start(self) -> None:
+        """Begin to expire what is due."""
+        self._expiring = asyncio.create_task(self.dispatch.run(self._expire), name="command-expiry")
+
+    async def stop(self) -> None:
+        """End what `start` began."""
+        if self._expiring is not None:
+            self._expiring.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._expiring
+
+    # asking
+
+    async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
+        """A command on disk, on its way if the device is there; JSON of its CommandView.
+
+        Raises NotFound, Refused, ValueUnfit, TooManyCommands.
+        """
+        if by.once is None:
+            act = self._prepared(by, device_id, new)
+            return await self._store.write(lambda tx: act(tx)[1])
+        # A repeat is answered from the key's row before anything else is looked at: the device may be gone by now.
+        raw = await self._store.write(
+            lambda tx: msgspec.Raw(self._prepared(by, device_id, new)(tx)[1]), once=by.once, returns=msgspec.Raw
+        )
+        return bytes(raw)
+
+    def _prepared(self, by: Caller, device_id: str, new: NewCommand) -> Callable[[Tx], tuple[Command, bytes]]:
+        """The act of a command, refused at once where memory knows already that the disk will refuse it."""
+        resource = self._devices.access.device(by.actor, device_id)
+        demand(by.actor, Action.DEVICE_CONTROL, resource, self._store.clock.now())
+        checked = self._checked(device_id, new)
+        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+            raise TooManyCommands
+        return lambda tx: self._command_in(tx, by, device_id, new, checked)
+
+    def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand, body: Body) -> tuple[Command, bytes]:
+        resource = self._devices.access.device_in(tx, by.actor, device_id)
+        demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
+        return self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
+
+    def insert_in(
+        self,
+        tx: Tx,
+        actor: Actor,
+        device_id: str,
+        new: NewCommand,
+        *,
+        body: Body,
+        home_id: str,
+        group_id: str | None = None,
+    ) -> tuple[Command, bytes]:
+        """The command as kept and as shown, for an actor who may give it."""
+        expires_at = tx.now + round(new.expires_in * 1000)
+        command = Command(
+            0,
+            tx.new_id(),
+            device_id,
+            home_id,
+            new.kind,
+            body,
+            State.QUEUED,
+            None,
+            actor.account_id,
+            group_id,
+            tx.now,
+            expires_at,
+            None,
+        )
+        command = replace(command, n=queries.insert(tx, command))
+        shown = _encode(view_of(command))
+        tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
+        tx.after(partial(self.dispatch.added, command))
+        return command, shown
+
+    def checked(self, device: Device, new: NewCommand) -> Body:
+        """What the device is told, checked against its product's model; raises ValueUnfit."""
+        product = self._devices.catalogue.get(device.product_id)
+        service = None if product is None else product.service(new.service)
+        if service is None:
+            raise ValueUnfit(f"the device has no service {new.service!r}")
+        match new.kind:
+            case Kind.SET:
+                return Body(service.id, values=check_set(service, new.values))
+            case Kind.GET:
+                return Body(service.id)
+            case Kind.CALL:
+                return Body(service.id, name=new.name, params=check_call(service, new.name or "", new.params))
+
+    def _checked(self, device_id: str, new: NewCommand) -> Body:
+        live = self._devices.memory.get(device_id)
+        if live is None:
+            raise NotFound
+        return self.checked(live.device, new)
+
+    async def ended(self, view: CommandView, seconds: float) -> CommandView:
+        """The command once it has ended, or as it stands after `seconds`."""
+        command = self.dispatch.get(view.device_id, view.id)
+        if command is None:
+            command = await self._store.read(lambda reader: queries.command(reader, view.id))
+            return view if command is None else view_of(command)
+        return view_of(await self.dispatch.ended(command, seconds))
+
+    # reading
+
+    async def get(self, actor: Actor, device_id: str, command_id: str) -> CommandView:
+        """One command; raises NotFound."""
+        self._demand_read(actor, device_id)
+        command = await self._store.read(lambda reader: queries.command(reader, command_id))
+        if command is None or command.device_id != device_id:
+            raise NotFound
+        return view_of(command)
+
+    async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
+        """A device's commands, newest first."""
+        self._demand_read(actor, device_id)
+        return await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit))
+
+    def _demand_read(self, actor: Actor, device_id: str) -> None:
+        demand(actor, Action.DEVICE_CONTROL, self._devices.access.device(actor, device_id), self._store.clock.now())
+
+    # what links say
+
+    async def delivered(self, device_id: str, command_id: str) -> None:
+        """The device has it."""
+        await self._store.write(lambda tx: self._move_in(tx, device_id, command_id, Event.DELIVER, None))
+
+    async def answered(
+        self, device_id: str, command_id: str, *, ok: bool, values: Mapping[str, Any], error: str | None
+    ) -> None:
+        """The device's answer; values that now hold go into the shadow in the same transaction.
+
+        An answer to what is not open any more (expired, another device's, answered before) changes nothing.
+        """
+
+        def act(tx: Tx) -> None:
+            outcome = Outcome(dict(values) if ok else {}, None if ok else error or "failed")
+            command = self._move_in(tx, device_id, command_id, Event.ANSWER if ok else Event.FAIL, outcome)
+            if command is not None and ok and values:
+                self._devices.shadows.reported_in(tx, device_id, command.body.service, values)
+
+        await self._store.write(act)
+
+    def _move_in(
+        self, tx: Tx, device_id: str, command_id: str, event: Event, outcome: Outcome | None
+    ) -> Command | None:
+        command = queries.command(tx, command_id)
+        state = None if command is None or command.device_id != device_id else move(command.state, event)
+        if command is None or state is None:
+            return None
+        ended_at = tx.now if state.ended else None
+        command = replace(command, state=state, outcome=outcome, ended_at=ended_at)
+        queries.set_state(tx, command_id, state, outcome)
+        tx.record(SYSTEM, _change(f"command.{state.value}", command, view_of(command), audit=False))
+        tx.after(partial(self.dispatch.moved, command))
+        return command
+
+    # time and other nouns
+
+    async def _expire(self, command_ids: list[str]) -> None:
+        def act(tx: Tx) -> None:
+            for command_id in command_ids:
+                if (command := queries.command(tx, command_id)) is not None:
+                    self._move_in(tx, command.device_id, command_id, Event.EXPIRE, Outcome(error="expired"))
+
+        try:
+            await self._store.write(act)
+        except StoreError:
+            self.dispatch.again(command_ids)
+
+    def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device leaves its home: what it was still to do ends with it."""
+        for command in queries.open_of_device(tx, device.id):
+            self._move_in(tx, device.id, command.id, Event.FAIL, Outcome(error="device_removed"))
+        tx.after(partial(self.dispatch.device_left, device.id))
+
+    def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> None:
+        """Values are wanted of a device: have them set as soon as it is there."""
+        device = self._devices.memory.get(device_id)
+        if device is not None:
+            new = NewCommand(service, values=dict(values), expires_in=DESIRED_EXPIRES_S)
+            body = Body(service, values=dict(values))
+            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
+
+    def _link_of(self, device_id: str) -> Link | None:
+        live = self._devices.memory.get(device_id)
+        return None if live is None else self.links.get(live.device.link)
+
+
+def _change(kind: str, command: Command, data: Any, *, audit: bool = True) -> Change:
+    return Change(
+        kind,
+        "command",
+        command.id,
+        command.home_id,
+        Action.DEVICE_CONTROL,
+        data,
+        device_id=command.device_id,
+        audit=audit,
+    )

@@ -1,0 +1,166 @@
+"""A pairing session as its people see it, and what can be refused about one."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from app.clock import Time, to_time
+from app.errors import Conflict, Invalid, TooMany
+from pairing.session import causes
+from pairing.session.states import Attempt, Candidate, Failure, SessionState, Step
+
+HostAddress = Annotated[str, Meta(max_length=64)]
+DeviceId = Annotated[str, Meta(max_length=64)]
+Pin = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class NoSuchMethod(Invalid):
+    """The hub has no such pairing method, or something it needs was not given."""
+
+    code = "no_method"
+    hint = "GET /api/pairing/methods lists the methods and what each needs."
+
+
+class TooManySessions(TooMany):
+    """As many pairing sessions are open as may be."""
+
+    code = "too_many_sessions"
+    hint = "Cancel one, or wait: each ends by itself within ten minutes."
+
+
+class NotNow(Conflict):
+    """The session is in a state where this means nothing."""
+
+    code = "not_now"
+    hint = "Read the session again: its state says what it waits for."
+
+
+class InputView(Struct, frozen=True):
+    """Something a method needs; a secret one is kept encrypted, and only while the session is open."""
+
+    name: str
+    secret: bool
+    optional: bool
+
+
+class MethodView(Struct, frozen=True):
+    """A way of pairing this hub has."""
+
+    name: str
+    inputs: list[InputView]
+
+
+class FailureView(Struct, frozen=True):
+    """Why it ended: `cause` and `next_step` are keys to translate, `text` and `hint` the English of them."""
+
+    cause: str
+    step: str
+    retryable: bool
+    next_step: str
+    text: str
+    hint: str
+    detail: dict[str, str]
+
+
+class StepView(Struct, frozen=True):
+    """Something that happened, by key; `attempt` 0 is the session as a whole."""
+
+    seq: int
+    key: str
+    at: Time
+    attempt: int
+    detail: dict[str, str]
+
+
+class CandidateView(Struct, frozen=True):
+    """A device that could be paired; `id` is what it claims to be. `auth` "pin": its label carries one."""
+
+    id: str
+    method: str
+    name: str
+    product: str
+    auth: str
+    address: str
+
+
+class AttemptView(Struct, frozen=True):
+    """One try with one candidate. `code` is to be compared with what the device shows, while `state` is confirming."""
+
+    number: int
+    candidate_id: str
+    state: str
+    code: str
+    trust: str
+    device_id: str | None
+    failure: FailureView | None
+
+
+class PairingView(Struct, frozen=True):
+    """One attempt to bring devices into a home."""
+
+    id: str
+    home_id: str
+    account_id: str
+    method: str
+    state: str
+    candidates: list[CandidateView]
+    attempts: list[AttemptView]
+    device_ids: list[str]
+    steps: list[StepView]
+    failure: FailureView | None
+    created_at: Time
+    expires_at: Time
+
+
+def view_of(state: SessionState) -> PairingView:
+    """What the home's people are shown of a session."""
+    return PairingView(
+        id=state.id,
+        home_id=state.request.home,
+        account_id=state.request.account,
+        method=state.request.method,
+        state=state.state.value,
+        candidates=[_candidate(candidate) for candidate in state.candidates],
+        attempts=[_attempt(attempt) for attempt in state.attempts],
+        device_ids=list(state.devices),
+        steps=[step_view(step) for step in state.steps],
+        failure=_failure(state.failure),
+        created_at=to_time(state.created_at),
+        expires_at=to_time(state.expires_at),
+    )
+
+
+def step_view(step: Step) -> StepView:
+    """One step."""
+    return StepView(step.seq, step.key, to_time(step.at), step.attempt, step.detail)
+
+
+def _candidate(candidate: Candidate) -> CandidateView:
+    address = candidate.addresses[0] if candidate.addresses else ""
+    return CandidateView(candidate.id, candidate.method, candidate.name, candidate.product, candidate.auth, address)
+
+
+def _attempt(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        attempt.number,
+        attempt.candidate.id,
+        attempt.state.value,
+        attempt.code,
+        attempt.trust,
+        attempt.device,
+        _failure(attempt.failure),
+    )
+
+
+def _failure(failed: Failure | None) -> FailureView | None:
+    if failed is None:
+        return None
+    return FailureView(
+        failed.cause,
+        failed.step,
+        failed.retryable,
+        failed.next_step,
+        causes.text(failed),
+        causes.next_step_text(failed),
+        failed.detail,
+    )

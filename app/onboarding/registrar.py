@@ -1,0 +1,78 @@
+"""`pairing.session.log.Registrar` over the store: a proved device becomes the home's in one transaction."""
+
+from msgspec.structs import replace
+
+from app.caller import Caller
+from app.devices.model import BoundElsewhere, Device, NewDevice, ProductUnknown, RoomUnknown
+from app.devices.service import Devices
+from app.errors import DoorstepError, TooMany
+from app.onboarding import queries
+from app.policy import Actor
+from app.store.store import Store
+from app.store.tx import Tx
+from pairing.activation import Activated
+from pairing.session.log import Activation, JoinRefusedError
+from pairing.session.states import SessionState
+
+LINK = "lan"
+
+
+class HomeRegistrar:
+    """Rights are asked for inside the transaction: who lost them since the session began brings nothing in."""
+
+    def __init__(self, store: Store, devices: Devices) -> None:
+        self._store = store
+        self._devices = devices
+
+    async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
+        """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
+        if not isinstance(activated, Activated):
+            raise TypeError(f"{type(activated).__name__} is not an activation this hub knows")
+        return await self._store.write(lambda tx: self._join_in(tx, session, attempt, activated))
+
+    async def joined(self, session: SessionState, attempt: int) -> str | None:
+        """From the writer, so that a join which is still under way is seen first."""
+        return await self._store.write(lambda tx: queries.joined(tx, session.id, attempt))
+
+    def _join_in(self, tx: Tx, session: SessionState, attempt: int, activated: Activated) -> str:
+        if (known := queries.joined(tx, session.id, attempt)) is not None:
+            return known
+        by = Caller(Actor(session.request.account))
+        try:
+            device = self._bind_in(tx, by, _new_device(session, activated))
+        except DoorstepError as error:
+            raise JoinRefusedError(_CAUSES.get(type(error), "not_allowed")) from error
+        queries.insert_joined(tx, session.id, attempt, device.id)
+        return device.id
+
+    def _bind_in(self, tx: Tx, by: Caller, new: NewDevice) -> Device:
+        try:
+            return self._devices.bind_in(tx, by, new)
+        except RoomUnknown:
+            # The room went away while the device was being paired: it is in the home, and in no room.
+            return self._devices.bind_in(tx, by, replace(new, room_id=None))
+
+
+_CAUSES: dict[type[DoorstepError], str] = {
+    BoundElsewhere: "device_in_another_home",
+    ProductUnknown: "unknown_product",
+    TooMany: "device_limit",
+}
+
+
+def _new_device(session: SessionState, activated: Activated) -> NewDevice:
+    inputs = session.request.inputs
+    return NewDevice(
+        home_id=session.request.home,
+        hardware_id=activated.device_id,
+        product_id=activated.product,
+        link=LINK,
+        trust=activated.trust,
+        name=inputs.get("name") or activated.name or activated.product,
+        room_id=inputs.get("room_id"),
+        public_key=activated.public_key,
+        credential=activated.credential,
+        firmware=activated.firmware,
+        serial=activated.serial,
+        owner_epoch=activated.epoch,
+    )

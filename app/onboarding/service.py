@@ -1,0 +1,227 @@
+"""Running pairing sessions for people: who may, how many, and what the hub offers the device."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from app.caller import Caller, demand
+from app.devices.service import Devices
+from app.errors import DoorstepError, NotFound, Unavailable
+from app.homes.model import Home, Member
+from app.homes.standing import Standings
+from app.ids import new_id
+from app.onboarding import queries
+from app.onboarding.log import DurableLog
+from app.onboarding.model import InputView, MethodView, NoSuchMethod, NotNow, PairingView, TooManySessions, view_of
+from app.onboarding.registrar import HomeRegistrar
+from app.policy import Action, Actor
+from app.store.housekeeping import BATCH
+from app.store.retention import DAY_MS, KEEP
+from app.store.store import Store
+from app.store.tx import Tx
+from pairing.activation import Offer
+from pairing.errors import PairingError
+from pairing.messages import Endpoint
+from pairing.methods.method import Method
+from pairing.session.contexts import SessionOverError
+from pairing.session.runner import (
+    MethodUnavailableError,
+    NotNowError,
+    Runner,
+    TooManySessionsError,
+    UnknownSessionError,
+)
+from pairing.session.states import Request, SessionState
+
+# A home pairs a few devices at a time; the runner's own limit bounds the hub.
+MAX_OPEN_PER_HOME = 8
+KEEP_ENDED_MS = 30 * DAY_MS
+# Open and ended ones together (store.retention): the oldest ended one gives way.
+KEPT_PER_HOME = KEEP["pairing_sessions"].most or 1
+CREDENTIAL_BYTES = 32
+
+
+class Onboarding:
+    """The companion's side of the runner."""
+
+    def __init__(self, store: Store, standings: Standings, devices: Devices) -> None:
+        self._store = store
+        self._standings = standings
+        self._log = DurableLog(store)
+        self._registrar = HomeRegistrar(store, devices)
+        self._opened: Runner | None = None
+        self._one_start = asyncio.Lock()
+        self._ending: set[asyncio.Task[SessionState]] = set()
+
+    async def open(self, methods: Sequence[Method]) -> int:
+        """Have these methods, and take up every session the last stop left open; how many there were."""
+        self._store.housekeeping.register("pairing_sessions", _forget_ended)
+        self._opened = Runner(
+            log=self._log,
+            registrar=self._registrar,
+            methods=methods,
+            now=lambda: self._store.clock.now().ms,
+            new_id=lambda: new_id(self._store.clock.now().ms),
+        )
+        return await self._opened.resume_all()
+
+    async def close(self) -> None:
+        """Stop every session where it is: the next `open` takes it up."""
+        if self._opened is not None:
+            await self._opened.close()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    @property
+    def _runner(self) -> Runner:
+        if self._opened is None:
+            raise Unavailable("the hub is starting")
+        return self._opened
+
+    async def start(self, by: Caller, request: Request, given: dict[str, str]) -> PairingView:
+        """Open a session; raises NotFound, Refused, NoSuchMethod, TooManySessions.
+
+        With an Idempotency-Key the session's id is kept first: a repeat, even after a crash, finds that session or
+        opens it, and never a second one.
+        """
+        if by.once is None:
+            return await self._start(by, request, given, None)
+        async with self._one_start:
+            session_id = await self._store.write(
+                lambda tx: self._admit(tx, by, request.home), once=by.once, returns=str
+            )
+            known = await self._store.read(lambda reader: queries.get(reader, session_id))
+            return view_of(known) if known else await self._start(by, request, given, session_id)
+
+    async def _start(self, by: Caller, request: Request, given: dict[str, str], session_id: str | None) -> PairingView:
+        if session_id is None:
+            session_id = await self._store.write(lambda tx: self._admit(tx, by, request.home))
+        try:
+            return view_of(await self._runner.start(request, given, session_id))
+        except PairingError as error:
+            raise _told(error) from error
+
+    def _admit(self, tx: Tx, by: Caller, home_id: str) -> str:
+        demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, home_id), tx.moment)
+        if queries.open_count(tx, home_id) >= MAX_OPEN_PER_HOME:
+            raise TooManySessions
+        queries.make_room(tx, home_id, KEPT_PER_HOME)
+        return tx.new_id()
+
+    async def get(self, actor: Actor, home_id: str, session_id: str) -> PairingView:
+        """One session, open or ended; raises NotFound."""
+        return view_of(await self._state(actor, home_id, session_id))
+
+    async def sessions(
+        self, actor: Actor, home_id: str, before: tuple[int, str] | None, limit: int
+    ) -> list[SessionState]:
+        """A home's sessions, newest first."""
+        demand(actor, Action.PAIR, self._standings.home(actor, home_id), self._store.clock.now())
+        return await self._store.read(lambda reader: queries.of_home(reader, home_id, before, limit))
+
+    async def cancel(self, by: Caller, home_id: str, session_id: str) -> PairingView:
+        """End a session; one that has ended stays as it ended."""
+        state = await self._state(by.actor, home_id, session_id)
+        if state.state.terminal:
+            return view_of(state)
+        return await self._tell(session_id, lambda: self._runner.cancel(session_id))
+
+    async def confirm(
+        self, by: Caller, home_id: str, session_id: str, accepted: bool, attempt: int | None
+    ) -> PairingView:
+        """The person's word on the code; raises NotNow."""
+        await self._state(by.actor, home_id, session_id)
+        return await self._tell(session_id, lambda: self._runner.confirm(session_id, accepted, attempt))
+
+    async def choose(self, by: Caller, home_id: str, session_id: str, candidate_id: str) -> PairingView:
+        """The person's choice among the candidates; raises NotNow."""
+        await self._state(by.actor, home_id, session_id)
+        return await self._tell(session_id, lambda: self._runner.choose(session_id, candidate_id))
+
+    async def provide_pin(
+        self, by: Caller, home_id: str, session_id: str, pin: str, attempt: int | None
+    ) -> PairingView:
+        """The PIN on the label; raises NotNow."""
+        await self._state(by.actor, home_id, session_id)
+        return await self._tell(session_id, lambda: self._runner.provide(session_id, pin, attempt))
+
+    def methods(self) -> list[MethodView]:
+        """Each method this hub has, with what it needs."""
+        return [
+            MethodView(method.name, [InputView(i.name, i.secret, i.optional) for i in method.inputs])
+            for method in self._runner.methods
+        ]
+
+    def member_leaving_in(self, tx: Tx, by: Caller, member: Member) -> None:
+        """Somebody leaves a home: their sessions there end."""
+        self._end_in(tx, member.home_id, member.account_id)
+
+    def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
+        """A home ends, and every session in it."""
+        self._end_in(tx, home.id)
+
+    def _end_in(self, tx: Tx, home_id: str, account_id: str | None = None) -> None:
+        for state in queries.open_sessions(tx):
+            request = state.request
+            if request.home == home_id and account_id in (None, request.account):
+                tx.after(partial(self._end, state.id))
+
+    def _end(self, session_id: str) -> None:
+        if self._runner.get(session_id) is not None:
+            task = asyncio.create_task(self._runner.cancel(session_id))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _state(self, actor: Actor, home_id: str, session_id: str) -> SessionState:
+        demand(actor, Action.PAIR, self._standings.home(actor, home_id), self._store.clock.now())
+        state = self._runner.get(session_id)
+        if state is None:
+            state = await self._store.read(lambda reader: queries.get(reader, session_id))
+        if state is None or state.request.home != home_id:
+            raise NotFound
+        return state
+
+    async def _tell(self, session_id: str, say: Callable[[], Awaitable[SessionState]]) -> PairingView:
+        try:
+            return view_of(await say())
+        except (PairingError, SessionOverError) as error:
+            raise _told(error) from error
+
+
+def _told(error: PairingError) -> DoorstepError:
+    """A refusal of the runner in this face's words."""
+    match error:
+        case MethodUnavailableError():
+            return NoSuchMethod(f"method: {error}")
+        case TooManySessionsError():
+            return TooManySessions()
+        case NotNowError() | UnknownSessionError() | SessionOverError():
+            return NotNow(f"the session is {error}" if str(error) else "the session has ended")
+        case _:
+            return Unavailable(str(error))
+
+
+def _forget_ended(tx: Tx) -> int:
+    """A sweep of the housekeeping."""
+    return queries.delete_ended(tx, tx.now - KEEP_ENDED_MS, BATCH)
+
+
+class Offers:
+    """What the hub offers a device that has proved itself: a fresh credential, and where the hub is reached."""
+
+    def __init__(
+        self, store: Store, hub_name: Callable[[], str], endpoints: Callable[[], tuple[Endpoint, ...]]
+    ) -> None:
+        self._store = store
+        self._hub_name = hub_name
+        self._endpoints = endpoints
+
+    async def __call__(self, session_id: str, attempt: int) -> Offer:
+        """A fresh one for each attempt."""
+        return Offer(
+            hub_name=self._hub_name(),
+            endpoints=self._endpoints(),
+            credential=secrets.token_bytes(CREDENTIAL_BYTES),
+            binding_id=f"{session_id}.{attempt}",
+            time=self._store.clock.now().ms,
+        )

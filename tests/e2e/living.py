@@ -1,0 +1,81 @@
+"""A whole hub in this process, with a home and its owner, over real loopback TCP and mDNS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+
+from app.node import Node
+from app.settings import Limits, Settings
+
+WAIT = 60.0
+PATIENT = Limits(anonymous_per_minute=1_000_000, requests_per_second=1_000_000, request_burst=1_000_000)
+
+
+class Living:
+    """A started node, and the owner's client once it is claimed."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.owner: httpx2.AsyncClient
+        self.home_id = ""
+
+    def client(self, token: str | None = None) -> httpx2.AsyncClient:
+        """A client of this hub."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        transport = httpx2.ASGITransport(app=cast("Any", self.node.asgi))
+        return httpx2.AsyncClient(transport=transport, base_url="http://hub", headers=headers, timeout=WAIT)
+
+    async def claim(self) -> None:
+        """Make the owner and a home."""
+        claim = {
+            "code": self.node.services.hub.claim_code,
+            "login": "anna",
+            "password": "correct horse battery",
+            "name": "Anna",
+            "phone": "Anna's phone",
+        }
+        async with self.client() as anybody:
+            claimed = await anybody.post("/api/hub/claim", json=claim)
+        assert claimed.status_code == 201, claimed.text
+        self.owner = self.client(claimed.json()["session"]["access_token"])
+        made = await self.owner.post("/api/homes", json={"name": "Lindenweg", "time_zone": "Europe/Berlin"})
+        self.home_id = made.json()["id"]
+
+    @property
+    def pairing(self) -> str:
+        """The path of the home's pairing sessions."""
+        return f"/api/homes/{self.home_id}/pairing"
+
+    async def start_pairing(self, **wanted: Any) -> str:
+        """A new session; returns its path."""
+        started = await self.owner.post(self.pairing, json=wanted)
+        assert started.status_code == 201, started.text
+        return f"{self.pairing}/{started.json()['id']}"
+
+    async def until(self, path: str, *states: str) -> dict[str, Any]:
+        """The session once it is in one of these states."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                session: dict[str, Any] = (await self.owner.get(path)).json()
+                if session["state"] in states:
+                    return session
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def living(folder: Path) -> AsyncIterator[Living]:
+    """A hub over `folder` while the context lasts, unclaimed if it is new."""
+    node = Node(Settings(data=folder, port=0, link_port=0, tls=False, limits=PATIENT))
+    await node.start()
+    hub = Living(node)
+    try:
+        yield hub
+    finally:
+        if hasattr(hub, "owner"):
+            await hub.owner.aclose()
+        node.end_streams()
+        await node.stop()
