@@ -27,7 +27,10 @@ class Checkpointer:
     @classmethod
     async def start(cls, path: Path) -> "Checkpointer":
         """Open a connection to `path` and begin."""
-        return cls(await Connection.open(path), path.with_name(path.name + "-wal"))
+        connection = await Connection.open(path)
+        # Cutting the log back holds the writer's lock while it waits for readers: it must not wait for any.
+        await connection.hop(lambda db: db.execute("PRAGMA busy_timeout=0").fetchone())
+        return cls(connection, path.with_name(path.name + "-wal"))
 
     async def close(self) -> None:
         """Stop, after one last checkpoint that leaves an empty log."""

@@ -47,5 +47,5 @@ def test_it_says_so_goes_on_reading_and_recovers(small_disk: tuple[Path, Path | 
         process.stdin.close()
         report = json.loads(process.stdout.read().splitlines()[-1])
         assert process.wait() == 0
-    assert report.pop("kept") > 100
+    assert report.pop("kept") > 50
     assert report == {"codes": [code] * 5, "read_while_full": True, "exact": True, "half_made": 0}

@@ -162,7 +162,11 @@ def kill_often(folder: Path, times: int, seed: int, figure: Callable[[str], None
             token = token or asyncio.run(claim(hub))
             kept = asyncio.run(make_good(hub, token, phones)) if life else 0
             if life < times:
-                answered += asyncio.run(use_until_killed(hub, token, phones, dice.randint(1, MOST_ANSWERED)))
+                enough = dice.randint(1, MOST_ANSWERED)
+                arrived = asyncio.run(use_until_killed(hub, token, phones, enough))
+                # Else it went away by itself.
+                assert arrived >= enough
+                answered += arrived
                 assert hub.process.wait() == -9
     figure(
         f"serve killed -9 x {times}: {answered} requests answered with success, {kept} things compared, none lost; "

@@ -19,7 +19,7 @@ from app.store.prepare import open_store
 from tests.crash.acts import act, found
 
 # fsync and fdatasync (asm/unistd.h)
-SYNCS = {"x86_64": (74, 75), "aarch64": (82, 83)}
+SYNCS = {"x86_64": (74, 75), "aarch64": (82, 83), "riscv64": (82, 83), "armv7l": (118, 148)}
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 LOAD_NUMBER, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06
 ALLOW, FAIL = 0x7FFF0000, 0x00050000 | errno.EIO
