@@ -161,6 +161,7 @@ class Services:
         self.lan = LanDevices(self.devices, self.control)
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
+        self.members.known_things.append(self.devices.registry.known_in)
         self.trail = Trail(store, self.journal, self.devices.access)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
@@ -172,7 +173,8 @@ class Services:
         self.hub.on_clock_set.append(self.bus.clock_changed)
 
     def _device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
-        """A device's shares end with its stay."""
+        """A device's shares end with its stay, and no guest's limits name it any more."""
+        self.members.forget_thing_in(tx, device.home_id, device.id)
         self.ledger.thing_leaving_in(tx, by, device.id)
 
     async def start(self, name: str) -> None:

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -96,3 +97,14 @@ def decode_cursor(cursor: str | None, shape: type[T]) -> T | None:
         return msgspec.json.decode(raw, type=shape)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise Invalid("cursor: not one this API gave") from error
+
+
+def place_of(cursor: str | None) -> str:
+    """The id after which a page begins; empty for the first. For lists in order of one id."""
+    place = decode_cursor(cursor, tuple[str])
+    return place[0] if place else ""
+
+
+def page_of(found: list[T], most: int, id_of: Callable[[T], str]) -> Page[T]:
+    """The page of a list in order of one id, of which one item more than `most` was asked for."""
+    return Page(found[:most], encode_cursor(id_of(found[most - 1])) if len(found) > most else None)

@@ -1,6 +1,6 @@
 """The SQL of devices; rows become structs by position."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -73,6 +73,13 @@ def device_of_hardware(reader: Reader, hardware_id: str) -> Device | None:
 def devices_where(reader: Reader, column: str, value: str) -> list[Device]:
     """The devices of a home, a room or a gateway (`column` home_id, room_id, gateway_id), in order of id."""
     return [Device(*row) for row in reader.all(f"{_DEVICE} WHERE {column}=? ORDER BY id", (value,))]
+
+
+def ids_in(reader: Reader, home_id: str, ids: Collection[str]) -> frozenset[str]:
+    """Those of `ids` that are devices of a home."""
+    marks = ",".join("?" * len(ids))
+    rows = reader.all(f"SELECT id FROM devices WHERE home_id=? AND id IN ({marks})", (home_id, *ids))  # noqa: S608
+    return frozenset(row[0] for row in rows)
 
 
 def all_devices(reader: Reader) -> Iterator[tuple[Device, int | None]]:

@@ -216,6 +216,10 @@ class Registry:
         """How many devices a home has, that must be dealt with before it is dissolved."""
         return {"devices": len(queries.devices_where(reader, "home_id", home_id))}
 
+    def known_in(self, reader: Reader, home_id: str, ids: frozenset[str]) -> frozenset[str]:
+        """Those of `ids` that are devices of a home."""
+        return queries.ids_in(reader, home_id, ids)
+
     async def was_reset(self, device_id: str) -> None:
         """The device said, within its link, that somebody reset it by hand: whoever holds it may bind it anew."""
         await self._store.write(lambda tx: self.was_reset_in(tx, device_id))

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.homes.invitation_model import InvitationMade, InvitationView, NewInvitation
 from app.homes.invitations import Invitations
 from app.policy import Action
@@ -36,9 +36,8 @@ async def list_invitations(
 ) -> Page[InvitationView]:
     """Who was invited to a home, and what became of it."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = await invitations.list(caller.actor, home_id, after[0] if after else "", most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+    found = await invitations.list(caller.actor, home_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda item: item.id)
 
 
 @get(_ONE, operation_id="getInvitation", opt={"action": Action.MEMBER_INVITE})

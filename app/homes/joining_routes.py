@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.accounts.model import Login, Password, PersonName, TypedCode
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.homes.invitation_model import OfferView, SignedUp
 from app.homes.joining import Joining
 from app.homes.model import HomeView, Name
@@ -90,9 +90,8 @@ async def list_own_invitations(
 ) -> Page[OfferView]:
     """Invitations addressed to the caller that can be taken up."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = await joining.list(caller.actor, after[0] if after else "", most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+    found = await joining.list(caller.actor, place_of(cursor), most + 1)
+    return page_of(found, most, lambda item: item.id)
 
 
 @post(

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.homes.members import MemberChange, Members
 from app.homes.model import MemberView
 from app.policy import Action
@@ -23,9 +23,8 @@ async def list_members(
 ) -> Page[MemberView]:
     """Who is in a home."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = await members.list(caller.actor, home_id, after[0] if after else "", most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].account_id) if len(found) > most else None)
+    found = await members.list(caller.actor, home_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda item: item.account_id)
 
 
 @get(_ONE, operation_id="getMember", opt={"action": Action.MEMBER_READ})

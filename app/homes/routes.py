@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Struct, UnsetType
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.homes.members import Members
 from app.homes.model import HomeView, Id, Latitude, Longitude, MemberView, Name
 from app.homes.service import Homes
@@ -65,9 +65,8 @@ async def list_homes(
 ) -> Page[HomeView]:
     """The caller's homes."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = homes.list(caller.actor, after[0] if after else None, most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+    found = homes.list(caller.actor, place_of(cursor), most + 1)
+    return page_of(found, most, lambda item: item.id)
 
 
 @get("/homes/{home_id:str}", operation_id="getHome", opt={"action": Action.HOME_READ})

@@ -116,12 +116,12 @@ class Homes:
             raise NotFound
         return home_view(home, resource.standing.role)
 
-    def list(self, actor: Actor, after: str | None, limit: int) -> list[HomeView]:
+    def list(self, actor: Actor, after: str, limit: int) -> list[HomeView]:
         """The caller's homes in order of id, at most `limit` after the id `after`."""
         now = self._store.clock.now()
         views: list[HomeView] = []
         for home_id in sorted(self._standings.homes_of.get(actor.account_id or "", ())):
-            if (after is None or home_id > after) and len(views) < limit:
+            if home_id > after and len(views) < limit:
                 resource = self._standings.home(actor, home_id)
                 if allowed(actor, Action.HOME_READ, resource, now).yes:
                     views.append(self.get(actor, home_id))

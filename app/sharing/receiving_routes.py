@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from app.accounts.model import TypedCode
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.policy import Action
 from app.sharing.model import ReceivedView
 from app.sharing.receiving import Receiving
@@ -28,9 +28,8 @@ async def list_received_shares(
 ) -> Page[ReceivedView]:
     """What the caller is given by other homes, and offers they can accept."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = await receiving.list(caller.actor, after[0] if after else "", most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+    found = await receiving.list(caller.actor, place_of(cursor), most + 1)
+    return page_of(found, most, lambda item: item.id)
 
 
 @post("/me/shares/{share_id:str}/accept", operation_id="acceptShare", status_code=200, opt={"action": Action.SELF})

@@ -5,7 +5,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.policy import Action
 from app.sharing.model import NewShare, ShareChange, ShareMade, ShareView
 from app.sharing.service import Sharing
@@ -37,15 +37,6 @@ async def share_group(
     return answer(made, made.share.version, status=201)
 
 
-def _page(found: list[ShareView], most: int) -> Page[ShareView]:
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
-
-
-def _after(cursor: str | None) -> str:
-    after = decode_cursor(cursor, tuple[str])
-    return after[0] if after else ""
-
-
 @get("/devices/{device_id:str}/shares", operation_id="listSharesOfDevice", opt={"action": Action.SHARE_READ})
 async def list_shares_of_device(
     caller: NamedDependency[Caller],
@@ -56,7 +47,8 @@ async def list_shares_of_device(
 ) -> Page[ShareView]:
     """Whom a device was shared with, and what became of it."""
     most = limit_of(limit)
-    return _page(await sharing.list_of(caller.actor, "device", device_id, _after(cursor), most + 1), most)
+    found = await sharing.list_of(caller.actor, "device", device_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda share: share.id)
 
 
 @get("/groups/{group_id:str}/shares", operation_id="listSharesOfGroup", opt={"action": Action.SHARE_READ})
@@ -69,7 +61,8 @@ async def list_shares_of_group(
 ) -> Page[ShareView]:
     """Whom a group was shared with, and what became of it."""
     most = limit_of(limit)
-    return _page(await sharing.list_of(caller.actor, "group", group_id, _after(cursor), most + 1), most)
+    found = await sharing.list_of(caller.actor, "group", group_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda share: share.id)
 
 
 @get("/homes/{home_id:str}/shares", operation_id="listShares", opt={"action": Action.SHARE_READ})
@@ -82,7 +75,8 @@ async def list_shares(
 ) -> Page[ShareView]:
     """Everything a home shares and shared."""
     most = limit_of(limit)
-    return _page(await sharing.list(caller.actor, home_id, _after(cursor), most + 1), most)
+    found = await sharing.list(caller.actor, home_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda share: share.id)
 
 
 @get(_ONE, operation_id="getShare", opt={"action": Action.SHARE_READ})

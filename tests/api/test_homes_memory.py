@@ -7,18 +7,35 @@ import httpx2
 import pytest
 
 from app.homes import queries
+from app.policy import Actor, Resource
 from app.sharing import queries as share_queries
 from app.store.resident import Resident
 from app.store.tx import Reader
 from tests.api.harness import Api
 from tests.api.households import account_of
-from tests.api.test_sharing import OneLamp
 
 PEOPLE = 5
 STEPS = 160
 FULL_STEPS = 1_500
 ROUND = 20
 QUARTER_MS = 15 * 60 * 1000
+
+
+class OneLamp:
+    """Stands in for devices: one thing, in one home."""
+
+    def __init__(self, api: Api, home: str) -> None:
+        self._standings = api.services.standings
+        self._home_id = home.rpartition("/")[2]
+
+    def resource(self, actor: Actor, thing_id: str) -> Resource:
+        return self._standings.home(actor, self._home_id) if thing_id == "lamp" else Resource()
+
+    def resource_in(self, reader: Reader, actor: Actor, thing_id: str) -> Resource:
+        return self._standings.home_in(reader, actor, self._home_id) if thing_id == "lamp" else Resource()
+
+    def name_of(self, thing_id: str) -> str:
+        return "Lamp"
 
 
 class Crowd:

@@ -6,6 +6,7 @@ from app.clock import to_time
 from app.hours import Window
 from tests.api.harness import Api
 from tests.api.households import account_of, join, new_home
+from tests.api.things import bind
 
 ALL_WEEK = (0, 1, 2, 3, 4, 5, 6)
 HOUR_MS = 3_600_000
@@ -90,13 +91,13 @@ async def test_a_guests_limits_are_stated_kept_and_left_behind(api: Api) -> None
     anna, gil = await api.person("anna"), await api.person("gil")
     home = await new_home(anna)
     path = await join(api, home, gil, "guest")
-    api.services.members.known_things.append(lambda reader, home_id, ids: ids & {"lamp"})
+    lamp = await bind(api, home.rpartition("/")[2])
     until = to_time(api.clock.now().ms + HOUR_MS).isoformat()
-    limits = {"until": until, "hours": [{"days": [0, 1], "start": 480, "end": 1020}], "only": ["lamp"]}
+    limits = {"until": until, "hours": [{"days": [0, 1], "start": 480, "end": 1020}], "only": [lamp]}
     limited = (await anna.patch(path, json=limits)).json()
-    assert (limited["hours"], limited["only"]) == (limits["hours"], ["lamp"])
-    assert (await anna.patch(path, json={"only": ["lamp", "elsewhere"]})).status_code == 400
-    assert (await anna.patch(path, json={"role": "member", "only": ["lamp"]})).status_code == 400
+    assert (limited["hours"], limited["only"]) == (limits["hours"], [lamp])
+    assert (await anna.patch(path, json={"only": [lamp, "elsewhere"]})).status_code == 400
+    assert (await anna.patch(path, json={"role": "member", "only": [lamp]})).status_code == 400
     past = to_time(api.clock.now().ms - HOUR_MS).isoformat()
     assert (await anna.patch(path, json={"until": past})).status_code == 400
     full = (await anna.patch(path, json={"role": "member"})).json()
@@ -174,13 +175,25 @@ async def test_the_one_sent_away_is_told_and_handlers_run(api: Api) -> None:
     assert (await anna.delete(path)).status_code == 404
 
 
-async def test_a_thing_that_leaves_is_in_no_guests_limits(api: Api) -> None:
+async def test_a_device_that_leaves_is_in_no_guests_limits_nor_when_it_comes_back(api: Api) -> None:
     anna, gil = await api.person("anna"), await api.person("gil")
     home = await new_home(anna)
-    path = await join(api, home, gil, "guest", only=frozenset({"lamp", "plug"}))
     home_id = home.rpartition("/")[2]
-    await api.store.write(lambda tx: api.services.members.forget_thing_in(tx, home_id, "lamp"))
-    assert (await anna.get(path)).json()["only"] == ["plug"]
+    lamp, plug = await bind(api, home_id, "d-1"), await bind(api, home_id, "d-2", product="plug")
+    path = await join(api, home, gil, "guest", only=frozenset({lamp, plug}))
+    assert (await gil.get(f"/api/devices/{lamp}")).status_code == 200
+    assert (await anna.delete(f"/api/devices/{lamp}")).status_code == 204
+    assert (await anna.get(path)).json()["only"] == [plug]
+    again = await bind(api, home_id, "d-1")
+    assert (await gil.get(f"/api/devices/{again}")).status_code == 404
+
+
+async def test_another_homes_device_is_in_no_guests_limits(api: Api) -> None:
+    anna, gil = await api.person("anna"), await api.person("gil")
+    home, other = await new_home(anna), await new_home(anna)
+    path = await join(api, home, gil, "guest")
+    lamp = await bind(api, other.rpartition("/")[2])
+    assert (await anna.patch(path, json={"only": [lamp]})).status_code == 400
 
 
 async def test_of_two_changes_to_what_both_saw_one_wins(api: Api) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from app.caller import BY_SYSTEM
 from app.clock import to_time
-from app.policy import Action, Actor, Resource, Standing, Verdict, allowed
+from app.policy import Action, Actor, Verdict, allowed
 from app.store.retention import KEEP, Keep
-from app.store.tx import Reader
 from tests.api.harness import Api
 from tests.api.households import account_of, join, new_home
+from tests.api.listening import Listening
+from tests.api.things import bind
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -22,31 +23,15 @@ BERLIN = ZoneInfo("Europe/Berlin")
 EVERY_DAY = [0, 1, 2, 3, 4, 5, 6]
 
 
-class OneLamp:
-    """Stands in for devices: one thing, in one home."""
-
-    def __init__(self, api: Api, home: str) -> None:
-        self._standings = api.services.standings
-        self._home_id = home.rpartition("/")[2]
-
-    def resource(self, actor: Actor, thing_id: str) -> Resource:
-        return self._standings.home(actor, self._home_id) if thing_id == "lamp" else Resource()
-
-    def resource_in(self, reader: Reader, actor: Actor, thing_id: str) -> Resource:
-        return self._standings.home_in(reader, actor, self._home_id) if thing_id == "lamp" else Resource()
-
-    def name_of(self, thing_id: str) -> str:
-        return "Lamp"
-
-
 class Household:
     """Anna's home with a lamp; Rosa is nobody there."""
 
-    def __init__(self, api: Api, home: str, anna: httpx2.AsyncClient, rosa: httpx2.AsyncClient) -> None:
-        self.api, self.home, self.anna, self.rosa = api, home, anna, rosa
+    def __init__(self, api: Api, home: str, lamp: str, anna: httpx2.AsyncClient, rosa: httpx2.AsyncClient) -> None:
+        self.api, self.home, self.lamp, self.anna, self.rosa = api, home, lamp, anna, rosa
+        self.shares = f"/api/devices/{lamp}/shares"
 
     async def share(self, **fields: Any) -> dict[str, Any]:
-        made = await self.anna.post("/api/devices/lamp/shares", json=fields)
+        made = await self.anna.post(self.shares, json=fields)
         assert made.status_code == 201, made.text
         return dict(made.json())
 
@@ -60,11 +45,10 @@ class Household:
 
     async def may(self, who: httpx2.AsyncClient, action: Action) -> Verdict:
         """What policy says to them on the lamp, by memory and by disk, which must agree."""
-        account_id, now = account_of(who), self.api.clock.now()
-        actor, shares = Actor(account_id), self.api.services.shares
-        by_memory = shares.grants_of(account_id, ("lamp",))
-        by_disk = await self.api.store.read(lambda r: shares.grants_of_in(r, account_id, ("lamp",)))
-        verdicts = {allowed(actor, action, Resource(Standing(grants=g)), now).verdict for g in (by_memory, by_disk)}
+        actor, now, access = Actor(account_of(who)), self.api.clock.now(), self.api.services.devices.access
+        by_memory = access.device(actor, self.lamp)
+        by_disk = await self.api.store.read(lambda r: access.device_in(r, actor, self.lamp))
+        verdicts = {allowed(actor, action, resource, now).verdict for resource in (by_memory, by_disk)}
         assert len(verdicts) == 1
         return verdicts.pop()
 
@@ -73,8 +57,8 @@ class Household:
 async def house(api: Api) -> Household:
     anna, rosa = await api.person("anna"), await api.person("rosa")
     home = await new_home(anna)
-    api.services.sharable["device"] = OneLamp(api, home)
-    return Household(api, home, anna, rosa)
+    lamp = await bind(api, home.rpartition("/")[2], name="Lamp")
+    return Household(api, home, lamp, anna, rosa)
 
 
 async def test_an_offer_gives_nothing_until_it_is_accepted(house: Household) -> None:
@@ -88,7 +72,7 @@ async def test_an_offer_gives_nothing_until_it_is_accepted(house: Household) -> 
     assert await house.may(house.rosa, Action.DEVICE_UPDATE) is Verdict.NO
     (given,) = (await house.anna.get(f"{house.home}/shares")).json()["items"]
     assert (given["receiver_name"], given["state"]) == ("rosa", "accepted")
-    assert (await house.anna.get("/api/devices/lamp/shares")).json()["items"] == [given]
+    assert (await house.anna.get(house.shares)).json()["items"] == [given]
 
 
 async def test_view_lets_look_only(house: Household) -> None:
@@ -153,9 +137,11 @@ async def test_who_may_share(house: Household) -> None:
     admin, member, guest = [await house.api.person(role) for role in ("admin", "member", "guest")]
     for role, who in (("admin", admin), ("member", member), ("guest", guest)):
         await join(house.api, house.home, who, role)
-    path = await house.given()
-    tries = {who: await who.post("/api/devices/lamp/shares", json={}) for who in (admin, member, guest, house.rosa)}
+    tries = {who: await who.post(house.shares, json={}) for who in (admin, member, guest, house.rosa)}
     assert [answer.status_code for answer in tries.values()] == [201, 403, 403, 404]
+    path = await house.given()
+    # Who has it may see it, and not pass it on.
+    assert (await house.rosa.post(house.shares, json={})).status_code == 403
     for who, status in ((admin, 200), (member, 403), (guest, 403), (house.rosa, 404)):
         assert (await who.get(path)).status_code == status
         assert (await who.get(f"{house.home}/shares")).status_code == status
@@ -166,7 +152,7 @@ async def test_members_are_given_nothing_they_have(house: Household) -> None:
     ben = await house.api.person("ben")
     code = {"code": (await house.share())["code"]}
     await join(house.api, house.home, ben, "guest")
-    refused = await house.anna.post("/api/devices/lamp/shares", json={"login": "ben"})
+    refused = await house.anna.post(house.shares, json={"login": "ben"})
     assert refused.json()["code"] == "already_member"
     assert (await ben.post("/api/shares/accept", json=code)).json()["code"] == "already_member"
 
@@ -175,7 +161,7 @@ async def test_nobody_learns_who_has_a_login(house: Household) -> None:
     known, unknown = [(await house.share(login=login))["share"] for login in ("rosa", "zoe")]
     varying = {"id": "", "login": "", "created_at": "", "expires_at": ""}
     assert known | varying == unknown | varying
-    again = [await house.anna.post("/api/devices/lamp/shares", json={"login": x}) for x in ("ROSA", "Zoe")]
+    again = [await house.anna.post(house.shares, json={"login": x}) for x in ("ROSA", "Zoe")]
     assert [a.json()["code"] for a in again] == ["already_shared", "already_shared"]
 
 
@@ -189,7 +175,7 @@ async def test_it_ends_at_its_time(house: Household) -> None:
     assert await house.may(house.rosa, Action.DEVICE_CONTROL) is Verdict.HIDDEN
     assert (await house.rosa.get("/api/me/shares")).json()["items"] == []
     past = to_time(until - 1).isoformat()
-    assert (await house.anna.post("/api/devices/lamp/shares", json={"until": past})).status_code == 400
+    assert (await house.anna.post(house.shares, json={"until": past})).status_code == 400
 
 
 def _berlin(*when: int) -> int:
@@ -232,16 +218,24 @@ async def test_without_a_trusted_clock_what_ends_is_refused(house: Household) ->
     house.api.clock.trusted = False
     assert await house.may(house.rosa, Action.DEVICE_READ) is Verdict.UNTRUSTED_CLOCK
     assert (await house.rosa.post("/api/shares/accept", json=code)).json()["code"] == "clock_untrusted"
-    assert (await house.anna.post("/api/devices/lamp/shares", json={})).json()["code"] == "clock_untrusted"
+    assert (await house.anna.post(house.shares, json={})).json()["code"] == "clock_untrusted"
 
 
-async def test_it_ends_with_the_things_stay_and_with_the_home(house: Household) -> None:
+async def test_it_ends_with_the_things_stay_and_does_not_come_back_with_it(house: Household) -> None:
     await house.given()
-    ledger = house.api.services.ledger
-    await house.api.store.write(lambda tx: ledger.thing_leaving_in(tx, BY_SYSTEM, "lamp"))
+    seen = await house.rosa.get(f"/api/devices/{house.lamp}")
+    assert (seen.status_code, seen.json()["home_id"]) == (200, None)
+    assert (await house.anna.delete(f"/api/devices/{house.lamp}")).status_code == 204
+    assert (await house.rosa.get(f"/api/devices/{house.lamp}")).status_code == 404
+    house.lamp = await bind(house.api, house.home.rpartition("/")[2], name="Lamp")
     assert await house.may(house.rosa, Action.DEVICE_READ) is Verdict.HIDDEN
+    assert (await house.rosa.get("/api/me/shares")).json()["items"] == []
+
+
+async def test_it_ends_with_the_home(house: Household) -> None:
     await house.given()
-    assert (await house.anna.post(f"{house.home}/dissolve", json={"name": "Lindenweg"})).status_code == 204
+    done = await house.anna.post(f"{house.home}/dissolve", json={"name": "Lindenweg", "devices": "remove"})
+    assert done.status_code == 204
     assert await house.may(house.rosa, Action.DEVICE_READ) is Verdict.HIDDEN
     assert len(house.api.services.shares.accepted) == 0
 
@@ -249,9 +243,7 @@ async def test_it_ends_with_the_things_stay_and_with_the_home(house: Household) 
 async def test_with_the_giver_goes_what_they_gave(house: Household) -> None:
     admin = await house.api.person("admin")
     path = await join(house.api, house.home, admin, "admin")
-    taken, open_offer = [
-        {"code": (await admin.post("/api/devices/lamp/shares", json={})).json()["code"]} for _ in range(2)
-    ]
+    taken, open_offer = [{"code": (await admin.post(house.shares, json={})).json()["code"]} for _ in range(2)]
     assert (await house.rosa.post("/api/shares/accept", json=taken)).status_code == 200
     await house.anna.patch(path, json={"role": "member"})
     assert (await house.rosa.post("/api/shares/accept", json=open_offer)).status_code == 410
@@ -324,9 +316,9 @@ async def test_ended_shares_make_room(house: Household, monkeypatch: pytest.Monk
     monkeypatch.setitem(KEEP, "shares", Keep("two", most=2, per="home_id"))
     path = await house.given()
     await house.share()
-    assert (await house.anna.post("/api/devices/lamp/shares", json={})).status_code == 429
+    assert (await house.anna.post(house.shares, json={})).status_code == 429
     await house.anna.delete(path)
-    assert (await house.anna.post("/api/devices/lamp/shares", json={})).status_code == 201
+    assert (await house.anna.post(house.shares, json={})).status_code == 201
 
 
 async def test_an_account_that_ends_has_nothing_any_more(house: Household) -> None:
@@ -338,3 +330,39 @@ async def test_an_account_that_ends_has_nothing_any_more(house: Household) -> No
     assert len(house.api.services.shares.accepted) == 0
     states = [s["state"] for s in (await house.anna.get(f"{house.home}/shares")).json()["items"]]
     assert "accepted" not in states
+
+
+async def _until_it_ends(stream: Listening) -> None:
+    while not stream.ended:
+        await stream.next()
+
+
+async def test_revoking_closes_the_receivers_stream(house: Household) -> None:
+    path = await house.given()
+    async with Listening(house.api.app, account_of(house.rosa)) as stream:
+        await house.anna.delete(path)
+        await _until_it_ends(stream)
+
+
+async def test_the_receiver_hears_of_the_device_and_of_nothing_else_in_the_home(house: Household) -> None:
+    await house.given()
+    async with Listening(house.api.app, account_of(house.rosa)) as stream:
+        assert (await stream.next()).event == "ready"
+        await house.anna.post(f"{house.home}/rooms", json={"name": "Hall"})
+        await house.anna.patch(f"/api/devices/{house.lamp}", json={"name": "Reading lamp"})
+        heard = await stream.next()
+        assert heard.event == "device.updated"
+
+
+async def test_the_end_of_its_time_and_of_its_hours_close_the_receivers_stream(house: Household) -> None:
+    now = house.api.clock.now().ms
+    path = await house.given(until=to_time(now + HOUR_MS).isoformat())
+    async with Listening(house.api.app, account_of(house.rosa)) as stream:
+        house.api.forward(HOUR_MS)
+        await _until_it_ends(stream)
+    assert (await house.anna.get(path)).json()["state"] == "expired"
+    house.api.clock.set(_berlin(2027, 1, 5, 16, 59))
+    await house.given(hours=[{"days": EVERY_DAY, "start": 8 * 60, "end": 17 * 60}])
+    async with Listening(house.api.app, account_of(house.rosa)) as stream:
+        house.api.forward(60_000)
+        await _until_it_ends(stream)
