@@ -114,12 +114,8 @@ class Services:
         self.members = Members(store, self.standings)
         self.homes = Homes(store, self.standings, self.members)
         self.rooms = Rooms(store, self.standings)
-        self.signing_in.on_recovered.append(tell_members_in)
-        self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
         self.tries = CodeTries(store.clock, *_allowances(self.limits))
         self.invitations = Invitations(store, self.standings, self.members, self.accounts)
-        self.members.on_leaving.append(self.invitations.member_leaving_in)
-        self.homes.on_dissolving.append(self.invitations.home_dissolving_in)
         self.joining = Joining(
             store,
             invitations=self.invitations,
@@ -129,8 +125,6 @@ class Services:
             passwords=self.passwords,
             tries=self.tries,
         )
-        self.accounts.needs.append(homes_owned)
-        self.accounts.on_going.append(self.members.account_going_in)
         self.sharable: dict[Kind, Things] = {}
         self.shares = Shares(store, self.standings)
         self.ledger = Ledger(
@@ -148,27 +142,37 @@ class Services:
             sessions=self.sessions,
             tries=self.tries,
         )
-        self.members.on_leaving.append(self.ledger.member_leaving_in)
-        self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
-        self.accounts.on_going.append(self.ledger.account_going_in)
         self.journal = Journal(store)
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
         self.devices.access.granting = self.shares
         self.sharable["device"] = self.devices.access
-        self.devices.on_leaving.append(self._device_leaving_in)
         self.control = Control(store, self.devices)
         self.onboarding = Onboarding(store, self.standings, self.devices)
         self.lan = LanDevices(self.devices, self.control)
-        self.members.on_leaving.append(self.onboarding.member_leaving_in)
-        self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
-        self.members.known_things.append(self.devices.registry.known_in)
         self.trail = Trail(store, self.journal, self.devices.access)
-        self.rooms.on_removing.append(self.devices.registry.room_removing_in)
-        self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
-        self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
         self.bus = Bus(store, Resolver(self.standings, HubThings(self.devices.access, self.shares)), self.limits)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
+        self._introduce()
+
+    def _introduce(self) -> None:
+        """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        self.signing_in.on_recovered.append(tell_members_in)
+        self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
+        self.members.on_leaving.append(self.invitations.member_leaving_in)
+        self.homes.on_dissolving.append(self.invitations.home_dissolving_in)
+        self.accounts.needs.append(homes_owned)
+        self.accounts.on_going.append(self.members.account_going_in)
+        self.members.on_leaving.append(self.ledger.member_leaving_in)
+        self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
+        self.accounts.on_going.append(self.ledger.account_going_in)
+        self.devices.on_leaving.append(self._device_leaving_in)
+        self.members.on_leaving.append(self.onboarding.member_leaving_in)
+        self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
+        self.members.known_things.append(self.devices.registry.known_in)
+        self.rooms.on_removing.append(self.devices.registry.room_removing_in)
+        self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
+        self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
         self.credentials.on_ended.append(self.bus.credential_ended)
         self.hub.on_clock_set.append(self.bus.clock_changed)
 
