@@ -85,6 +85,13 @@ def configure(level: str = "info", style: Literal["auto", "console", "json"] = "
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    _quieten(level)
+
+
+def _quieten(level: str) -> None:
+    """Libraries that tell every step at debug, addresses and statements included, tell only what goes wrong."""
+    for name in ("aiosqlite", "httpcore2", "httpx2", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its own handlers would print everything twice
         logger = logging.getLogger(name)
         logger.handlers.clear()
