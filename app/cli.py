@@ -10,6 +10,7 @@ from app.commands.exits import MEANING, Exit
 from app.version import version
 
 VERBS: Final[dict[str, str]] = {
+    "demo": "app.commands.demo:demo",
     "serve": "app.commands.serve:serve",
     "device": "app.commands.device:device",
     "pair": "app.commands.pair:pair",

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,18 @@ def account() -> None:
 @account.command()
 @click.argument("login")
 @click.option("--name", help="What others call you (the login, when left out).")
+@click.option("--clock-is-right", is_flag=True, help="Vouch for this machine's clock, which nothing else has set.")
 @data_option
 @password_option
 @json_option
-def claim(login: str, name: str | None, data: Path | None, password_file: Path | None) -> None:
+def claim(login: str, name: str | None, clock_is_right: bool, data: Path | None, password_file: Path | None) -> None:
     """Become the owner of the new hub on this machine. Shows a recovery code, once."""
     with told():
         status = admin_client.call(data_folder(data), "status")
         password = _password(password_file, confirm=True)
         who = {"login": login, "password": password, "name": name or login, "phone": socket.gethostname()}
+        if clock_is_right:
+            who["time"] = datetime.now(UTC).isoformat()
         claimed = asyncio.run(_claim(status, {"code": status["claim_code"] or "-", **who}))
     code = plain(claimed["recovery_code"])
     answer(claimed, f"[green]✓[/] {plain(login)} owns this hub", f"  recovery code  [bold]{code}[/]", WRITE_IT_DOWN)

@@ -14,6 +14,30 @@ LOOK_AGAIN_SECONDS: Final = 2.0
 
 Session = dict[str, Any]
 
+# The steps of a session in English; a key that is not here is shown as it is.
+STEPS: Final = {
+    "preparing": "getting ready",
+    "searching": "listening for devices",
+    "search_failed": "this way of searching does not work here",
+    "resumed": "the hub was restarted, and goes on",
+    "found": "found a device",
+    "lost": "it is not announced any more",
+    "choose": "several were found: which one?",
+    "chosen": "chosen",
+    "connecting": "connecting to it",
+    "pin_needed": "it has a PIN on its label",
+    "pin_given": "PIN given",
+    "proving": "hub and device prove themselves to each other",
+    "confirm": "compare the code with what the device shows",
+    "confirmed": "code confirmed",
+    "handing_over": "handing over what the device needs",
+    "joining": "the device is ready; writing it down",
+    "registered": "it belongs to the home now, on disk",
+    "joined": "joined",
+    "attempt_failed": "that did not work",
+    "not_registered": "it could not be written down",
+}
+
 
 async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, list[Any]]]:
     """The session each time it has moved, with the steps that are new; the last one is terminal.

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.client import Client
 from app.commands.exits import Exit
-from app.commands.following import Session, follow, waiting
+from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
 from app.commands.terminal import CommandError, event, plain, wants_json
 
@@ -119,7 +119,8 @@ async def _ask(question: Any, flag: str) -> Any:
 def show(step: Any, began: str) -> None:
     """One step: seconds since the session began, what happened, and its facts."""
     facts = " ".join(f"{key}={value}" for key, value in step["detail"].items())
-    event(step, f"[dim]{seconds_between(began, step['at']):7.3f} s[/]  {plain(step['key'])} [dim]{plain(facts)}[/]")
+    text, seconds = STEPS.get(step["key"], step["key"]), seconds_between(began, step["at"])
+    event(step, f"[dim]{seconds:7.3f} s[/]  {plain(text)} [dim]{plain(facts)}[/]")
 
 
 def seconds_between(began: str, at: str) -> float:
