@@ -11,6 +11,7 @@ from app.links.lan import LanLink
 from pairing import messages
 from pairing.link import Peer
 from pairing.messages import Answer, Hello, Report
+from pairing.text import clean
 
 NAME = "lan"
 
@@ -35,7 +36,7 @@ class LanDevices:
     def up(self, hardware_id: str, hello: Hello) -> None:
         """The device is there."""
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.online(device.id, NAME, hello.fw)
+            self._devices.online(device.id, NAME, clean(hello.fw))
 
     def down(self, hardware_id: str) -> None:
         """The device's connection has ended."""
