@@ -39,7 +39,6 @@ from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
 from app.events.routes import ROUTER as EVENT_ROUTES
-from app.events.things import HubThings
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
 from app.homes.invitations_routes import ROUTER as INVITATION_ROUTES
@@ -150,7 +149,7 @@ class Services:
         self.onboarding = Onboarding(store, self.standings, self.devices)
         self.lan = LanDevices(self.devices, self.control)
         self.trail = Trail(store, self.journal, self.devices.access)
-        self.bus = Bus(store, Resolver(self.standings, HubThings(self.devices.access, self.shares)), self.limits)
+        self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
         self._introduce()

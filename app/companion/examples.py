@@ -131,4 +131,22 @@ _PAIRING: Examples = {
     "providePairingPin": {"pin": {"pin": "1234-5678"}},
 }
 
-EXAMPLES: Examples = {**_DEVICES, **_PAIRING, **_ACCOUNTS, **_HOMES, **_JOINING}
+_SHARING: Examples = {
+    "shareDevice": {
+        "with somebody known here": {"level": "control", "login": "rosa@example.org"},
+        "by code, on weekdays until the end of August": {
+            "level": "view",
+            "until": "2026-08-31T22:00:00+02:00",
+            "hours": [_WORKING_HOURS],
+            "remark": "the neighbours",
+            "expires_in": 86400,
+        },
+    },
+    "shareGroup": {"with somebody known here": {"level": "view", "login": "rosa@example.org"}},
+    "updateShare": {"view only, without an end": {"level": "view", "until": None}},
+    "lookAtShare": {"look": {"code": "P4WX-8KTN-2HQD"}},
+    "acceptShareCode": {"accept": {"code": "P4WX-8KTN-2HQD"}},
+    "refuseShareCode": {"refuse": {"code": "P4WX-8KTN-2HQD"}},
+}
+
+EXAMPLES: Examples = {**_ACCOUNTS, **_HOMES, **_JOINING, **_SHARING, **_DEVICES, **_PAIRING}

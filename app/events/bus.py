@@ -151,7 +151,7 @@ class Bus:
         return told.frame(outdoors=bool(resource.home_id) and resource.standing.role is None)
 
     def _was_theirs(self, actor: Actor, event: Event, resource: Resource, now: Moment) -> bool:
-        if event.at < self.resolver.since(actor, event):
+        if event.at < self.resolver.since(actor, event, resource):
             return False
         return allowed(actor, event.sees, resource, Moment(event.at, now.trusted)).yes
 

@@ -31,7 +31,7 @@ class EventView(Struct, frozen=True):
 
 
 class Ending(StrEnum):
-    """Why the hub ends a stream. After each but `signed_out` the client comes back with the last id it has."""
+    """Why the hub ends a stream. The client comes back with the last id it has, after `signed_out` with a new token."""
 
     SIGNED_OUT = "signed_out"  # the credential expired or was revoked
     RIGHTS_CHANGED = "rights_changed"  # something was taken away, or is given under other terms

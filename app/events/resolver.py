@@ -1,44 +1,23 @@
 """What an event is about, as something policy can be asked about."""
 
 from collections.abc import Collection
-from typing import Protocol
 
 from app.clock import Moment
 from app.homes.standing import Standings
 from app.policy import Action, Actor, Resource, allowed
+from app.sharing.model import Kind
+from app.sharing.shares import Shares
+from app.sharing.things import Sharable
 from app.store.tx import Event
 
 
-class Things(Protocol):
-    """Devices and groups as resources, from memory; None for one that is not there (any more)."""
-
-    def device(self, actor: Actor, device_id: str) -> Resource | None: ...
-
-    def group(self, actor: Actor, group_id: str) -> Resource | None: ...
-
-    def earliest_end(self, actor: Actor, now: Moment) -> int | None:
-        """When the first of the shares `actor` has now ends by itself."""
-
-
-class NoThings:
-    """A hub without devices."""
-
-    def device(self, actor: Actor, device_id: str) -> Resource | None:
-        """None."""
-
-    def group(self, actor: Actor, group_id: str) -> Resource | None:
-        """None."""
-
-    def earliest_end(self, actor: Actor, now: Moment) -> int | None:
-        """None."""
-
-
 class Resolver:
-    """Finds an event's resource for one actor, from memory."""
+    """Finds an event's resource for one actor, from memory. `things` are devices and groups, by their kind."""
 
-    def __init__(self, standings: Standings, things: Things) -> None:
+    def __init__(self, standings: Standings, things: Sharable, shares: Shares) -> None:
         self._standings = standings
         self._things = things
+        self._shares = shares
 
     def resource(self, actor: Actor, event: Event) -> Resource:
         """What `event` is about, to `actor`."""
@@ -52,22 +31,26 @@ class Resolver:
             allowed(actor, Action.HOME_READ, self._standings.home(actor, home_id), now).until
             for home_id in self._standings.homes_of.get(actor.account_id or "", ())
         ]
-        return min((end for end in (*ends, self._things.earliest_end(actor, now)) if end is not None), default=None)
+        return min((end for end in (*ends, self._shares.earliest_end(actor, now)) if end is not None), default=None)
 
-    def since(self, actor: Actor, event: Event) -> int:
-        """The time (ms) from which on `actor` belongs to where `event` happened; what was before is not told later."""
-        member = self._standings.members.get((event.home_id or "", actor.account_id or ""))
-        return 0 if member is None else member.joined_at
+    def since(self, actor: Actor, event: Event, resource: Resource) -> int:
+        """The time (ms) from which on `actor` belongs to what `event` is about; what was before is not told later."""
+        account_id = actor.account_id or ""
+        member = self._standings.members.get((event.home_id or "", account_id))
+        if member is not None:
+            return member.joined_at
+        return self._shares.since(account_id, resource.things) or 0
 
     def _thing(self, actor: Actor, event: Event) -> Resource | None:
         if event.device_id is not None:
-            return self._things.device(actor, event.device_id) or self._gone(actor, event, event.device_id)
-        if event.kind == "group":
-            return self._things.group(actor, event.id) or self._gone(actor, event, event.id)
-        return None
+            return self._find(actor, event, "device", event.device_id)
+        return self._find(actor, event, "group", event.id) if event.kind == "group" else None
 
-    def _gone(self, actor: Actor, event: Event, thing_id: str) -> Resource:
-        """What has left its home is told to those it stands in."""
+    def _find(self, actor: Actor, event: Event, kind: Kind, thing_id: str) -> Resource:
+        """A device or group; what has left the home since (it may be in another one now) is told to who was there."""
+        found = self._things[kind].resource(actor, thing_id) if kind in self._things else Resource()
+        if found.home_id == event.home_id:
+            return found
         home = self._standings.home(actor, event.home_id or "")
         return Resource(standing=home.standing, home_id=home.home_id, things=(thing_id,))
 

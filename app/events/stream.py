@@ -30,7 +30,7 @@ WhoNow = Callable[[Moment], Actor | None]
 
 
 class Closing(Struct, frozen=True):
-    """Told as the last event of a stream. `again`: come back with the last id."""
+    """Told as the last event of a stream. `again`: come back at once, with the last id; else with a new token."""
 
     reason: Ending
     again: bool
