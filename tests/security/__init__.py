@@ -1,0 +1,1 @@
+"""Who may do what, held against the whole route table and every event."""

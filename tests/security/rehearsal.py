@@ -1,0 +1,73 @@
+"""Requests whose writes are done and undone: everything is checked as for real, and the world stays as it was."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pytest
+from msgspec import Struct
+
+from app import policy
+from app.policy import Action, Actor, Decision, Resource
+from app.store.store import Store
+from app.store.tx import Event, Tx
+
+T = TypeVar("T")
+
+
+class Undone(Exception):
+    """Carries the result of an act out of the transaction it undoes."""
+
+    def __init__(self, result: Any) -> None:
+        self.result = result
+
+
+@contextmanager
+def rehearsing(store: Store, events: list[Event]) -> Iterator[None]:
+    """While this lasts no act of `store` is kept; what it would have told is added to `events`."""
+    write = store.write
+
+    async def rehearse(act: Callable[[Tx], T], *, once: object = None, returns: object = None) -> T:
+        def undo(tx: Tx) -> T:
+            result = act(tx)
+            events.extend(tx.events)
+            raise Undone(result)
+
+        try:
+            return await write(undo)
+        except Undone as undone:
+            result: T = undone.result
+            return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "write", rehearse)
+        yield
+
+
+class Asked(Struct):
+    """What policy was asked while a request was served, in order."""
+
+    actions: list[Action]
+
+
+@contextmanager
+def overheard(asked: Asked) -> Iterator[None]:
+    """While this lasts every question to policy is noted in `asked`, wherever the function was imported to."""
+    ask = policy.allowed
+
+    def noted(actor: Actor, action: Action, resource: Resource, now: Any) -> Decision:
+        asked.actions.append(action)
+        return ask(actor, action, resource, now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in importers_of(ask):
+            patch.setattr(module, "allowed", noted)
+        yield
+
+
+def importers_of(function: Any) -> list[Any]:
+    """The modules of the application that hold `function` under its name."""
+    import sys
+
+    modules = [module for name, module in sys.modules.items() if name.startswith("app.") or name == "app"]
+    return [module for module in modules if getattr(module, function.__name__, None) is function]

@@ -1,0 +1,148 @@
+"""What is sent to try each operation. One that is missing here fails the matrix: a new route needs a line."""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from app.clock import to_time
+from tests.security.world import World
+
+Body = Callable[[World, str], Any]
+
+
+class Sample(Struct, frozen=True):
+    """`right` is in rights.RIGHTS. `body` None: the first example of the description, or nothing.
+
+    `path` are ids that belong to whoever asks. `ok` are the statuses that mean "you may" beside the declared one, where
+    what is sent cannot be right for everybody (a wrong code, a hub claimed already); `also` are actions it may ask
+    policy about besides the declared one.
+    """
+
+    right: str
+    body: Body | None = None
+    path: Callable[[World, str], dict[str, str]] | None = None
+    ok: tuple[int, ...] = ()
+    also: tuple[str, ...] = ()
+
+
+def own(param: str) -> Callable[[World, str], dict[str, str]]:
+    """The asker's own credential."""
+    return lambda world, actor: {param: world.credential(actor)}
+
+
+ALL_OF_IT = {"members": "remove", "devices": "remove"}
+
+SAMPLES: dict[str, Sample] = {
+    # companion
+    "getOpenApi": Sample("anybody"),
+    "listErrors": Sample("anybody"),
+    "getError": Sample("anybody", path=lambda w, a: {"code": "not_found"}),
+    "GET /api/docs": Sample("anybody"),
+    "GET /api/docs/{name}": Sample("anybody", path=lambda w, a: {"name": "start.js"}),
+    # hub and signing in
+    "getHub": Sample("anybody"),
+    "claimHub": Sample("anybody", ok=(403, 409)),
+    "updateHub": Sample("run the hub"),
+    "setHubClock": Sample("run the hub", body=lambda w, a: {"time": to_time(w.api.clock.now().ms).isoformat()}),
+    "signIn": Sample("anybody", ok=(401,)),
+    "recoverAccount": Sample("anybody", ok=(403,)),
+    "refreshSession": Sample("anybody", ok=(401,)),
+    "startScreenSignIn": Sample("anybody"),
+    "pollScreenSignIn": Sample("anybody", path=lambda w, a: {"screen_id": "none"}, ok=(404,)),
+    # homes
+    "createHome": Sample("make a home"),
+    "listHomes": Sample("whoever reads"),
+    "getHome": Sample("see the home"),
+    "updateHome": Sample("manage the home"),
+    "dissolveHome": Sample(
+        "own the home", body=lambda w, a: {"name": "Canary Here", "members": "remove", "devices": "remove"}
+    ),
+    "handOverHome": Sample("own the home", body=lambda w, a: {"account_id": w.here.account_id}),
+    "leaveHome": Sample("leave the home"),
+    "getOwnMembership": Sample("see the home"),
+    "listRooms": Sample("see the home"),
+    "getRoom": Sample("see the home"),
+    "createRoom": Sample("manage the home"),
+    "updateRoom": Sample("manage the home"),
+    "removeRoom": Sample("manage the home"),
+    "orderRooms": Sample("manage the home", body=lambda w, a: {"rooms": [w.here.room_id]}),
+    "listMembers": Sample("see members"),
+    "getMember": Sample("see members"),
+    "updateMember": Sample("manage the home", body=lambda w, a: {"remark": "x"}),
+    "removeMember": Sample("manage the home"),
+    "createInvitation": Sample("manage the home"),
+    "listInvitations": Sample("manage the home"),
+    "getInvitation": Sample("manage the home"),
+    "revokeInvitation": Sample("manage the home"),
+    # taking up invitations
+    "lookAtInvitation": Sample("anybody", ok=(404,)),
+    "acceptInvitationCode": Sample("oneself", ok=(404,)),
+    "refuseInvitationCode": Sample("oneself", ok=(404,)),
+    "signUp": Sample("anybody", ok=(404,)),
+    "joinAnonymously": Sample("anybody", ok=(404,)),
+    "listOwnInvitations": Sample("oneself"),
+    "acceptInvitation": Sample(
+        "take up the invitation", path=lambda w, a: {"invitation_id": w.letter}, also=("member.invite",)
+    ),
+    "refuseInvitation": Sample(
+        "take up the invitation", path=lambda w, a: {"invitation_id": w.letter}, also=("member.invite",)
+    ),
+    # oneself
+    "getMe": Sample("oneself"),
+    "updateMe": Sample("oneself"),
+    "deleteMe": Sample("oneself", ok=(403, 409)),
+    "upgradeMe": Sample("oneself", ok=(409,)),
+    "changePassword": Sample("oneself", ok=(403, 404)),
+    "renewRecoveryCode": Sample("oneself", ok=(403, 404)),
+    "signOut": Sample("oneself"),
+    "listSessions": Sample("oneself"),
+    "renameSession": Sample("oneself", path=own("session_id")),
+    "revokeSession": Sample("oneself", path=own("session_id")),
+    "revokeOtherSessions": Sample("oneself"),
+    "lookAtScreen": Sample("oneself", ok=(404,)),
+    "approveScreen": Sample("oneself", ok=(404,)),
+    "listKeys": Sample("oneself"),
+    "createKey": Sample("have keys"),
+    "revokeKey": Sample("the owner's key", path=lambda w, a: {"key_id": w.credential("key_read")}),
+    # sharing
+    "listShares": Sample("read as an admin"),
+    "getShare": Sample("read as an admin"),
+    "updateShare": Sample("manage the home"),
+    "endShare": Sample("manage the home"),
+    "shareDevice": Sample("manage the device"),
+    "shareGroup": Sample("nothing there"),
+    "listSharesOfDevice": Sample("read the device as an admin"),
+    "listSharesOfGroup": Sample("nothing there"),
+    "acceptShare": Sample("take up the offer", path=lambda w, a: {"share_id": w.offer}, also=("share.manage",)),
+    "refuseShare": Sample("take up the offer", path=lambda w, a: {"share_id": w.offer}, also=("share.manage",)),
+    "giveBackShare": Sample("give the share back"),
+    "listReceivedShares": Sample("oneself"),
+    "lookAtShare": Sample("oneself", ok=(404,)),
+    "acceptShareCode": Sample("oneself", ok=(404,)),
+    "refuseShareCode": Sample("oneself", ok=(404,)),
+    # devices
+    "listProducts": Sample("anybody"),
+    "getProduct": Sample("anybody", path=lambda w, a: {"product_id": "lamp"}),
+    "listDevices": Sample("see the home"),
+    "getDevice": Sample("see the device"),
+    "getDeviceService": Sample("see the device"),
+    "updateDevice": Sample("manage the device", body=lambda w, a: {"name": "Mine", "room_id": w.here.room_id}),
+    "removeDevice": Sample("manage the device"),
+    "desireDeviceValues": Sample("control the device", body=lambda w, a: {"values": {"on": True}}),
+    "listDeviceJournal": Sample("see the device's journal"),
+    "listHomeAudit": Sample("read as an admin"),
+    # commands
+    "commandDevice": Sample("control the device"),
+    "listCommands": Sample("control the device"),
+    "getCommand": Sample("control the device"),
+    # pairing
+    "listPairingMethods": Sample("anybody"),
+    "startPairing": Sample("pair", body=lambda w, a: {"method": "wired"}, ok=(400,)),
+    "listPairings": Sample("pair"),
+    "getPairing": Sample("pair"),
+    "cancelPairing": Sample("pair"),
+    "confirmPairing": Sample("pair", ok=(409,)),
+    "choosePairingCandidate": Sample("pair", ok=(409,)),
+    "providePairingPin": Sample("pair", ok=(409,)),
+}
