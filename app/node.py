@@ -69,6 +69,7 @@ class Node:
         identity = await services.hub.identity()
         link = LanLink(identity, services.lan.peer, services.lan, self.store.clock)
         self._closing.append(link.stop)
+        self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
         await self._announce(hub_service(identity.hub_id, link_port=self.link_port), interfaces)

@@ -1,6 +1,7 @@
 """`doorstep pair`: bring a device into a home, with every step shown as it happens."""
 
 import asyncio
+import contextlib
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from app.commands.exits import Exit
 from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
 from app.commands.terminal import CommandError, event, plain, wants_json
+from app.errors import DoorstepError
 
 PATIENCE: Final = "The device must be on and not paired; a virtual one: doorstep device --product lamp"
 
@@ -59,8 +61,9 @@ async def pair(
     path = f"/api/homes/{home['id']}/pairing/{session['id']}"
     try:
         ended = await _until_ended(api, path, session, Answers(label_pin, device, yes))
-    except (asyncio.CancelledError, click.Abort):
-        await api.post(f"{path}/cancel")
+    except BaseException:  # interrupted, or nobody could be asked: the hub need not wait for it
+        with contextlib.suppress(DoorstepError):
+            await api.post(f"{path}/cancel")
         raise
     if ended["state"] != "joined":
         raise _refusal(ended)

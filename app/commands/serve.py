@@ -75,6 +75,7 @@ def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:
         "hub": hub.view().id,
         "url": endpoint.url,
         "port": endpoint.port,
+        "link_port": node.link_port,
         "pin": certificate.pin if certificate else None,
         "fingerprint": certificate.fingerprint if certificate else None,
         "claim_code": hub.claim_code,

@@ -19,6 +19,8 @@ from app.policy import Actor
 
 PREFIX = "/api/devices/"
 COMMANDS = "/commands"
+# What Litestar would note of the route it matched, for the metrics' labels.
+DEVICE_TEMPLATE = "/api/devices/{device_id}"
 # Larger bodies go the ordinary way, which knows the limits.
 MAX_BODY_BYTES = 64 * 1024
 
@@ -75,6 +77,7 @@ class FastLane:
         return size <= MAX_BODY_BYTES
 
     async def _device(self, actor: Actor, device_id: str, scope: HTTPScope, send: Send) -> None:
+        scope["path_template"] = DEVICE_TEMPLATE
         try:
             body, version = self._devices.view_bytes(actor, device_id)
         except DoorstepError as error:
@@ -90,6 +93,7 @@ class FastLane:
             # The ordinary way says what is wrong with it.
             await self._app(scope, _again(body), send)
             return
+        scope["path_template"] = DEVICE_TEMPLATE + COMMANDS
         try:
             answer = await self._control.command(_caller(actor, scope, body), device_id, new)
         except DoorstepError as error:

@@ -92,6 +92,10 @@ class LanLink:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def __len__(self) -> int:
+        """How many devices are linked right now."""
+        return len(self._online)
+
     def is_online(self, hardware_id: str) -> bool:
         """Whether it is linked right now."""
         return hardware_id in self._online

@@ -77,7 +77,11 @@ async def test_kept_hub_and_lamp_go_on(tmp_path: Path) -> None:
     try:
         async with Client(kept["url"], token=kept["token"], pin=kept["pin"]) as api:
             homes = [home["name"] async for home in api.pages("/api/homes")]
+            metrics = await api.text("/metrics")
         assert homes == ["Our home"]
+        assert 'route="/api/devices/{device_id}/commands",status="202"' in metrics
+        assert 'route="unmatched"' not in metrics
+        assert "doorstep_devices_linked 1.0" in metrics
     finally:
         for pid in (lamp, hub):
             os.kill(pid, signal.SIGTERM)

@@ -1,0 +1,86 @@
+"""`doorstep pair` against `doorstep device`: two processes and a hub, with a PIN, with a code, and without luck."""
+
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.commands.child import Child, ChildEnded, HubProcess
+
+PIN = "12345678"
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[HubProcess]:
+    """A claimed hub with one home; `ready` tells its owner's token as well."""
+    data = tmp_path / "hub"
+    async with HubProcess(data, environ={"DOORSTEP_LOG_LEVEL": "debug"}) as running:
+        who = {"code": running.ready["claim_code"], "login": "anna", "password": "correct horse", "phone": "test"}
+        async with running.client() as api:
+            claimed = await api.post("/api/hub/claim", {**who, "name": "Anna"})
+        running.ready["token"] = claimed["session"]["access_token"]
+        async with running.client(running.ready["token"]) as api:
+            await api.post("/api/homes", {"name": "Home", "time_zone": "Etc/UTC"})
+        yield running
+
+
+async def pair(hub: HubProcess, *options: str) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code of `doorstep pair`, and what it printed."""
+    lines = []
+    async with Child("pair", "--data", hub.ready["data"], *options) as pairing:
+        try:
+            while True:
+                lines.append(await pairing.line())
+        except ChildEnded:
+            return await pairing.ended(), lines
+
+
+async def ended_as(hub: HubProcess) -> list[str]:
+    """The states of the home's pairing sessions."""
+    async with hub.client(hub.ready["token"]) as api:
+        (home,) = [home async for home in api.pages("/api/homes")]
+        return [session["state"] async for session in api.pages(f"/api/homes/{home['id']}/pairing")]
+
+
+async def test_with_the_pin_on_the_label(hub: HubProcess) -> None:
+    async with Child("device", "--product", "lamp", "--pin", PIN) as lamp:
+        ready = await lamp.until(event="ready")
+        code, lines = await pair(hub, "--device", ready["id"], "--label-pin", PIN, "--name", "Desk")
+        assert (code, lines[-1]["key"]) == (0, "joined")
+        await lamp.until(event="linked")
+
+
+async def test_with_a_compared_code(hub: HubProcess) -> None:
+    async with Child("device", "--product", "plug") as plug:
+        ready = await plug.until(event="ready")
+        code, lines = await pair(hub, "--address", f"{ready['host']}:{ready['port']}", "--yes")
+        assert (code, lines[-1]["key"]) == (0, "joined")
+        shown = await plug.until(event="code")
+        assert shown["code"] in [line["detail"].get("code") for line in lines]
+
+
+async def test_a_wrong_pin_is_told_as_such(hub: HubProcess) -> None:
+    async with Child("device", "--product", "lamp", "--pin", PIN) as lamp:
+        ready = await lamp.until(event="ready")
+        code, lines = await pair(hub, "--device", ready["id"], "--label-pin", "00000000")
+        assert (code, lines[-1]["error"]["code"]) == (7, "wrong_pin")
+
+
+async def test_nobody_can_be_asked_with_json(hub: HubProcess) -> None:
+    async with Child("device", "--product", "lamp", "--pin", PIN) as lamp:
+        ready = await lamp.until(event="ready")
+        code, lines = await pair(hub, "--device", ready["id"])
+        assert code == 2
+        assert "--label-pin" in lines[-1]["error"]["hint"]
+        assert await ended_as(hub) == ["cancelled"]
+
+
+async def test_interrupted_it_cancels_the_session(hub: HubProcess) -> None:
+    async with Child("pair", "--data", hub.ready["data"], "--device", "d-nobody") as pairing:
+        await pairing.until(key="searching")
+        pairing.send(signal.SIGINT)
+        assert await pairing.ended() == 130
+    assert await ended_as(hub) == ["cancelled"]
+    assert await hub.stop() == 0
