@@ -39,6 +39,9 @@ from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
 from app.events.routes import ROUTER as EVENT_ROUTES
+from app.groups.model import Group
+from app.groups.routes import ROUTER as GROUP_ROUTES
+from app.groups.service import Groups
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
 from app.homes.invitations_routes import ROUTER as INVITATION_ROUTES
@@ -89,6 +92,7 @@ ROUTERS = (
     DEVICE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
+    GROUP_ROUTES,
     JOURNAL_ROUTES,
     EVENT_ROUTES,
     DOCS_ROUTES,
@@ -145,7 +149,10 @@ class Services:
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
         self.devices.access.granting = self.shares
         self.sharable["device"] = self.devices.access
-        self.control = Control(store, self.devices)
+        self.groups = Groups(store, self.standings, self.devices.access)
+        self.devices.access.grouping = self.groups.access
+        self.sharable["group"] = self.groups.access
+        self.control = Control(store, self.devices, self.groups)
         self.onboarding = Onboarding(store, self.standings, self.devices)
         self.lan = LanDevices(self.devices, self.control)
         self.trail = Trail(store, self.journal, self.devices.access)
@@ -169,6 +176,10 @@ class Services:
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
         self.members.known_things.append(self.devices.registry.known_in)
+        self.members.known_things.append(self.groups.known_in)
+        self.devices.on_leaving.append(self.groups.device_leaving_in)
+        self.groups.on_leaving.append(self._group_leaving_in)
+        self.homes.on_dissolving.append(self.groups.home_dissolving_in)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
@@ -179,6 +190,11 @@ class Services:
         """A device's shares end with its stay, and no guest's limits name it any more."""
         self.members.forget_thing_in(tx, device.home_id, device.id)
         self.ledger.thing_leaving_in(tx, by, device.id)
+
+    def _group_leaving_in(self, tx: Tx, by: Caller, group: Group) -> None:
+        """A group's shares end with it, and no guest's limits name it any more."""
+        self.members.forget_thing_in(tx, group.home_id, group.id)
+        self.ledger.thing_leaving_in(tx, by, group.id)
 
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
@@ -255,6 +271,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "devices": _instance(services.devices),
             "control": _instance(services.control),
             "onboarding": _instance(services.onboarding),
+            "groups": _instance(services.groups),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

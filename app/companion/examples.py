@@ -109,6 +109,9 @@ _JOINING: Examples = {
 }
 
 _DEVICES: Examples = {
+    "createGroup": {"lights": {"name": "Ceiling", "devices": [DEVICE], "least": "member"}},
+    "updateGroup": {"rename": {"name": "Ceiling lights"}, "other devices": {"devices": [DEVICE]}},
+    "commandGroup": {"set": {"kind": "set", "service": "light", "values": {"on": False}}},
     "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
     "desireDeviceValues": {
         "bright": {"values": {"on": True, "brightness": 700}},

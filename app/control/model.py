@@ -100,6 +100,13 @@ class CommandView(Struct, frozen=True, gc=False):
     ended_at: Time | None
 
 
+class GroupAnswer(Struct, frozen=True):
+    """The commands that of a group's was made, and the devices of it that cannot do such a thing."""
+
+    commands: list[CommandView]
+    unable: list[str]
+
+
 def view_of(command: Command) -> CommandView:
     """What is shown of it."""
     body = command.body

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.caller import Caller
 from app.companion.conditions import Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
-from app.control.model import CommandView, NewCommand, view_of
+from app.control.model import CommandView, GroupAnswer, NewCommand, view_of
 from app.control.service import Control
 from app.policy import Action
 
@@ -44,6 +44,22 @@ async def command_device(
     return Response(command, status_code=202)
 
 
+@post(
+    "/groups/{group_id:str}/commands",
+    operation_id="commandGroup",
+    opt={"action": Action.GROUP_CONTROL},
+    status_code=202,
+)
+async def command_group(
+    caller: NamedDependency[Caller],
+    control: NamedDependency[Control],
+    group_id: FromPath[str],
+    data: JSONBody[NewCommand],
+) -> GroupAnswer:
+    """Have every device of a group that can do something do it. It is queued for all of them or for none."""
+    return await control.group_command(caller, group_id, data)
+
+
 @get("/devices/{device_id:str}/commands", operation_id="listCommands", opt={"action": Action.DEVICE_CONTROL})
 async def list_commands(
     caller: NamedDependency[Caller],
@@ -75,4 +91,4 @@ async def get_command(
     return await control.get(caller.actor, device_id, command_id)
 
 
-ROUTER = Router("/", route_handlers=[command_device, list_commands, get_command])
+ROUTER = Router("/", route_handlers=[command_device, command_group, list_commands, get_command])

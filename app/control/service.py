@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.control.model import (
     Body,
     Command,
     CommandView,
+    GroupAnswer,
     Kind,
     NewCommand,
     Outcome,
@@ -29,6 +30,7 @@ from app.devices.model import Device
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
+from app.groups.service import Groups
 from app.policy import SYSTEM, Action, Actor
 from app.store.errors import StoreError
 from app.store.store import Store
@@ -43,9 +45,10 @@ _encode = msgspec.json.Encoder().encode
 class Control:
     """Commands to devices. Links register under the name devices carry (`links`)."""
 
-    def __init__(self, store: Store, devices: Devices) -> None:
+    def __init__(self, store: Store, devices: Devices, groups: Groups) -> None:
         self._store = store
         self._devices = devices
+        self._groups = groups
         self.links: dict[str, Link] = {}
         self.dispatch = Dispatch(store, self._link_of)
         self._expiring: asyncio.Task[None] | None = None
@@ -93,6 +96,43 @@ class Control:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
         return self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
+
+    async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
+        """`new` for every device of a group that can do it, in one transaction.
+
+        Raises NotFound, Refused, ValueUnfit (none of them can), TooManyCommands (nothing is queued for any then).
+        """
+        return await self._store.write(
+            lambda tx: self.group_command_in(tx, by, group_id, new), once=by.once, returns=GroupAnswer
+        )
+
+    def group_command_in(self, tx: Tx, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
+        """`group_command` inside `tx`."""
+        resource = self._groups.access.group_in(tx, by.actor, group_id)
+        demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
+        able, unable = self._able(self._groups.members_in(tx, group_id), new)
+        home_id = resource.home_id or ""
+        queued = [
+            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
+            for device_id, body in able
+        ]
+        return GroupAnswer([view_of(command) for command in queued], unable)
+
+    def _able(self, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
+        able: list[tuple[str, Body]] = []
+        unable: list[str] = []
+        why: ValueUnfit | None = None
+        for device_id in device_ids:
+            try:
+                able.append((device_id, self._checked(device_id, new)))
+            except ValueUnfit as error:
+                unable.append(device_id)
+                why = error
+            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+                raise TooManyCommands
+        if why is not None and not able:
+            raise why
+        return able, unable
 
     def insert_in(
         self,

@@ -78,7 +78,7 @@ async def list_devices(
     cursor: Cursor = None,
     limit: Limit = None,
 ) -> Response[Page[DeviceView]]:
-    """The devices of a home the caller may see, in the order they came in."""
+    """The devices of a home the caller may see, in order of id."""
     body = list_bytes(devices, caller.actor, home_id, room_id=room_id, cursor=cursor, limit=limit)
     return cast("Response[Page[DeviceView]]", _ready(body))
 

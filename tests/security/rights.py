@@ -82,8 +82,12 @@ RIGHTS: dict[str, Right] = {
     "manage the device": _of_device("owner admin key_home"),
     "see the device's journal": _of_device("owner admin member unnamed key_read key_control key_home"),
     "read the device as an admin": _of_device("owner admin key_read key_control key_home"),
+    # A group of the home: the guest's, and lent to nobody.
+    "see the group": _of_home("owner admin member unnamed guest key_read key_control key_home"),
+    "control the group": _of_home("owner admin member unnamed guest key_control key_home"),
+    "manage the group": _of_home("owner admin key_home"),
+    "read the group as an admin": _of_home("owner admin key_read key_control key_home"),
     # Between two people.
     "take up the offer": _right("ex_member", _KEYS),
     "give the share back": _right("viewer", _KEYS),
-    "nothing there": _right(""),
 }

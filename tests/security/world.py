@@ -69,6 +69,7 @@ class Ids(Struct):
     account_id: str = ""
     invitation_id: str = ""
     device_id: str = ""
+    group_id: str = ""
     share_id: str = ""
     command_id: str = ""
     session_id: str = ""  # of pairing
@@ -143,6 +144,7 @@ async def _home(world: World, ids: Ids, owner: str, name: str) -> None:
     ids.room_id = await made(client, f"{path}/rooms", {"name": f"{CANARY} room"})
     ids.invitation_id = await made(client, f"{path}/invitations", {"role": "member"}, "invitation", "id")
     ids.device_id = await bind(world.api, ids.home_id, f"d-{name.lower()}", name="Porch lamp", room_id=ids.room_id)
+    ids.group_id = await made(client, f"{path}/groups", {"name": f"{CANARY} group", "devices": [ids.device_id]})
     device = f"/api/devices/{ids.device_id}"
     ids.share_id = await made(client, f"{device}/shares", {}, "share", "id")
     ids.command_id = await made(client, f"{device}/commands", {"service": "light", "values": {"on": True}})
@@ -192,7 +194,7 @@ async def made(client: httpx2.AsyncClient, path: str, body: dict[str, Any], *whe
 async def _members(world: World) -> None:
     home, now = f"/api/homes/{world.here.home_id}", world.api.clock.now().ms
     limits: dict[str, dict[str, Any]] = {
-        "guest": {"until": now + 1000 * HOUR_MS, "only": frozenset({world.here.device_id})},
+        "guest": {"until": now + 1000 * HOUR_MS, "only": frozenset({world.here.device_id, world.here.group_id})},
         "off_guest": {"hours": (_not_now(now),)},
         "late_guest": {"until": now - 1},
     }
