@@ -188,6 +188,19 @@ async def test_a_device_that_leaves_is_in_no_guests_limits_nor_when_it_comes_bac
     assert (await gil.get(f"/api/devices/{again}")).status_code == 404
 
 
+async def test_a_guest_of_a_group_has_the_devices_in_it_for_as_long_as_there_is_one(api: Api) -> None:
+    anna, gil = await api.person("anna"), await api.person("gil")
+    home = await new_home(anna)
+    lamp = await bind(api, home.rpartition("/")[2])
+    group_id = (await anna.post(f"{home}/groups", json={"name": "g", "devices": [lamp]})).json()["id"]
+    path = await join(api, home, gil, "guest")
+    assert (await anna.patch(path, json={"only": [group_id]})).json()["only"] == [group_id]
+    assert (await gil.get(f"/api/devices/{lamp}")).status_code == 200
+    assert (await anna.delete(f"/api/groups/{group_id}")).status_code == 204
+    assert (await anna.get(path)).json()["only"] == []
+    assert (await gil.get(f"/api/devices/{lamp}")).status_code == 404
+
+
 async def test_another_homes_device_is_in_no_guests_limits(api: Api) -> None:
     anna, gil = await api.person("anna"), await api.person("gil")
     home, other = await new_home(anna), await new_home(anna)

@@ -21,6 +21,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 BERLIN = ZoneInfo("Europe/Berlin")
 EVERY_DAY = [0, 1, 2, 3, 4, 5, 6]
+ON = {"kind": "set", "service": "light", "values": {"on": True}}
 
 
 class Household:
@@ -202,6 +203,20 @@ async def test_hours_follow_the_homes_wall_clock(house: Household, local: tuple[
     await house.given(hours=[{"days": EVERY_DAY, "start": 8 * 60, "end": 17 * 60}])
     house.api.clock.set(_berlin(*local))
     assert await house.may(house.rosa, Action.DEVICE_CONTROL) is verdict
+    path, inside = f"/api/devices/{house.lamp}", verdict is Verdict.YES
+    assert (await house.rosa.get(path)).status_code == (200 if inside else 403)
+    assert (await house.rosa.post(f"{path}/commands", json=ON)).status_code == (202 if inside else 403)
+
+
+async def test_a_night_is_as_long_as_the_clocks_make_it(house: Household) -> None:
+    # From 1:30 to 3:30: one hour of 28 March 2027, three of 31 October.
+    await house.given(hours=[{"days": EVERY_DAY, "start": 90, "end": 210}])
+    for day, hours in (((2027, 3, 28), 1), ((2027, 6, 1), 2), ((2027, 10, 31), 3)):
+        begins = _berlin(*day, 1, 30)
+        for at, status in ((-1, 403), (0, 200), (hours * HOUR_MS - 1, 200), (hours * HOUR_MS, 403)):
+            # The clock runs on from there: what is asked just before a change is asked a minute before.
+            house.api.clock.set(begins + at - (60_000 if at % HOUR_MS else 0))
+            assert (await house.rosa.get(f"/api/devices/{house.lamp}")).status_code == status, (day, at)
 
 
 async def test_hours_move_with_the_home(house: Household) -> None:
@@ -366,3 +381,32 @@ async def test_the_end_of_its_time_and_of_its_hours_close_the_receivers_stream(h
     async with Listening(house.api.app, account_of(house.rosa)) as stream:
         house.api.forward(60_000)
         await _until_it_ends(stream)
+
+
+async def test_a_group_is_shared_with_the_devices_in_it(house: Household) -> None:
+    made = await house.anna.post(f"{house.home}/groups", json={"name": "Reading", "devices": [house.lamp]})
+    group = f"/api/groups/{made.json()['id']}"
+    offered = await house.anna.post(f"{group}/shares", json={"login": "rosa"})
+    assert offered.json()["share"]["thing_name"] == "Reading"
+    share = f"/api/me/shares/{offered.json()['share']['id']}"
+    assert (await house.rosa.get(group)).status_code == 404
+    assert (await house.rosa.post(f"{share}/accept")).status_code == 200
+    lamp = f"/api/devices/{house.lamp}"
+    assert (await house.rosa.get(group)).status_code == (await house.rosa.get(lamp)).status_code == 200
+    assert (await house.rosa.post(f"{lamp}/commands", json=ON)).status_code == 202
+    await house.anna.patch(group, json={"devices": []})
+    assert (await house.rosa.get(group)).status_code == 200
+    assert (await house.rosa.post(f"{lamp}/commands", json=ON)).status_code == 404
+    assert (await house.anna.delete(group)).status_code == 204
+    assert (await house.rosa.get("/api/me/shares")).json()["items"] == []
+    assert (await house.rosa.delete(share)).status_code == 410
+
+
+async def test_the_receiver_acts_until_it_is_taken_away(house: Household) -> None:
+    path, lamp = await house.given(), f"/api/devices/{house.lamp}"
+    assert (await house.rosa.post(f"{lamp}/commands", json=ON)).status_code == 202
+    assert (await house.rosa.patch(lamp, json={"name": "Mine"})).status_code == 403
+    assert (await house.rosa.delete(lamp)).status_code == 403
+    await house.anna.delete(path)
+    assert (await house.rosa.post(f"{lamp}/commands", json=ON)).status_code == 404
+    assert (await house.rosa.get(lamp)).status_code == 404
