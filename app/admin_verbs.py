@@ -57,6 +57,7 @@ class AdminVerbs:
         hub = self._node.services.hub
         view = hub.view()
         facts = {"version": version(), "id": view.id, "name": view.name, "claimed": view.claimed}
+        facts["time_trusted"] = view.time_trusted
         return {**facts, "claim_code": hub.claim_code, **self.reach()}
 
     async def token(self, args: Mapping[str, Any], progress: Progress) -> object:

@@ -34,7 +34,7 @@ def account() -> None:
 @account.command()
 @click.argument("login")
 @click.option("--name", help="What others call you (the login, when left out).")
-@click.option("--clock-is-right", is_flag=True, help="Vouch for this machine's clock, which nothing else has set.")
+@click.option("--clock-is-right", is_flag=True, help="Vouch for this machine's clock, where no NTP does.")
 @data_option
 @password_option
 @json_option

@@ -89,7 +89,7 @@ def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:
 
 
 def _lines(facts: dict[str, Any], name: str) -> list[str]:
-    lines = [f"[bold]{plain(name)}[/] [dim]Doorstep {facts['version']}, data in {plain(facts['data'])}[/]"]
+    lines = [f"[bold]{plain(name)}[/] [dim]is up: version {facts['version']}, data in {plain(facts['data'])}[/]"]
     lines.append(f"  reached at   [bold]{facts['url']}[/]")
     if facts["pin"]:
         lines.append(f"  pin          sha256/{facts['pin']}")

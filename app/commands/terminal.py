@@ -12,6 +12,7 @@ from app.commands.exits import Exit
 
 F = TypeVar("F", bound=Callable[..., Any])
 _JSON = "doorstep.json"
+PIPED_WIDTH = 240
 
 
 class CommandError(click.ClickException):
@@ -75,7 +76,7 @@ def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, empty: str)
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column.replace("_", " "))
+        grid.add_column(column.replace("_", " "), no_wrap=column.endswith("id"), overflow="fold")
     for row in rows:
         grid.add_row(*(_plain(_cell(row.get(column))) for column in columns))
     out().print(grid)
@@ -89,13 +90,16 @@ def offer_lines(made: dict[str, Any]) -> list[str]:
 
 
 def out() -> Console:
-    """Standard output, as rich sees it now (tests and pipes replace it)."""
-    return Console(highlight=False, soft_wrap=True)
+    """Standard output, as rich sees it now (tests and pipes replace it); what is piped is not wrapped."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=PIPED_WIDTH)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
