@@ -40,6 +40,7 @@ class Linked:
         self._writer = writer
         self._lock = asyncio.Lock()
         self._greeted = False
+        self._hub_ahead: int | None = None  # ms, by its last pong
 
     async def stay(self) -> None:
         """Until the hub lets the device go. Raises PairingError when the link is lost, PowerLost."""
@@ -77,6 +78,7 @@ class Linked:
         facts, body = self._parts.facts, self._parts.body
         await self.say(Hello(facts.firmware, facts.product))
         self._greeted = True
+        await self.say(Ping())  # what expires does so by the hub's clock
         await self.report({service.id: body.readable(service.id) for service in body.product.services})
 
     async def _beat(self) -> None:
@@ -101,8 +103,8 @@ class Linked:
                 await self._parts.memory.change(memory.unbind)
                 self._parts.notices.tell("reset", by="hub")
                 return False
-            case Pong():
-                pass
+            case Pong(at):
+                self._hub_ahead = at - self._parts.now_ms()
         return True
 
     async def _obey(self, command: Command) -> None:
@@ -124,7 +126,7 @@ class Linked:
         how, body, notices = self._parts.how, self._parts.body, self._parts.notices
         if how.refuses:
             return refusal(command, how.refuses), {}
-        answer, changes = obey(body, command, self._parts.now_ms())
+        answer, changes = obey(body, command, self._hub_now())
         notices.tell(
             "command",
             kind=command.kind,
@@ -138,6 +140,9 @@ class Linked:
             event, details = body.shown.pop(0)
             notices.tell(event, **details)
         return answer, changes
+
+    def _hub_now(self) -> int | None:
+        return None if self._hub_ahead is None else self._parts.now_ms() + self._hub_ahead
 
     async def _keep(self, answer: Answer) -> None:
         """On disk before it is said: after a power loss the same command is not done twice."""

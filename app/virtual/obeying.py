@@ -5,9 +5,12 @@ from app.virtual.body import Body, Changes
 from pairing.messages import Answer, Command
 
 
-def obey(body: Body, command: Command, now_ms: int) -> tuple[Answer, Changes]:
-    """The answer, and what else is different now and should be reported."""
-    if command.expires is not None and command.expires <= now_ms:
+def obey(body: Body, command: Command, hub_now_ms: int | None) -> tuple[Answer, Changes]:
+    """The answer, and what else is different now and should be reported.
+
+    `hub_now_ms` is the hub's clock, by which commands expire; None while it is not known: the hub has just looked.
+    """
+    if command.expires is not None and hub_now_ms is not None and command.expires <= hub_now_ms:
         return refusal(command, "expired"), {}
     try:
         return _do(body, command)

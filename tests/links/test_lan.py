@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
@@ -30,35 +30,10 @@ from pairing.messages import (
     encode,
 )
 from pairing.pump import pump, read_frame
+from tests.links.heard import Heard
 
 WAIT = 20.0
 HELLO = Hello("1.0", "lamp")
-
-
-@dataclass
-class Heard:
-    """A `Hearing` that writes down what it hears."""
-
-    said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
-
-    def up(self, hardware_id: str, hello: Hello) -> None:
-        self.said.put_nowait(("up", hello))
-
-    def down(self, hardware_id: str) -> None:
-        self.said.put_nowait(("down", hardware_id))
-
-    async def reported(self, hardware_id: str, report: Report) -> None:
-        self.said.put_nowait(("reported", report))
-
-    async def answered(self, hardware_id: str, answer: Answer) -> None:
-        self.said.put_nowait(("answered", answer))
-
-    async def reset(self, hardware_id: str) -> None:
-        self.said.put_nowait(("reset", hardware_id))
-
-    async def next(self) -> tuple[str, object]:
-        async with asyncio.timeout(WAIT):
-            return await self.said.get()
 
 
 @dataclass

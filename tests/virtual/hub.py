@@ -14,9 +14,10 @@ from pairing.activation import Activated, Offer, hub_talk
 from pairing.identity import Identity
 from pairing.link import Peer
 from pairing.mdns import announcing, hub_service
-from pairing.messages import Answer, Command, Hello, Report
+from pairing.messages import Answer, Command, Report
 from pairing.pump import pump
 from pairing.talk import Progress
+from tests.links.heard import Heard
 
 WAIT = 30.0
 
@@ -34,7 +35,7 @@ class Pairable(Protocol):
 
 
 @dataclass
-class Hub:
+class Hub(Heard):
     """Its own `Hearing`: what devices say is kept in order of arrival."""
 
     identity: Identity = field(default_factory=lambda: Identity.generate(secrets.token_bytes))
@@ -42,22 +43,6 @@ class Hub:
     epoch: int = 1
     link: LanLink = field(init=False)
     port: int = 0
-    said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
-
-    def up(self, hardware_id: str, hello: Hello) -> None:
-        self.said.put_nowait(("up", hello))
-
-    def down(self, hardware_id: str) -> None:
-        self.said.put_nowait(("down", hardware_id))
-
-    async def reported(self, hardware_id: str, report: Report) -> None:
-        self.said.put_nowait(("reported", report))
-
-    async def answered(self, hardware_id: str, answer: Answer) -> None:
-        self.said.put_nowait(("answered", answer))
-
-    async def reset(self, hardware_id: str) -> None:
-        self.said.put_nowait(("reset", hardware_id))
 
     async def heard(self, what: str) -> object:
         """The next of this kind; what came before it is passed over."""

@@ -164,3 +164,9 @@ def test_by_hand_also_what_no_hub_may_set() -> None:
     for service, values in (("nothing", {"open": True}), ("contact", {"nothing": True}), ("contact", {"open": "wide"})):
         with pytest.raises(ValueUnfit):
             body.put(service, values)
+
+
+@pytest.mark.parametrize(("hub_now", "ok"), [(None, True), (999, True), (1000, False)])
+def test_a_command_expires_by_the_hubs_clock(hub_now: int | None, ok: bool) -> None:
+    answer, _ = obey(made("lamp"), Command("c", "set", "light", {"on": True}, expires=1000), hub_now)
+    assert answer.ok is ok

@@ -98,7 +98,7 @@ async def test_it_reports_all_it_has_and_obeys(hub: Hub, lamp: Product) -> None:
 async def test_it_says_what_it_will_not_do(hub: Hub, lamp: Product, command: Command, error: str) -> None:
     async with VirtualDevice(lamp, place=QUIET) as device:
         await hub.pair(device)
-        await hub.link_up(device)
+        await hub.report("light")  # by then the device has the hub's time
         hub.order(device, command)
         answer = await hub.answer()
         assert (answer.ok, answer.error) == (False, error)

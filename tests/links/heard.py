@@ -1,0 +1,34 @@
+"""What devices say, written down."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from pairing.messages import Answer, Hello, Report
+
+WAIT = 30.0
+
+
+@dataclass
+class Heard:
+    """A `Hearing` that writes down what it hears."""
+
+    said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
+
+    def up(self, hardware_id: str, hello: Hello) -> None:
+        self.said.put_nowait(("up", hello))
+
+    def down(self, hardware_id: str) -> None:
+        self.said.put_nowait(("down", hardware_id))
+
+    async def reported(self, hardware_id: str, report: Report) -> None:
+        self.said.put_nowait(("reported", report))
+
+    async def answered(self, hardware_id: str, answer: Answer) -> None:
+        self.said.put_nowait(("answered", answer))
+
+    async def reset(self, hardware_id: str) -> None:
+        self.said.put_nowait(("reset", hardware_id))
+
+    async def next(self) -> tuple[str, object]:
+        async with asyncio.timeout(WAIT):
+            return await self.said.get()
