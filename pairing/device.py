@@ -177,14 +177,15 @@ class DeviceStore(Protocol):
 
 
 class FileDeviceStore:
-    """One JSON file, replaced as a whole."""
+    """One JSON file, replaced as a whole. `kind`: the state's type, for a device that keeps more than all do."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, kind: type[DeviceState] = DeviceState) -> None:
         self._path = path
+        self._kind = kind
 
     def load(self) -> DeviceState | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=DeviceState)
+            return msgspec.json.decode(self._path.read_bytes(), type=self._kind)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError) as error:

@@ -1,6 +1,7 @@
 """What a virtual device is made of: the values of its product, and how they change. Pure; time and chance come in."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeAlias
 
@@ -19,13 +20,32 @@ class Body:
 
     def __init__(self, product: Product) -> None:
         self.product = product
-        self.values: Changes = {s.id: {p.id: _initial(p) for p in s.properties} for s in product.services}
+        self.values: Changes
         self.shown: list[tuple[str, dict[str, Any]]] = []
-        self._countdowns: dict[str, float] = {}
+        self._countdowns: dict[str, float]
+        self.wake({})
+
+    def wake(self, kept: Changes) -> None:
+        """Power on, with the values it kept; without any it is as new. What no longer fits the product is left out."""
+        self.values = {s.id: {p.id: _initial(p) for p in s.properties} for s in self.product.services}
         self.start()
+        for service, values in kept.items():
+            for name, value in values.items():
+                with suppress(ValueUnfit):
+                    self.values[service][name] = self._fitting(service, name, value, on_step=False)
+        held = {service: values.get("countdown", 0) for service, values in self.values.items()}
+        self._countdowns = {service: float(seconds) for service, seconds in held.items() if seconds}
+        self.woken()
+
+    def kept(self) -> Changes:
+        """What survives a power loss: `wake` takes it back."""
+        return {service: dict(values) for service, values in self.values.items()}
 
     def start(self) -> None:
-        """Values it wakes up with."""
+        """The values of one that is new."""
+
+    def woken(self) -> None:
+        """Take up what the values say."""
 
     def was_set(self, service: str, values: Values) -> None:
         """Do what follows from values that have just been set."""
@@ -58,10 +78,10 @@ class Body:
         fitting = {name: self._fitting(service, name, value) for name, value in values.items()}
         return self._changes(lambda: self._take(service, fitting))
 
-    def _fitting(self, service: str, name: str, value: Any) -> Value:
+    def _fitting(self, service: str, name: str, value: Any, *, on_step: bool = True) -> Value:
         if (field := self._service(service).property(name)) is None:
             raise ValueUnfit(f"{service} has no property {name!r}")
-        return check(field, value)
+        return check(field, value, on_step=on_step)
 
     def tick(self, seconds: float, chance: Random) -> Changes:
         """Let that time pass; returns all that is different now."""
@@ -98,7 +118,7 @@ class Body:
         self._countdowns = running
 
     def _changes(self, act: Callable[[], None]) -> Changes:
-        before = {service: dict(values) for service, values in self.values.items()}
+        before = self.kept()
         act()
         after = {service: self.readable(service) for service in self.values}
         changed = {s: {k: v for k, v in values.items() if before[s][k] != v} for s, values in after.items()}

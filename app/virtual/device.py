@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Self
 
+from msgspec.structs import replace
+
 from app.devices.product.model import Product
 from app.devices.product.values import Value
 from app.virtual.body import Changes
@@ -88,15 +90,20 @@ class VirtualDevice:
         await self._joining.hang_up()
         await self._linking.say_reset()
         await self._parts.memory.change(memory.physical_reset)
+        self.body.wake({})
         self._notices.tell("reset", by="hand")
 
     async def put(self, service: str, values: Mapping[str, Value]) -> None:
-        """Somebody does something to it: opens the door, switches the lamp. Raises ValueUnfit."""
-        await self._live(self.body.put(service, values))
+        """Somebody does something to it: opens the door, switches the lamp. Raises ValueUnfit, StorageFailedError."""
+        changes = self.body.put(service, values)
+        kept = self.body.kept()
+        await self._parts.memory.change(lambda state: replace(state, values=kept))
+        await self._live(changes)
 
     async def _start(self, stack: AsyncExitStack) -> None:
         state = await Memory.open(self._store, secrets.token_bytes)
         stack.push_async_callback(state.close)
+        self.body.wake(state.state.values)
         self._parts = self._made_of(state)
         self._joining = Joining(self._parts, self._die)
         self._linking = Linking(self._parts, self._joining.free, self._die)

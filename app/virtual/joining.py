@@ -5,6 +5,9 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
+from msgspec.structs import asdict
+
+from app.virtual.memory import KeptState
 from app.virtual.misbehaviour import PowerLost, misbehave, waiting
 from app.virtual.parts import Parts
 from pairing import wire
@@ -107,10 +110,11 @@ class Joining:
         await self._parts.memory.change(lambda now: _with_answers(new, now))
 
 
-def _with_answers(new: DeviceState, now: DeviceState) -> DeviceState:
-    """`new`, made from a state of a while ago, with the answers a link has given to the same hub since."""
-    kept = new.active is not None and now.active is not None and new.active.hub_id == now.active.hub_id
-    return DeviceState(new.identity, new.active, new.pending, new.wrong_tries, now.answered) if kept else new
+def _with_answers(new: DeviceState, now: KeptState) -> DeviceState:
+    """`new`, made from a state of a while ago, with the values of now and the answers given to the same hub since."""
+    same = new.active is not None and now.active is not None and new.active.hub_id == now.active.hub_id
+    answered = now.answered if same else new.answered
+    return KeptState(**(asdict(new) | {"answered": answered, "values": now.values}))
 
 
 def _everywhere(port: int) -> socket.socket:

@@ -15,6 +15,8 @@ CURTAIN_SPEED = 20.0
 AUTO_LOCK_AFTER = 5.0
 MAINS_VOLTAGE = 230.0
 PLUGGED_IN_WATTS = 42.0
+METER_STEP = 0.001
+"""kWh: the least its model can say."""
 ROOM_TEMPERATURE = 18.0
 HYSTERESIS = 0.3
 
@@ -36,6 +38,9 @@ class Plug(Body):
     def start(self) -> None:
         self.values["meter"]["voltage"] = MAINS_VOLTAGE
 
+    def woken(self) -> None:
+        self._unmetered = 0.0
+
     def was_set(self, service: str, values: Values) -> None:
         if "on" in values:
             self._flow(PLUGGED_IN_WATTS if values["on"] else 0.0)
@@ -47,11 +52,10 @@ class Plug(Body):
         meter, on = self.values["meter"], self.values["outlet"]["on"]
         if not on and meter["power"]:
             self._flow(0.0)
-        used = float(meter["power"]) * seconds / 3_600_000
-        self._energy = getattr(self, "_energy", 0.0) + used
-        if self._energy >= 0.001:  # what the product's model can say
-            meter["energy"] = round(float(meter["energy"]) + 0.001, 3)
-            self._energy -= 0.001
+        self._unmetered += float(meter["power"]) * seconds / 3_600_000
+        if self._unmetered >= METER_STEP:
+            meter["energy"] = round(float(meter["energy"]) + METER_STEP, 3)
+            self._unmetered -= METER_STEP
 
     def _flow(self, watts: float) -> None:
         self.values["meter"] |= {"power": watts, "current": round(watts / MAINS_VOLTAGE * 1000)}
@@ -62,7 +66,9 @@ class Thermostat(Body):
 
     def start(self) -> None:
         self.values["heating"] |= {"target": 20.0, "temperature": ROOM_TEMPERATURE, "valve": "close"}
-        self._temperature = ROOM_TEMPERATURE
+
+    def woken(self) -> None:
+        self._temperature = float(self.values["heating"]["temperature"])
 
     def was_set(self, service: str, values: Values) -> None:
         self._regulate()
@@ -86,8 +92,8 @@ class Thermostat(Body):
 class Curtain(Body):
     """Travels to where it was told to go, and says when it is there."""
 
-    def start(self) -> None:
-        self._position = 0.0
+    def woken(self) -> None:
+        self._position = float(self.values["cover"]["position"])
 
     def was_set(self, service: str, values: Values) -> None:
         if "control" in values:
@@ -123,6 +129,8 @@ class Lock(Body):
     def start(self) -> None:
         self.values["lock"]["locked"] = True
         self.values["battery"]["level"] = 90
+
+    def woken(self) -> None:
         self._unlocked_for = 0.0
 
     def called(self, service: str, name: str, params: Values) -> None:
@@ -141,6 +149,8 @@ class Sensor(Body):
 
     def start(self) -> None:
         self.values["battery"]["level"] = 90
+
+    def woken(self) -> None:
         self._since = 0.0
 
     def passed(self, seconds: float, chance: Random) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import secrets
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from app.virtual.body import Changes
 from app.virtual.obeying import obey, refusal
 from app.virtual.parts import Parts
@@ -67,6 +69,12 @@ class Linked:
         if self._parts.how.babbles and not isinstance(message, Hello):
             return secrets.token_bytes(64)
         return encode(message)
+
+    async def say_reset(self) -> None:
+        """As the last words, or the only ones, of this link. Raises PairingError."""
+        if not self._greeted:
+            await self.say(Hello(self._parts.facts.firmware, self._parts.facts.product))
+        await self.say(Reset())
 
     async def report(self, changes: Changes) -> None:
         """What is different now; before the greeting it is not said, since the greeting says everything."""
@@ -145,5 +153,6 @@ class Linked:
         return None if self._hub_ahead is None else self._parts.now_ms() + self._hub_ahead
 
     async def _keep(self, answer: Answer) -> None:
-        """On disk before it is said: after a power loss the same command is not done twice."""
-        await self._parts.memory.change(lambda state: memory.remember(state, answer))
+        """On disk, with what was done, before it is said: after a power loss the same command is not done twice."""
+        values = self._parts.body.kept()
+        await self._parts.memory.change(lambda state: replace(memory.remember(state, answer), values=values))

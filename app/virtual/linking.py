@@ -21,10 +21,11 @@ from pairing.channel import Channel
 from pairing.device import Binding, DeviceState
 from pairing.errors import LinkRefusedError, PairingError, StorageFailedError
 from pairing.link import device_talk
-from pairing.messages import Endpoint, Reset
+from pairing.messages import Endpoint
 from pairing.pump import close, pump
 
 CONNECT_TIMEOUT = 5.0
+LAST_WORDS = 5.0
 MAX_ENDPOINTS = 8
 
 
@@ -69,10 +70,16 @@ class Linking:
                 await self._linked.report(changes)
 
     async def say_reset(self) -> None:
-        """Tell the hub, if it is linked, that the device is being reset by hand."""
-        if self._linked is not None:
-            with suppress(PairingError):
-                await self._linked.say(Reset())
+        """Tell the hub that the device is being reset by hand, where a link stands or can be made soon."""
+        with suppress(PairingError, TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                if self._linked is not None:
+                    await self._linked.say_reset()
+                elif (reached := await self._round(())) is not None:
+                    try:
+                        await Linked(self._parts, reached.channel, reached.reader, reached.writer).say_reset()
+                    finally:
+                        await close(reached.writer)
 
     async def _keep_linked(self, hub_id: str) -> None:
         while True:
@@ -86,7 +93,8 @@ class Linking:
         self._parts.notices.tell("searching")
         async with listening(hub_id, place.interfaces) as heard:
             for pause in _pauses(place.retry_first, place.retry_most):
-                if (reached := await self._round(await heard.wait(pause))) is not None:
+                jittered = pause * (1 + self._parts.chance.random() / 2)
+                if (reached := await self._round(await heard.wait(jittered))) is not None:
                     return reached
         raise AssertionError("pauses have no end")
 

@@ -2,9 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
-from pairing.device import DeviceState, DeviceStore, new_state
+from msgspec import field
+from msgspec.structs import asdict
+
+from app.virtual.body import Changes
+from pairing.device import DeviceState, DeviceStore, FileDeviceStore, new_state
 from pairing.talk import Entropy
+
+
+class KeptState(DeviceState, frozen=True):
+    """What every device keeps, and this one's values: a command's effect is written with its answer, or neither is."""
+
+    values: Changes = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -20,15 +31,20 @@ class MemoryStore:
         self._state = state
 
 
+def file_store(path: Path) -> FileDeviceStore:
+    """A device's disk in one file."""
+    return FileDeviceStore(path, KeptState)
+
+
 class Memory:
     """One writer at a time; a change that has begun is seen through, whoever is cancelled."""
 
-    def __init__(self, state: DeviceState, store: DeviceStore) -> None:
+    def __init__(self, state: KeptState, store: DeviceStore) -> None:
         self.state = state
         self._store = store
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
-        self._saving: set[asyncio.Task[DeviceState]] = set()
+        self._saving: set[asyncio.Task[KeptState]] = set()
 
     @classmethod
     async def open(cls, store: DeviceStore, entropy: Entropy) -> "Memory":
@@ -37,18 +53,18 @@ class Memory:
         if state is None:
             state = new_state(entropy)
             await asyncio.to_thread(store.save, state)
-        return cls(state, store)
+        return cls(_kept(state), store)
 
-    async def change(self, fn: Callable[[DeviceState], DeviceState]) -> DeviceState:
+    async def change(self, fn: Callable[[KeptState], DeviceState]) -> KeptState:
         """Make `fn` of the state the state; returns when it is durable. Raises StorageFailedError."""
         task = asyncio.create_task(self._change(fn))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)
         return await asyncio.shield(task)
 
-    async def _change(self, fn: Callable[[DeviceState], DeviceState]) -> DeviceState:
+    async def _change(self, fn: Callable[[KeptState], DeviceState]) -> KeptState:
         async with self._lock:
-            new = fn(self.state)
+            new = _kept(fn(self.state))
             if new != self.state:
                 await asyncio.to_thread(self._store.save, new)
                 self.state = new
@@ -56,7 +72,7 @@ class Memory:
                 self._changed = asyncio.Event()
             return self.state
 
-    async def until(self, true: Callable[[DeviceState], bool]) -> DeviceState:
+    async def until(self, true: Callable[[KeptState], bool]) -> KeptState:
         """The first state of which this is true, the present one included."""
         while not true(self.state):
             await self._changed.wait()
@@ -65,3 +81,8 @@ class Memory:
     async def close(self) -> None:
         """Wait for what is being saved."""
         await asyncio.gather(*self._saving, return_exceptions=True)
+
+
+def _kept(state: DeviceState) -> KeptState:
+    """The state with values; none after a physical reset, which leaves a bare one."""
+    return state if isinstance(state, KeptState) else KeptState(**asdict(state))

@@ -19,16 +19,16 @@ from pairing.talk import Entropy
 class Place:
     """Where a device stands, and its patience. `host` "" is every interface, with `interfaces` None.
 
-    `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub; `tick` is how often its
-    body lives, `heartbeat` how often it pings.
+    `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub, `heartbeat` is how often it
+    pings (pairing/PROTOCOL.md, 9), `tick` how often its body lives.
     """
 
     host: str = LOOPBACK[0]
     port: int = 0
     interfaces: Interfaces = LOOPBACK
     announced: bool = True
-    retry_first: float = 0.5
-    retry_most: float = 10.0
+    retry_first: float = 1.0
+    retry_most: float = 60.0
     tick: float = 1.0
     heartbeat: float = HEARTBEAT
 

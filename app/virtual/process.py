@@ -17,10 +17,10 @@ from app.devices.product.catalogue import built_in
 from app.devices.product.model import Product
 from app.devices.product.values import ValueUnfit
 from app.virtual.device import VirtualDevice
+from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.parts import Place
-from pairing.device import FileDeviceStore
 from pairing.errors import PairingError
 
 MAX_LINE = 4096
@@ -67,7 +67,7 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             product,
             name=options.name,
             pin=options.pin,
-            store=FileDeviceStore(options.state) if options.state else None,
+            store=file_store(options.state) if options.state else None,
             place=options.place,
             how=options.how,
             tell=partial(_tell, tell),

@@ -64,10 +64,10 @@ class Hub(Heard):
                 return found
 
     @asynccontextmanager
-    async def on(self, *, announced: bool = False) -> AsyncIterator["Hub"]:
-        """Powered: links are taken, on another port each time."""
+    async def on(self, *, announced: bool = False, port: int = 0) -> AsyncIterator["Hub"]:
+        """Powered: links are taken, at 0 on another port each time."""
         self.link = LanLink(self.identity, self.peers.get, self, SystemClock())
-        self.port = await self.link.start("127.0.0.1", 0)
+        self.port = await self.link.start("127.0.0.1", port)
         try:
             if announced:
                 async with announcing(hub_service(self.identity.hub_id, link_port=self.port)):

@@ -137,6 +137,29 @@ def test_a_curtain_travels_stops_and_arrives() -> None:
     assert (body.values["cover"]["position"], body.values["cover"]["work"]) == (10, "still")
 
 
+@pytest.mark.parametrize("product_id", PRODUCTS)
+def test_awake_again_it_goes_on_as_it_was(product_id: str) -> None:
+    body, again = made(product_id), made(product_id)
+    live(body, 100)
+    again.wake(body.kept())
+    assert again.values == body.values
+    again.wake({service: dict.fromkeys(values, "no value of mine") for service, values in body.values.items()})
+    for service in again.product.services:
+        fits(again, service.id, again.readable(service.id))
+    again.wake({})
+    assert again.values == made(product_id).values
+
+
+def test_a_countdown_goes_on_after_a_power_loss() -> None:
+    body = made("plug")
+    body.set("outlet", {"on": True, "countdown": 30})
+    live(body, 11)
+    again = made("plug")
+    again.wake(body.kept())
+    live(again, 21)
+    assert again.values["outlet"]["on"] is False
+
+
 def test_a_lock_locks_itself_again_where_that_is_set() -> None:
     body = made("lock")
     assert body.call("lock", "unlock", {}) == {"lock": {"locked": False}}

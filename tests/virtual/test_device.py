@@ -11,11 +11,10 @@ import pytest
 from app.devices.product.catalogue import built_in
 from app.devices.product.model import Product
 from app.virtual.device import VirtualDevice
-from app.virtual.memory import MemoryStore
+from app.virtual.memory import MemoryStore, file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.parts import Place
 from pairing import wire
-from pairing.device import FileDeviceStore
 from pairing.errors import (
     BoundElsewhereError,
     ConnectionLostError,
@@ -106,7 +105,7 @@ async def test_it_says_what_it_will_not_do(hub: Hub, lamp: Product, command: Com
 
 
 async def test_the_same_command_is_done_once_even_over_power_loss(hub: Hub, lamp: Product, tmp_path: Path) -> None:
-    store = FileDeviceStore(tmp_path / "lamp.json")
+    store = file_store(tmp_path / "lamp.json")
     blink = Command("c9", "call", "light", name="blink", params={"times": 1})
     async with VirtualDevice(lamp, place=QUIET, store=store, how=Misbehaviour(dies_at="answer")) as device:
         await hub.pair(device)
@@ -122,6 +121,38 @@ async def test_the_same_command_is_done_once_even_over_power_loss(hub: Hub, lamp
             assert (await hub.answer()).ok
         hub.order(again, Command("c10", "call", "light", name="blink", params={"times": 7}))
         assert (await again.wait("blink")).details == {"times": 7}
+
+
+async def test_what_it_was_told_holds_over_power_loss(hub: Hub, lamp: Product, tmp_path: Path) -> None:
+    store = file_store(tmp_path / "lamp.json")
+    async with VirtualDevice(lamp, place=QUIET, store=store, how=Misbehaviour(dies_at="answer")) as device:
+        await hub.pair(device)
+        assert (await hub.report("light")).values["on"] is False
+        hub.order(device, ON)
+        async with asyncio.timeout(WAIT):
+            await device.died.wait()
+    async with VirtualDevice(lamp, place=QUIET, store=store) as again:
+        assert (await hub.report("light")).values["on"] is True
+        hub.order(again, ON)
+        assert (await hub.answer()).values == {"on": True}
+        await again.reset()
+        assert again.body.values["light"]["on"] is False
+    async with VirtualDevice(lamp, place=QUIET, store=store) as new:
+        assert new.id == device.id
+        assert (new.state.paired, new.body.values["light"]["on"]) == (False, False)
+
+
+async def test_reset_while_it_is_away_it_still_tells_its_hub(lamp: Product) -> None:
+    hub, patient = Hub(), Place(announced=False, retry_first=WAIT)
+    async with VirtualDevice(lamp, place=patient) as device:
+        async with hub.on():
+            await hub.pair(device)
+            await hub.link_up(device)
+        await device.wait("unlinked")
+        async with hub.on(port=hub.port):
+            await device.reset()
+            assert await hub.heard("reset") == device.id
+        assert not device.state.paired
 
 
 async def test_a_pin_is_asked_for(hub: Hub, lamp: Product) -> None:
