@@ -1,18 +1,20 @@
 """Structured logs on standard error: for a person or as JSON lines, with secrets redacted and peer text cleaned.
 
 Everything goes one way: structlog and the standard library's loggers (uvicorn, zeroconf) end in the same processors.
-A request id, bound with `structlog.contextvars.bind_contextvars(request_id=...)`, is on every line of its request.
+The id of the request a line belongs to is on it: the front layer sets `REQUEST_ID` for everything a request does.
 """
 
 import logging
 import re
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+REQUEST_ID: Final[ContextVar[str]] = ContextVar("request_id")
 REDACTED: Final = "[redacted]"
 LONGEST: Final = 2000
 
@@ -58,6 +60,7 @@ def configure(level: str = "info", style: Literal["auto", "console", "json"] = "
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -86,6 +89,12 @@ def configure(level: str = "info", style: Literal["auto", "console", "json"] = "
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     _quieten(level)
+
+
+def _with_request_id(_: Any, __: str, event: EventDict) -> EventDict:
+    if request_id := REQUEST_ID.get(""):
+        event.setdefault("request_id", request_id)
+    return event
 
 
 def _quieten(level: str) -> None:

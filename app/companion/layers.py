@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from app.clock import Clock, Moment
 from app.companion.problems import send_problem
 from app.errors import Unauthenticated
+from app.logs import REQUEST_ID
 from app.policy import Action, Actor
 
 
@@ -42,6 +43,7 @@ class FrontLayer:
             return
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = secrets.token_hex(8)
+        REQUEST_ID.set(request_id)
         state["actor"] = self._actor(scope)
         marker = (b"x-request-id", request_id.encode())
 

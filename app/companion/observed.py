@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
@@ -72,9 +73,8 @@ class ObservedLayer:
             self._routes[key] = counted
         counted[0].inc()
         counted[1].observe(seconds)
-        if _log.isEnabledFor(10):
-            request_id = scope.get("state", {}).get("request_id", "")
-            _log.debug("answered", method=key[0], route=key[1], status=status, ms=seconds * 1e3, request_id=request_id)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("answered", method=key[0], route=key[1], status=status, ms=round(seconds * 1e3, 3))
 
     async def _answer(self, scope: HTTPScope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):

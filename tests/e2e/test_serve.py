@@ -1,6 +1,7 @@
 """`doorstep serve` as a process: ready, claimed by the command, orderly to the end, back after a kill."""
 
 import asyncio
+import json
 import signal
 from pathlib import Path
 
@@ -90,7 +91,8 @@ async def test_a_killed_hub_comes_back_as_itself(data: Path) -> None:
 
 
 async def test_another_machine_with_another_key_is_not_trusted(data: Path, tmp_path: Path) -> None:
-    async with HubProcess(data) as hub, HubProcess(tmp_path / "other") as other:
+    talkative = {"DOORSTEP_LOG_LEVEL": "debug", "DOORSTEP_LOG_FORMAT": "json"}
+    async with HubProcess(data, environ=talkative) as hub, HubProcess(tmp_path / "other") as other:
         with pytest.raises(PinMismatch):
             async with Client(hub.ready["url"], pin=other.ready["pin"]):
                 pass
@@ -101,6 +103,9 @@ async def test_another_machine_with_another_key_is_not_trusted(data: Path, tmp_p
             with pytest.raises(ApiError) as refused:
                 await api.get("/api/homes")
         assert refused.value.status == 401
+        told = [json.loads(line) for line in (await hub.last_words()).splitlines()[1:]]
+        answered = [line for line in told if line["event"] == "answered" and line["status"] == 401]
+        assert [line["request_id"] for line in answered] == [refused.value.problem["request_id"]]
 
 
 async def test_an_open_stream_does_not_hold_up_the_end(data: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from app import logs
 
@@ -81,13 +80,13 @@ def test_an_exception_keeps_its_lines_and_loses_its_secrets(capsys: pytest.Captu
 
 def test_the_standard_library_goes_the_same_way(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info", "json")
-    structlog.contextvars.bind_contextvars(request_id="r-1")
+    of_this = logs.REQUEST_ID.set("r-1")
     try:
         logging.getLogger("uvicorn.error").warning("started with %s", "token=tok-canary")
         logging.getLogger("uvicorn.access").info("GET /?token=tok-canary")
         logging.getLogger("zeroconf").debug("too much")
     finally:
-        structlog.contextvars.clear_contextvars()
+        logs.REQUEST_ID.reset(of_this)
     (line,) = lines(capsys)
     assert (line["event"], line["request_id"], line["logger"]) == (
         f"started with token={logs.REDACTED}",
