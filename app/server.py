@@ -152,7 +152,7 @@ class Services:
         self.groups = Groups(store, self.standings, self.devices.access)
         self.devices.access.grouping = self.groups.access
         self.sharable["group"] = self.groups.access
-        self.control = Control(store, self.devices, self.groups)
+        self.control = Control(store, self.devices, self.groups, self.journal)
         self.onboarding = Onboarding(store, self.standings, self.devices)
         self.lan = LanDevices(self.devices, self.control)
         self.trail = Trail(store, self.journal, self.devices.access)

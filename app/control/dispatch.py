@@ -17,6 +17,10 @@ from app.store.tx import Reader
 # How late an expiry may be told; the device itself is told the exact time.
 EXPIRY_TICK_S = 0.5
 
+# A device remembers its last 64 answers (pairing.messages.REMEMBERED_COMMANDS): what is sent again after a lost link is
+# done once as long as no more than those are without an answer.
+WINDOW = 32
+
 Expire = Callable[[list[str]], Awaitable[None]]
 LinkOf = Callable[[str], Link | None]
 
@@ -28,6 +32,8 @@ class Dispatch:
         self._clock: Clock = store.clock
         self._link_of = link_of
         self._open: dict[str, dict[str, Command]] = {}
+        # Sent on the present link of their device, and without an end.
+        self._sent_to: dict[str, set[str]] = {}
         self._due: list[tuple[int, str, str]] = []
         self._waiters: dict[str, set[asyncio.Future[Command]]] = {}
         self._sent = store.later(queries.set_sent)
@@ -49,18 +55,28 @@ class Dispatch:
     def added(self, command: Command) -> None:
         """A new command is on disk: send it if its device is there."""
         self._keep(command)
-        link = self._link_of(command.device_id)
-        if link is not None and link.is_online(command.device_id):
-            self._send(link, command)
+        self._pump(command.device_id)
 
     def online(self, device_id: str) -> None:
         """The device has linked: everything that waits for it goes out, in order, again if it went out before."""
+        self._sent_to.pop(device_id, None)
+        self._pump(device_id)
+
+    def _pump(self, device_id: str) -> None:
+        """Send what is next, in order, as far as the window and the link go."""
         link = self._link_of(device_id)
-        if link is None:
+        if link is None or device_id not in self._open or not link.is_online(device_id):
             return
-        for command in tuple(self._open.get(device_id, {}).values()):
-            if command.expires_at > self._clock.now().ms and not self._send(link, command):
+        sent = self._sent_to.setdefault(device_id, set())
+        if len(sent) >= WINDOW:
+            return
+        now = self._clock.now().ms
+        for command in tuple(self._open[device_id].values()):
+            if command.id in sent or command.expires_at <= now:
+                continue
+            if len(sent) >= WINDOW or not self._send(link, command):
                 return
+            sent.add(command.id)
 
     def moved(self, command: Command) -> None:
         """The command is on disk in this state."""
@@ -71,6 +87,7 @@ class Dispatch:
 
     def device_left(self, device_id: str) -> None:
         """There is no such device any more."""
+        self._sent_to.pop(device_id, None)
         for command in self._open.pop(device_id, {}).values():
             self._tell(replace(command, state=State.FAILED))
 
@@ -128,9 +145,12 @@ class Dispatch:
         commands = self._open.get(command.device_id)
         if commands is not None:
             commands.pop(command.id, None)
+            self._sent_to.get(command.device_id, set()).discard(command.id)
             if not commands:
                 del self._open[command.device_id]
+                self._sent_to.pop(command.device_id, None)
         self._tell(command)
+        self._pump(command.device_id)
 
     def _tell(self, command: Command) -> None:
         for waiter in self._waiters.pop(command.id, ()):

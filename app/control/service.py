@@ -31,6 +31,9 @@ from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
 from app.groups.service import Groups
+from app.journal.model import Entry
+from app.journal.model import Kind as Noted
+from app.journal.service import Journal
 from app.policy import SYSTEM, Action, Actor
 from app.store.errors import StoreError
 from app.store.store import Store
@@ -45,10 +48,11 @@ _encode = msgspec.json.Encoder().encode
 class Control:
     """Commands to devices. Links register under the name devices carry (`links`)."""
 
-    def __init__(self, store: Store, devices: Devices, groups: Groups) -> None:
+    def __init__(self, store: Store, devices: Devices, groups: Groups, journal: Journal) -> None:
         self._store = store
         self._devices = devices
         self._groups = groups
+        self._journal = journal
         self.links: dict[str, Link] = {}
         self.dispatch = Dispatch(store, self._link_of)
         self._expiring: asyncio.Task[None] | None = None
@@ -165,8 +169,15 @@ class Control:
         command = replace(command, n=queries.insert(tx, command))
         shown = _encode(view_of(command))
         tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
-        tx.after(partial(self.dispatch.added, command))
+        tx.after(partial(self._added, command, shown))
         return command, shown
+
+    def _added(self, command: Command, shown: bytes) -> None:
+        self.dispatch.added(command)
+        code, source = command.body.name or command.body.service, command.account_id or "hub"
+        self._journal.note(
+            Entry(command.device_id, command.home_id, command.created_at, Noted.COMMAND, code, shown.decode(), source)
+        )
 
     def checked(self, device: Device, new: NewCommand) -> Body:
         """What the device is told, checked against its product's model; raises ValueUnfit."""
@@ -247,6 +258,12 @@ class Control:
         command = replace(command, state=state, outcome=outcome, ended_at=ended_at)
         queries.set_state(tx, command_id, state, outcome)
         tx.record(SYSTEM, _change(f"command.{state.value}", command, view_of(command), audit=False))
+        if state.ended:
+            said = _encode({"command_id": command_id, "state": state, "outcome": outcome}).decode()
+            source = "hub" if event is Event.EXPIRE else "device"
+            code = command.body.name or command.body.service
+            entry = Entry(device_id, command.home_id, tx.now, Noted.ANSWER, code, said, source)
+            self._journal.write_in(tx, [entry])
         tx.after(partial(self.dispatch.moved, command))
         return command
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 
+from app.control.dispatch import WINDOW
 from app.control.model import MAX_OPEN_PER_DEVICE, Command
 from app.devices.model import NewDevice
 from tests.api.harness import Api
@@ -219,3 +220,20 @@ async def test_lists_come_newest_first_in_pages(api: Api) -> None:
 def test_a_new_device_does_not_show_its_credential() -> None:
     new = NewDevice(home_id="h", hardware_id="d", product_id="lamp", credential=b"secret")
     assert "secret" not in repr(new)
+
+
+async def test_no_more_go_out_without_an_answer_than_a_device_remembers(api: Api) -> None:
+    anna, link = await api.person("anna"), FakeLink(api)
+    device_id, path = await lamp_of(api, anna)
+    link.up(device_id)
+    ids = [(await anna.post(path, json=ON)).json()["id"] for _ in range(WINDOW + 3)]
+    first = [await link.next() for _ in range(WINDOW)]
+    assert [command.id for command in first] == ids[:WINDOW]
+    assert link.sent.empty()
+    await link.answer(first[0])
+    await link.answer(first[1])
+    assert [(await link.next()).id for _ in range(2)] == ids[WINDOW : WINDOW + 2]
+    link.up(device_id)
+    again = [(await link.next()).id for _ in range(WINDOW)]
+    assert again == ids[2 : WINDOW + 2]
+    assert link.sent.empty()

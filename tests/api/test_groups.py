@@ -8,28 +8,10 @@ import httpx2
 from app.policy import Grant, Level
 from app.store.tx import Reader
 from tests.api.harness import Api
+from tests.api.households import join
 from tests.api.things import bind, home_of, room_of, without_request_id
 
 ON = {"kind": "set", "service": "light", "values": {"on": True}}
-
-
-def token_of(client: httpx2.AsyncClient) -> str:
-    """Whose client it is: the token is the account's id."""
-    return client.headers["authorization"].removeprefix("Bearer ")
-
-
-async def join(api: Api, home_id: str, client: httpx2.AsyncClient, role: str, only: str | None = None) -> None:
-    """Make the client's account a member."""
-    account_id = token_of(client)
-
-    def act(tx: Any) -> None:
-        tx.run(
-            "INSERT INTO members(home_id,account_id,role,only,joined_at) VALUES(?,?,?,?,?)",
-            (home_id, account_id, role, only, tx.now),
-        )
-
-    await api.store.write(act)
-    await api.store.read(api.services.standings.members.load)
 
 
 async def group_of(client: httpx2.AsyncClient, home_id: str, **fields: Any) -> str:
@@ -118,7 +100,7 @@ async def test_a_group_says_who_controls_it(api: Api) -> None:
     anna, ben = await api.person("anna"), await api.person("ben")
     home_id = await home_of(anna)
     group_id = await group_of(anna, home_id, devices=[await bind(api, home_id)], least="admin")
-    await join(api, home_id, ben, "member")
+    await join(api, f"/api/homes/{home_id}", ben, "member")
     path = f"/api/groups/{group_id}"
     assert (await ben.get(path)).status_code == 200
     assert (await ben.post(path + "/commands", json=ON)).status_code == 403
@@ -132,7 +114,7 @@ async def test_a_guest_of_one_group_sees_it_and_its_devices_alone(api: Api) -> N
     home_id = await home_of(anna)
     mine, other = await bind(api, home_id), await bind(api, home_id, "d-2")
     group_id, hidden_id = await group_of(anna, home_id, devices=[mine]), await group_of(anna, home_id, devices=[other])
-    await join(api, home_id, ben, "guest", only=f'["{group_id}"]')
+    await join(api, f"/api/homes/{home_id}", ben, "guest", only=frozenset({group_id}))
     assert [d["id"] for d in (await ben.get(f"/api/homes/{home_id}/devices")).json()["items"]] == [mine]
     assert [g["id"] for g in (await ben.get(f"/api/homes/{home_id}/groups")).json()["items"]] == [group_id]
     assert (await ben.get(f"/api/groups/{hidden_id}")).status_code == 404
