@@ -8,20 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.client import ApiError, Client, PinMismatch
-from app.commands.child import Child, ChildEnded, HubProcess
+from app.commands.child import Child, HubProcess
+from tests.e2e.verbs import command
 
 PASSWORD = {"DOORSTEP_PASSWORD": "correct horse battery"}
 PASSPHRASE = {"DOORSTEP_PASSPHRASE": "correct horse battery"}
-
-
-async def command(*arguments: str | Path, environ: dict[str, str] | None = None) -> tuple[int, dict[str, object]]:
-    """A verb's exit code and the JSON object it printed (empty when it printed none)."""
-    async with Child(*arguments, environ=environ) as child:
-        try:
-            said = await child.line()
-        except ChildEnded:
-            said = {}
-        return await child.ended(), said
 
 
 @pytest.fixture
@@ -55,7 +46,7 @@ async def test_an_evening_with_the_command(data: Path, tmp_path: Path) -> None:
         assert (code, recovered["login"]) == (0, "anna")
         assert (await command("doctor", "set-clock", *at))[0] == 0
         _, status = await command("doctor", *at)
-        (said,) = [finding for finding in status["findings"] if finding["what"] == "hub"]  # type: ignore[attr-defined]
+        (said,) = [finding for finding in status["findings"] if finding["what"] == "hub"]
         assert "owned" in said["detail"]
         assert "not trusted" not in said["detail"]
         assert await hub.stop() == 0
