@@ -20,14 +20,18 @@ from app.errors import (
     Unavailable,
     VersionMismatch,
 )
+from app.serving import AddressUnusable
 from app.settings import SettingsError
-from app.store.errors import BackupUnusable, PassphraseWrong, StoreBusy, StoreDamaged
+from app.store.errors import BackupUnusable, FolderUnusable, PassphraseWrong, StoreBusy, StoreDamaged, StoreTooNew
 
 _BY_TYPE: tuple[tuple[type[DoorstepError], Exit], ...] = (
     (HubUnreachable, Exit.UNREACHABLE),
     (NoHub, Exit.UNREACHABLE),
     (PinMismatch, Exit.REFUSED),
     (StoreBusy, Exit.CONFLICT),
+    (StoreTooNew, Exit.CONFLICT),
+    (AddressUnusable, Exit.CONFLICT),
+    (FolderUnusable, Exit.USAGE),
     (StoreDamaged, Exit.UNSOUND),
     (PassphraseWrong, Exit.REFUSED),
     (BackupUnusable, Exit.UNSOUND),

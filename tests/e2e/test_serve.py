@@ -1,8 +1,10 @@
 """`doorstep serve` as a process: ready, claimed by the command, orderly to the end, back after a kill."""
 
 import asyncio
+import contextlib
 import json
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,27 @@ async def test_an_open_stream_does_not_hold_up_the_end(data: Path) -> None:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         assert "Cancel" not in await hub.last_words()
+
+
+async def test_a_damaged_database_has_a_way_out(data: Path) -> None:
+    async with HubProcess(data) as hub:
+        assert (await command("account", "claim", "anna", "--data", data, environ=PASSWORD))[0] == 0
+        assert (await command("home", "create", "Cottage", "--data", data))[0] == 0
+        assert await hub.stop() == 0
+    await asyncio.to_thread(_damage, data / "doorstep.db")
+    code, said = await command("serve", "--data", data, "--port", "0")
+    assert code == 8
+    assert "doorstep doctor salvage" in said["error"]["hint"]
+    assert (await command("doctor", "salvage", "--data", data))[0] == 0
+    async with HubProcess(data) as again:
+        assert again.ready["hub"] == hub.ready["hub"]
+
+
+def _damage(database: Path) -> None:
+    """Overwrite the first page of the audit trail, so that none of it can be read."""
+    with contextlib.closing(sqlite3.connect(database)) as db:
+        (size,) = db.execute("PRAGMA page_size").fetchone()
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name='audit' AND type='table'").fetchone()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * 100)

@@ -40,7 +40,7 @@ async def test_a_hop_raises_what_its_function_raises_and_goes_on(tmp_path: Path)
 
 
 async def test_nothing_a_statement_is_given_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="aiosqlite")
     connection = await Connection.open(tmp_path / "x.db")
     canary = "canary-2b1f"
     await connection.hop(lambda db: db.execute("SELECT ?", (canary,)).fetchone())
