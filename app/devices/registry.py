@@ -91,13 +91,16 @@ class Registry:
         return device
 
     def _check(self, tx: Tx, new: NewDevice) -> None:
-        if self._catalogue.get(new.product_id) is None:
+        entering = self._catalogue.get(new.product_id)
+        if entering is None:
             raise ProductUnknown
         self._check_room(tx, new.home_id, new.room_id)
         if new.gateway_id is not None:
+            # No gateway behind a gateway: so nothing is ever behind itself.
             gateway = queries.device(tx, new.gateway_id)
             product = None if gateway is None else self._catalogue.get(gateway.product_id)
-            if gateway is None or gateway.home_id != new.home_id or product is None or not product.gateway:
+            fits = product is not None and product.gateway and not entering.gateway
+            if gateway is None or gateway.home_id != new.home_id or not fits:
                 raise GatewayUnfit
 
     def _check_room(self, tx: Tx, home_id: str, room_id: str | None) -> None:

@@ -238,6 +238,8 @@ async def test_devices_behind_a_gateway_leave_with_it(api: Api) -> None:
     sub_id = await bind(api, home_id, "d-s", product="climate_sensor", gateway_id=gateway_id, link="gateway")
     with pytest.raises(GatewayUnfit):
         await bind(api, home_id, "d-x", gateway_id=lamp_id)
+    with pytest.raises(GatewayUnfit):
+        await bind(api, home_id, "d-y", product="gateway", gateway_id=gateway_id)
     assert (await anna.get(f"/api/devices/{sub_id}")).json()["gateway_id"] == gateway_id
     assert (await anna.delete(f"/api/devices/{gateway_id}")).status_code == 204
     listed = (await anna.get(f"/api/homes/{home_id}/devices")).json()["items"]
