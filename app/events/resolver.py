@@ -22,7 +22,8 @@ class Resolver:
     def resource(self, actor: Actor, event: Event) -> Resource:
         """What `event` is about, to `actor`."""
         if event.sees is Action.SELF or event.home_id is None:
-            return Resource(account_id=event.account_id)
+            # A key of one home does not stand for its person.
+            return Resource(account_id=event.account_id if actor.home_id is None else None)
         return self._thing(actor, event) or self._standings.home(actor, event.home_id)
 
     def earliest_end(self, actor: Actor, now: Moment) -> int | None:

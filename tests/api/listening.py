@@ -85,15 +85,18 @@ class Listening:
     async def next(self) -> Heard:
         """The next event; what is only a comment or an id moves `last_id` alone."""
         while not self._frames:
-            if self.ended:
-                raise EOFError
-            message = await self._message()
-            self.body += message["body"]
-            self.ended = not message["more_body"]
-            *blocks, self.body = self.body.split(b"\n\n")
-            for block in blocks:
-                self._parse(block.decode())
+            await self._take()
         return self._frames.popleft()
+
+    async def _take(self) -> None:
+        if self.ended:
+            raise EOFError
+        message = await self._message()
+        self.body += message["body"]
+        self.ended = not message["more_body"]
+        *blocks, self.body = self.body.split(b"\n\n")
+        for block in blocks:
+            self._parse(block.decode())
 
     def _parse(self, block: str) -> None:
         fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
@@ -121,6 +124,15 @@ class Listening:
                 if chunk.startswith(":"):
                     self._parse(chunk.strip("\n"))
                     return self.last_id
+
+    async def place(self, place: str) -> None:
+        """Until the stream has come to `place`, be it by an event or by a heartbeat."""
+        while self.last_id != place:
+            await self._take()
+
+    def heard(self) -> list[Heard]:
+        """What has come and was not taken yet."""
+        return list(self._frames)
 
     async def rest(self) -> list[Heard]:
         """Everything until the stream ends."""

@@ -65,6 +65,7 @@ RIGHTS: dict[str, Right] = {
     "make a home": _right(_rest(_PEOPLE, "unnamed"), f"unnamed {_KEYS}"),
     "have keys": _right(_rest(_PEOPLE, "unnamed"), f"unnamed {_KEYS}"),
     "take up the invitation": _right("ex_member", _KEYS),
+    "hear of the owner": _right("owner"),
     "the owner's key": _right("owner", _KEYS),
     # The hub.
     "run the hub": _right("owner", _rest(_ALL, "owner")),
@@ -78,6 +79,7 @@ RIGHTS: dict[str, Right] = {
     "leave the home": _of_home("admin member unnamed guest off_guest"),
     # A device of the home: the guest's, and lent.
     "see the device": _of_device(f"owner admin member unnamed guest {_LENT} key_read key_control key_home"),
+    "see where the device is": _of_device("owner admin member unnamed guest key_read key_control key_home"),
     "control the device": _of_device("owner admin member unnamed guest controller key_control key_home"),
     "manage the device": _of_device("owner admin key_home"),
     "see the device's journal": _of_device("owner admin member unnamed key_read key_control key_home"),
