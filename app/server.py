@@ -24,7 +24,7 @@ from app.accounts.signing_in import SigningIn
 from app.caller import Caller
 from app.clock import Clock
 from app.companion import problems
-from app.companion.conditions import caller_of
+from app.companion.conditions import ApiRequest, caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
 from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
@@ -276,6 +276,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "bus": _instance(services.bus),
         },
         middleware=[DeclaredLayer],
+        request_class=ApiRequest,
         exception_handlers={Exception: problems.to_response},
         request_max_body_size=MAX_BODY_BYTES,
         response_cache_config=ResponseCacheConfig(default_expiration=0),

@@ -37,6 +37,17 @@ class Page(Struct, Generic[T], frozen=True):
     next: str | None = None
 
 
+class ApiRequest(Request[Any, Any, Any]):
+    """A request whose body, whatever it is, is JSON or the sender's mistake."""
+
+    async def json(self) -> Any:
+        """The body; raises Invalid where Litestar lets through what its decoder throws at bad bytes or deep nesting."""
+        try:
+            return await super().json()
+        except (UnicodeDecodeError, RecursionError) as error:
+            raise Invalid("the body is not JSON this hub reads") from error
+
+
 async def caller_of(request: Request[Any, Any, Any]) -> Caller:
     """The caller of this request. The body is read for the Idempotency-Key's fingerprint."""
     state, headers = request.scope["state"], request.headers

@@ -114,7 +114,8 @@ def headers_of(error: Exception) -> dict[str, str]:
     if isinstance(error, DoorstepError) and "retry_after" in error.facts:
         return {"Retry-After": str(error.facts["retry_after"])}
     if isinstance(error, HTTPException) and error.headers:
-        return dict(error.headers)
+        # Litestar names the methods of a path in no order.
+        return {k: ", ".join(sorted(v.split(", "))) if k.lower() == "allow" else v for k, v in error.headers.items()}
     return {}
 
 
