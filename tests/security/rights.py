@@ -49,12 +49,18 @@ def _of_home(yes: str) -> Right:
     return _right(yes, _rest(_IN_HOME, yes))
 
 
-_LENT = "viewer controller"
+_LENT = "viewer controller group_controller"
+_CONTROL = "controller group_controller"
 
 
 def _of_device(yes: str) -> Right:
     """`yes` may; whoever else is in the home, or has it on loan, sees it and may not."""
     return _right(yes, _rest(f"{_IN_HOME} {_LENT}", yes))
+
+
+def _of_group(yes: str) -> Right:
+    """`yes` may; whoever else is in the home, or has it on loan, sees it and may not."""
+    return _right(yes, _rest(f"{_IN_HOME} group_controller", yes))
 
 
 RIGHTS: dict[str, Right] = {
@@ -80,15 +86,17 @@ RIGHTS: dict[str, Right] = {
     # A device of the home: the guest's, and lent.
     "see the device": _of_device(f"owner admin member unnamed guest {_LENT} key_read key_control key_home"),
     "see where the device is": _of_device("owner admin member unnamed guest key_read key_control key_home"),
-    "control the device": _of_device("owner admin member unnamed guest controller key_control key_home"),
+    "control the device": _of_device(
+        "owner admin member unnamed guest controller group_controller key_control key_home"
+    ),
     "manage the device": _of_device("owner admin key_home"),
     "see the device's journal": _of_device("owner admin member unnamed key_read key_control key_home"),
     "read the device as an admin": _of_device("owner admin key_read key_control key_home"),
-    # A group of the home: the guest's, and lent to nobody.
-    "see the group": _of_home("owner admin member unnamed guest key_read key_control key_home"),
-    "control the group": _of_home("owner admin member unnamed guest key_control key_home"),
-    "manage the group": _of_home("owner admin key_home"),
-    "read the group as an admin": _of_home("owner admin key_read key_control key_home"),
+    # A group of the home: the guest's, and lent.
+    "see the group": _of_group("owner admin member unnamed guest group_controller key_read key_control key_home"),
+    "control the group": _of_group("owner admin member unnamed guest group_controller key_control key_home"),
+    "manage the group": _of_group("owner admin key_home"),
+    "read the group as an admin": _of_group("owner admin key_read key_control key_home"),
     # Between two people.
     "take up the offer": _right("ex_member", _KEYS),
     "give the share back": _right("viewer", _KEYS),

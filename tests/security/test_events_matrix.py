@@ -31,6 +31,8 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.DEVICE_READ, "device"): "see the device",
     (Action.ROOM_READ, "device"): "see where the device is",
     (Action.DEVICE_CONTROL, "device"): "control the device",
+    (Action.GROUP_READ, "group"): "see the group",
+    (Action.SHARE_READ, "group"): "read the group as an admin",
     (Action.HUB_MANAGE, "hub"): "run the hub",
     (Action.SELF, "oneself"): "hear of the owner",
 }
@@ -73,7 +75,8 @@ def _change(world: World, sees: Action, subject: str, device_id: str | None = No
         account_id = world.account("owner")
         return Change("account.tried", "account", account_id, None, sees, data, account_id=account_id)
     home_id = None if subject == "hub" else here.home_id
-    return Change(f"{subject}.tried", subject, here.home_id, home_id, sees, data)
+    entity_id = here.group_id if subject == "group" else here.home_id
+    return Change(f"{subject}.tried", subject, entity_id, home_id, sees, data)
 
 
 async def hear(world: World, changes: list[Change], since: str | None = None) -> dict[str, list[Heard]]:
@@ -129,7 +132,7 @@ async def test_a_device_that_is_not_theirs_is_not_heard_of(world: World) -> None
 
 async def test_a_receiver_is_not_told_where_it_is(world: World) -> None:
     heard = await hear(world, [_change(world, Action.DEVICE_READ, "device")])
-    for actor in ("viewer", "controller"):
+    for actor in ("viewer", "controller", "group_controller"):
         (event,) = heard[actor]
         assert event.data["home_id"] is None
         assert event.data["data"] == {"mark": "device.read/device", "home_id": None, "room_id": None}

@@ -53,6 +53,7 @@ VALID = (
     "controller",
     "late_viewer",  # past its end
     "ex_viewer",  # ended
+    "group_controller",  # receives a share of the group the device is in
     "key_read",  # the owner's, as the three below
     "key_control",
     "key_home",  # everything, in this home
@@ -167,13 +168,15 @@ async def _pairing(world: World, home_id: str, account_id: str) -> str:
 
 async def _shares(world: World) -> None:
     """Each offered by the owner to a login and accepted; then an hour and more passes for the late one."""
-    path, home = f"/api/devices/{world.here.device_id}/shares", f"/api/homes/{world.here.home_id}/shares"
+    home = f"/api/homes/{world.here.home_id}/shares"
     until = to_time(world.api.clock.now().ms + HOUR_MS).isoformat()
     wanted = {"viewer": {"level": "view"}, "controller": {}, "late_viewer": {"until": until}, "ex_viewer": {}}
+    wanted["group_controller"] = {}
     given = {}
     for name, fields in wanted.items():
         body = {"login": f"{name}-{CANARY}".lower(), **fields}
-        given[name] = await made(world.client("owner"), path, body, "share", "id")
+        lent = f"groups/{world.here.group_id}" if name.startswith("group") else f"devices/{world.here.device_id}"
+        given[name] = await made(world.client("owner"), f"/api/{lent}/shares", body, "share", "id")
         accepted = await world.client(name).post(f"/api/me/shares/{given[name]}/accept")
         assert accepted.status_code == 200, accepted.text
     assert (await world.client("owner").delete(f"{home}/{given['ex_viewer']}")).status_code == 204
