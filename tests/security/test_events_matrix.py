@@ -97,7 +97,8 @@ async def hear(world: World, changes: list[Change], since: str | None = None) ->
             await world.api.store.write(tell)
         for actor, listening in open_.items():
             await listening.place(str(bus.here))
-            heard[actor] = listening.heard()
+            # Commands expire meanwhile, and tell so.
+            heard[actor] = [each for each in listening.heard() if "mark" in each.data["data"]]
     return heard
 
 
@@ -107,7 +108,7 @@ def wrong(world: World, heard: dict[str, list[Heard]]) -> list[str]:
     for (sees, subject), name in HEARS.items():
         right = RIGHTS[name]
         for actor in VALID:
-            mine = [h for h in heard[actor] if h.data["data"].get("mark") == f"{sees}/{subject}"]
+            mine = [h for h in heard[actor] if h.data["data"]["mark"] == f"{sees}/{subject}"]
             if len(mine) != (right.verdict(actor) == YES):
                 found.append(f"{actor} heard {len(mine)} of {sees}/{subject}")
     return found
