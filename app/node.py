@@ -9,7 +9,7 @@ from typing import cast
 import structlog
 from litestar.types import ASGIApp
 
-from app.companion.observed import ObservedLayer
+from app.companion.observed import Counting, ObservedLayer
 from app.links.lan import LanLink
 from app.metrics import Metrics
 from app.onboarding.service import Offers
@@ -58,7 +58,8 @@ class Node:
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
         await self._reach_devices()
-        inner = application(self.services, self.services.credentials, self.store.clock)
+        counting = Counting(self.metrics)
+        inner = application(self.services, self.services.credentials, self.store.clock, count=counting)
         self.asgi = cast("ASGIApp", ObservedLayer(inner, self.metrics, self._is_ready))
         self._measure()
 

@@ -27,7 +27,7 @@ from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
-from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.companion.layers import Authenticator, Count, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
 from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
@@ -240,12 +240,14 @@ def _allowances(limits: Limits) -> tuple[Allowance, Allowance]:
     )
 
 
-def application(services: Services, authenticator: Authenticator, clock: Clock, *, fast: bool = True) -> ASGIApp:
+def application(
+    services: Services, authenticator: Authenticator, clock: Clock, *, fast: bool = True, count: Count | None = None
+) -> ASGIApp:
     """The whole ASGI application: layers around Litestar; `fast` False leaves out the short way beside it."""
     inner: ASGIApp = litestar_of(services, authenticator)
     if fast:
         inner = FastLane(inner, services.devices, services.control)
-    return FrontLayer(LimitLayer(inner, services.limits), authenticator, clock)
+    return FrontLayer(LimitLayer(inner, services.limits), authenticator, clock, count)
 
 
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:

@@ -19,8 +19,9 @@ from app.policy import Actor
 
 PREFIX = "/api/devices/"
 COMMANDS = "/commands"
-# What Litestar would note of the route it matched, for the metrics' labels.
-DEVICE_TEMPLATE = "/api/devices/{device_id}"
+# As Litestar names the routes that this is a short way of.
+ONE_DEVICE = "/api/devices/{device_id}"
+ITS_COMMANDS = "/api/devices/{device_id}/commands"
 # Larger bodies go the ordinary way, which knows the limits.
 MAX_BODY_BYTES = 64 * 1024
 
@@ -77,7 +78,7 @@ class FastLane:
         return size <= MAX_BODY_BYTES
 
     async def _device(self, actor: Actor, device_id: str, scope: HTTPScope, send: Send) -> None:
-        scope["path_template"] = DEVICE_TEMPLATE
+        scope["path_template"] = ONE_DEVICE
         try:
             body, version = self._devices.view_bytes(actor, device_id)
         except DoorstepError as error:
@@ -93,7 +94,7 @@ class FastLane:
             # The ordinary way says what is wrong with it.
             await self._app(scope, _again(body), send)
             return
-        scope["path_template"] = DEVICE_TEMPLATE + COMMANDS
+        scope["path_template"] = ITS_COMMANDS
         try:
             answer = await self._control.command(_caller(actor, scope, body), device_id, new)
         except DoorstepError as error:

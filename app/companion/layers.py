@@ -4,11 +4,14 @@ One plain layer, because each Litestar guard or middleware class costs more than
 (specs/performance, 1b).
 """
 
+import itertools
 import secrets
+from collections.abc import Callable
+from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from app.clock import Clock, Moment
 from app.companion.problems import send_problem
@@ -28,13 +31,21 @@ class Authenticator(Protocol):
         """Who stands behind a session or key, None once it is over; a refreshed session is the same one."""
 
 
-class FrontLayer:
-    """Gives each request its id and its actor: `scope["state"]["request_id"]` and `["actor"]` (None: no valid one)."""
+Count = Callable[[HTTPScope, int, float], None]
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock) -> None:
+
+class FrontLayer:
+    """Gives each request its id and its actor: `scope["state"]["request_id"]` and `["actor"]` (None: no valid one).
+
+    `count` is told of each answer: its status (500 where there was none) and the seconds to its head.
+    """
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock, count: Count | None = None) -> None:
         self._app = app
         self._authenticator = authenticator
         self._clock = clock
+        self._count = count
+        self._ids = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -42,21 +53,35 @@ class FrontLayer:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = secrets.token_hex(8)
+        state["request_id"] = request_id = self._ids()
         REQUEST_ID.set(request_id)
         state["actor"] = self._actor(scope)
         marker = (b"x-request-id", request_id.encode())
 
+        began, status, head = perf_counter(), 500, 0.0
+
         async def marked(message: Any) -> None:
+            nonlocal status, head
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), marker]
+                status, head = message["status"], perf_counter()
             await send(message)
 
-        await self._app(scope, receive, marked)
+        try:
+            await self._app(scope, receive, marked)
+        finally:
+            if self._count is not None and scope["type"] == ScopeType.HTTP:
+                self._count(scope, status, (head or perf_counter()) - began)
 
     def _actor(self, scope: Scope) -> Actor | None:
         token = bearer_of(scope)
         return None if token is None else self._authenticator.actor_of(token, self._clock.now())
+
+
+def request_ids() -> Callable[[], str]:
+    """Makes ids of requests: unique, and cheaper than random ones, which nothing needs here."""
+    run, numbers = secrets.token_hex(4), itertools.count(1)
+    return lambda: f"{run}{next(numbers):08x}"
 
 
 def bearer_of(scope: Scope) -> bytes | None:

@@ -1,16 +1,14 @@
-"""The outermost layer: counts every request, and answers what a machine asks: `/healthz`, `/readyz`, `/metrics`."""
+"""What a machine asks of a hub: `/healthz`, `/readyz`, `/metrics`; and the counting behind the last."""
 
 import asyncio
 import ipaddress
 import logging
 from collections.abc import Callable
-from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
-from prometheus_client import Counter, Histogram
 
 from app.companion.problems import send_problem
 from app.errors import Refused
@@ -19,6 +17,8 @@ from app.metrics import CONTENT_TYPE, Metrics
 UNMATCHED: Final = "unmatched"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _log = structlog.stdlib.get_logger("doorstep.access")
+# Asked at every request; the one above is made anew at each use.
+_stdlib_log = logging.getLogger("doorstep.access")
 
 
 class MetricsRefused(Refused):
@@ -28,6 +28,23 @@ class MetricsRefused(Refused):
     hint = "Scrape from the hub itself, or through a tunnel to it."
 
 
+class Counting:
+    """Counts every answer; `FrontLayer` calls it."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._answers = metrics.answers
+
+    def __call__(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """`seconds` to the head of the answer."""
+        # Litestar notes the template of the route it matched; a path as it came would be a label without bound.
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        route = scope.get("path_template") or UNMATCHED
+        self._answers.add((method, route, str(status)), seconds)
+        if _stdlib_log.isEnabledFor(logging.DEBUG):
+            request_id = scope.get("state", {}).get("request_id", "")
+            _log.debug("answered", method=method, route=route, status=status, ms=seconds * 1e3, request_id=request_id)
+
+
 class ObservedLayer:
     """`ready` says whether the hub can do its work; `/healthz` only that it answers."""
 
@@ -35,7 +52,6 @@ class ObservedLayer:
         self._app = app
         self._metrics = metrics
         self._ready = ready
-        self._routes: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -45,36 +61,7 @@ class ObservedLayer:
         if scope["path"] in ("/healthz", "/readyz", "/metrics"):
             await self._answer(scope, send)
             return
-        began = perf_counter()
-        status, first = 500, 0.0
-
-        async def noted(message: Any) -> None:
-            nonlocal status, first
-            if message["type"] == "http.response.start":
-                status, first = message["status"], perf_counter()
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noted)
-        finally:
-            self._count(scope, status, (first or perf_counter()) - began)
-
-    def _count(self, scope: HTTPScope, status: int, seconds: float) -> None:
-        # Litestar notes the template of the route it matched; a path as it came would be a label without bound.
-        method = scope["method"] if scope["method"] in METHODS else "other"
-        key = (method, scope.get("path_template") or UNMATCHED, status)
-        counted = self._routes.get(key)
-        if counted is None:
-            _, route, _ = key
-            counted = (
-                self._metrics.requests.labels(method, route, str(status)),
-                self._metrics.request_seconds.labels(route),
-            )
-            self._routes[key] = counted
-        counted[0].inc()
-        counted[1].observe(seconds)
-        if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("answered", method=key[0], route=key[1], status=status, ms=round(seconds * 1e3, 3))
+        await self._app(scope, receive, send)
 
     async def _answer(self, scope: HTTPScope, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):

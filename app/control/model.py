@@ -81,23 +81,23 @@ class Command(Struct, frozen=True, gc=False):
     ended_at: int | None
 
 
-class CommandView(Struct, frozen=True, gc=False):
-    """A command as faces show it."""
+class CommandView(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A command as faces show it; what it has none of is left out."""
 
     id: str
     device_id: str
     kind: Kind
     service: str
-    values: dict[str, Any]
-    name: str | None
-    params: dict[str, Any]
     state: State
-    outcome: Outcome | None
-    account_id: str | None
-    group_id: str | None
     created_at: Time
     expires_at: Time
-    ended_at: Time | None
+    values: dict[str, Any] = {}
+    name: str | None = None
+    params: dict[str, Any] = {}
+    outcome: Outcome | None = None
+    account_id: str | None = None
+    group_id: str | None = None
+    ended_at: Time | None = None
 
 
 class GroupAnswer(Struct, frozen=True):
@@ -115,15 +115,15 @@ def view_of(command: Command) -> CommandView:
         command.device_id,
         command.kind,
         body.service,
+        command.state,
+        to_time(command.created_at),
+        to_time(command.expires_at),
         body.values,
         body.name,
         body.params,
-        command.state,
         command.outcome,
         command.account_id,
         command.group_id,
-        to_time(command.created_at),
-        to_time(command.expires_at),
         None if command.ended_at is None else to_time(command.ended_at),
     )
 

@@ -15,7 +15,7 @@ _INSERT = (
 
 
 def insert(tx: Tx, new: Command) -> int:
-    """Store a new command; returns its place in the order of delivery."""
+    """Store a new command (its `n` is not looked at); returns its place in the order of delivery."""
     place = tx.db.execute(
         _INSERT,
         (
@@ -54,8 +54,20 @@ def open_of_device(reader: Reader, device_id: str) -> list[Command]:
 def of_device(reader: Reader, device_id: str, before: int | None, limit: int) -> list[Command]:
     """A device's commands, newest first, those before the place `before`."""
     place = 1 << 62 if before is None else before
-    rows = reader.all(f"{_SELECT} WHERE device_id=? AND n<? ORDER BY n DESC LIMIT ?", (device_id, place, limit))
-    return [_command(row) for row in rows]
+    found = [
+        row
+        for ended in ("IS NULL", "IS NOT NULL")
+        for row in reader.all(
+            f"{_SELECT} WHERE device_id=? AND n<? AND ended_at {ended} ORDER BY n DESC LIMIT ?",
+            (device_id, place, limit),
+        )
+    ]
+    return [_command(row) for row in sorted(found, reverse=True)[:limit]]
+
+
+def delete_of_device(tx: Tx, device_id: str) -> None:
+    """Forget what a device that has left was told, once all of it has ended."""
+    tx.run("DELETE FROM commands WHERE device_id=? AND ended_at IS NOT NULL", (device_id,))
 
 
 def set_sent(tx: Tx, command_ids: Iterable[str]) -> None:

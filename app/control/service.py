@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -79,27 +79,20 @@ class Control:
         Raises NotFound, Refused, ValueUnfit, TooManyCommands.
         """
         if by.once is None:
-            act = self._prepared(by, device_id, new)
-            return await self._store.write(lambda tx: act(tx)[1])
-        # A repeat is answered from the key's row before anything else is looked at: the device may be gone by now.
+            return await self._store.write(lambda tx: self._command_in(tx, by, device_id, new))
         raw = await self._store.write(
-            lambda tx: msgspec.Raw(self._prepared(by, device_id, new)(tx)[1]), once=by.once, returns=msgspec.Raw
+            lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
         )
         return bytes(raw)
 
-    def _prepared(self, by: Caller, device_id: str, new: NewCommand) -> Callable[[Tx], tuple[Command, bytes]]:
-        """The act of a command, refused at once where memory knows already that the disk will refuse it."""
-        resource = self._devices.access.device(by.actor, device_id)
-        demand(by.actor, Action.DEVICE_CONTROL, resource, self._store.clock.now())
-        checked = self._checked(device_id, new)
-        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-            raise TooManyCommands
-        return lambda tx: self._command_in(tx, by, device_id, new, checked)
-
-    def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand, body: Body) -> tuple[Command, bytes]:
+    def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
-        return self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
+        body = self._checked(device_id, new)
+        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+            raise TooManyCommands
+        _, shown = self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
+        return shown
 
     async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
         """`new` for every device of a group that can do it, in one transaction.
@@ -284,6 +277,7 @@ class Control:
         """A device leaves its home: what it was still to do ends with it."""
         for command in queries.open_of_device(tx, device.id):
             self._move_in(tx, device.id, command.id, Event.FAIL, Outcome(error="device_removed"))
+        queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> None:

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import structlog
 
-from app.clock import Clock
+from app.clock import Clock, Moment
 from app.store.connection import Connection
 from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, is_storage
-from app.store.tx import Event, Tx
+from app.store.tx import Event, Tx, leave
 
 T = TypeVar("T")
 
@@ -100,11 +100,9 @@ class Writer:
     async def _commit(self, batch: list[_Waiting]) -> None:
         moment = self._clock.now()
 
-        def in_thread(db: sqlite3.Connection) -> None:
-            _run_batch(db, batch, lambda: Tx(db, moment))
-
+        events: list[Event] = []
         try:
-            await self._connection.hop(in_thread)
+            events = await self._connection.hop(partial(_run_batch, batch=batch, moment=moment))
             self.failing = None
         except sqlite3.Error as error:
             self._batch_failed(batch, error, partial(from_sqlite, error))
@@ -114,7 +112,7 @@ class Writer:
         except BaseException as error:
             self._batch_failed(batch, error, partial(StoreError, f"the writer failed: {type(error).__name__}"))
         finally:
-            self._answer_all(batch)
+            self._answer_all(batch, events)
 
     def _batch_failed(self, batch: list[_Waiting], error: BaseException, make: Callable[[], StoreError]) -> None:
         _fail(batch, make)
@@ -123,14 +121,14 @@ class Writer:
             _say("writing failed", code=make().code, error=str(error), acts=len(batch))
         self.failing = make()
 
-    def _answer_all(self, batch: list[_Waiting]) -> None:
+    def _answer_all(self, batch: list[_Waiting], events: list[Event]) -> None:
         """Memory first, then listeners, then the callers: nobody reads older state than they were told of."""
         try:
             done = [waiting.tx for waiting in batch if waiting.error is None and waiting.tx is not None]
             for tx in done:
                 for fn in tx.after_commit:
                     safely(fn, "a hook after a commit raised: memory may differ from the disk until the next start")
-            if events := [event for tx in done for event in tx.events]:
+            if events:
                 self._publish(events)
         finally:
             for waiting in batch:
@@ -171,24 +169,53 @@ def _answer(waiting: _Waiting) -> None:
         waiting.future.set_result(waiting.result)
 
 
-def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], begin: Callable[[], Tx]) -> None:
-    """Runs on the connection's thread. Leaves each outcome in its `_Waiting`; raises only when the commit failed."""
+def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) -> list[Event]:
+    """Runs on the connection's thread. Leaves each outcome in its `_Waiting`; raises only when the commit failed.
+
+    Returns what listeners are to be told.
+    """
     if db.in_transaction:
         # A rollback that failed under an earlier batch; nothing of that one was acknowledged.
         db.execute("ROLLBACK")
     db.execute("BEGIN IMMEDIATE")
     try:
-        for waiting in batch:
-            _run_one(db, waiting, begin())
+        if not _run_all(db, batch, moment):
+            db.execute("ROLLBACK")
+            db.execute("BEGIN IMMEDIATE")
+            for waiting in batch:
+                _run_one(db, waiting, Tx(db, moment))
+        events = leave(db, [waiting.tx for waiting in batch if waiting.tx is not None])
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
         raise
+    return events
+
+
+def _run_all(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) -> bool:
+    """Run the acts without savepoints, which most batches do not need: an act that refuses has seldom written anything.
+
+    False when one failed after it had: then nothing of this counts, and all are run again, each in its own savepoint.
+    """
+    for waiting in batch:
+        waiting.error, waiting.tx, tx = None, None, Tx(db, moment)
+        before = db.total_changes
+        try:
+            waiting.result = waiting.act(tx)
+            waiting.tx = tx
+        except Exception as error:
+            if not db.in_transaction:
+                raise
+            if db.total_changes != before or isinstance(error, sqlite3.Error):
+                return False
+            waiting.error = error
+    return True
 
 
 def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx) -> None:
+    waiting.error, waiting.tx = None, None
     db.execute("SAVEPOINT act")
     try:
         waiting.result = waiting.act(tx)

@@ -1,14 +1,16 @@
 """Metrics: a page Prometheus can parse, one registry a hub, labels without ids; and health beside them."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.companion.observed import ObservedLayer
+from app.clock import Moment, SystemClock
+from app.companion.layers import FrontLayer
+from app.companion.observed import Counting, ObservedLayer
 from app.metrics import Metrics
 
 
@@ -30,13 +32,24 @@ def test_gauges_are_asked_when_somebody_looks() -> None:
     assert families(metrics)["doorstep_streams"].samples[0].value == 5.0
 
 
+class Nobody:
+    """Recognises no token."""
+
+    def actor_of(self, token: bytes, now: Moment) -> None:
+        return None
+
+    def holder_of(self, credential_id: str, now: Moment) -> None:
+        return None
+
+
 class Observed:
     """An application behind the layer, and what it said of itself."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.ready = True
-        self.layer: Any = ObservedLayer(self.application, self.metrics, lambda: self.ready)
+        inner = FrontLayer(cast("Any", self.application), Nobody(), SystemClock(), Counting(self.metrics))
+        self.layer: Any = ObservedLayer(inner, self.metrics, lambda: self.ready)
 
     @staticmethod
     async def application(scope: Any, receive: Any, send: Any) -> None:

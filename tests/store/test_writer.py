@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from app.errors import Conflict
 from app.policy import SYSTEM, Action
@@ -99,16 +100,16 @@ async def test_memory_and_listeners_know_before_the_caller(store: Store) -> None
 
 
 async def test_acts_run_and_events_arrive_in_the_order_of_asking(store: Store) -> None:
-    heard: list[int] = []
-    store.listen(lambda events: heard.extend(event.seq for event in events))
-
-    def act(tx: Tx) -> int:
-        tx.record(SYSTEM, CHANGE)
-        return tx.events[-1].seq
-
-    seqs = await asyncio.gather(*(store.write(act) for _ in range(3 * writing.MAX_BATCH)))
-    assert seqs == sorted(seqs)
-    assert heard == seqs
+    heard: list[Event] = []
+    store.listen(heard.extend)
+    asked = [str(n) for n in range(3 * writing.MAX_BATCH)]
+    await asyncio.gather(
+        *(store.write(lambda tx, n=n: tx.record(SYSTEM, replace(CHANGE, id=n))) for n in asked)  # type: ignore[misc]
+    )
+    assert [event.id for event in heard] == asked
+    assert [event.seq for event in heard] == list(range(heard[0].seq, heard[0].seq + len(asked)))
+    kept = await store.read(lambda reader: reader.all("SELECT seq, entity_id FROM events ORDER BY seq"))
+    assert kept[-len(asked) :] == [(event.seq, event.id) for event in heard]
 
 
 async def test_hooks_and_listeners_that_raise_harm_nobody(store: Store) -> None:
