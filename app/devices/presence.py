@@ -97,6 +97,10 @@ class Presence:
             live.changed()
             self._marks.add(_Mark(device_id, self._store.clock.now().ms, online=False))
             self._keep_seen(device_id)
+            # What is reached through a gateway is not reached without it.
+            for behind in tuple(self._memory.in_place(device_id)):
+                self.forget(behind.device.id)
+                self._gone(behind.device.id)
 
     def _keep_seen(self, device_id: str) -> None:
         if device_id not in self._unkept:

@@ -246,6 +246,29 @@ async def test_devices_behind_a_gateway_leave_with_it(api: Api) -> None:
     assert [device["id"] for device in listed] == [lamp_id]
 
 
+async def test_devices_behind_a_gateway_are_gone_when_it_is(api: Api) -> None:
+    anna = await api.person("anna")
+    home_id = await home_of(anna)
+    gateway_id = await bind(api, home_id, "d-g", product="gateway")
+    sub_id = await bind(api, home_id, "d-s", product="climate_sensor", gateway_id=gateway_id, link="gateway")
+    devices = api.services.devices
+    devices.presence.grace = 0.01
+    devices.online(gateway_id)
+    devices.online(sub_id)
+    heard: asyncio.Queue[str] = asyncio.Queue()
+
+    def listen(events: list[Event]) -> None:
+        for event in events:
+            if event.type == "device.offline":
+                heard.put_nowait(event.id)
+
+    api.store.listen(listen)
+    devices.offline(gateway_id)
+    async with asyncio.timeout(20):
+        assert [await heard.get() for _ in range(2)] == [gateway_id, sub_id]
+    assert (await anna.get(f"/api/devices/{sub_id}")).json()["online"] is False
+
+
 async def test_what_cannot_be_bound_is_refused_by_name(api: Api) -> None:
     anna, ben = await api.person("anna"), await api.person("ben")
     home_id, other = await home_of(anna), await home_of(ben)

@@ -62,7 +62,7 @@ class House:
 
     async def _ask(self, verb: str, path: str, body: Any = None) -> httpx2.Response:
         answer = await self._anna.request(verb, f"/api/{path}", json=body)
-        assert answer.status_code < 500, answer.text
+        assert answer.status_code < 429, answer.text
         return answer
 
     async def _bind(self) -> None:
