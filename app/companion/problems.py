@@ -91,9 +91,20 @@ def problem_of(error: Exception, request_id: str = "") -> Problem:
             facts={k: v for k, v in error.facts.items() if k not in {"step", "retry_after"}},
         )
     if isinstance(error, HTTPException):
-        return _of_http(error, request_id)
+        return problem_of(unfit, request_id) if (unfit := _body_unfit(error)) else _of_http(error, request_id)
     code, title = FACE[HTTPStatus.INTERNAL_SERVER_ERROR]
     return Problem(f"/api/errors/{code}", title, 500, code, request_id=request_id)
+
+
+def _body_unfit(error: HTTPException) -> Invalid | None:
+    """Litestar takes an unfit field of a body for a fault of the dependency that happens to have its name."""
+    cause, where = error.__cause__, "`$.data."
+    if not isinstance(cause, msgspec.ValidationError) or error.status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+        return None
+    message, _, path = str(cause).partition(" - at ")
+    if not path.startswith(where):
+        return None
+    return Invalid(fields=[{"message": message, "key": path.removeprefix(where).rstrip("`"), "source": "body"}])
 
 
 def _of_http(error: HTTPException, request_id: str) -> Problem:
