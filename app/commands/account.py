@@ -11,7 +11,7 @@ import click
 from app import admin_client
 from app.client import Client
 from app.commands.failures import told
-from app.commands.reach import api_verb, data_folder, data_option, secret_of
+from app.commands.reach import api_verb, data_folder, data_option, own_folder, secret_of
 from app.commands.terminal import answer, json_option, plain
 from app.errors import NotFound
 from app.server import Services
@@ -83,7 +83,7 @@ def recover(login: str, data: Path | None, password_file: Path | None) -> None:
         try:
             code = admin_client.call(folder, "recover", request)["recovery_code"]
         except admin_client.NoHub:
-            code = asyncio.run(_recover_without_hub(folder, login, str(request["password"])))
+            code = asyncio.run(_recover_without_hub(own_folder(folder), login, str(request["password"])))
     lines = (f"[green]✓[/] {plain(login)} can sign in with the new password", f"  recovery code  [bold]{code}[/]")
     answer({"login": login, "recovery_code": code}, *lines, WRITE_IT_DOWN)
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from app import admin_client
 from app.commands.failures import told
-from app.commands.reach import data_folder, data_option, secret_of
+from app.commands.reach import data_folder, data_option, own_folder, secret_of
 from app.commands.terminal import answer, json_option, plain, wants_json
 from app.errors import NotFound
 from app.store.backup import backup as back_up
@@ -64,7 +64,7 @@ def restore(file: Path, data: Path | None, force: bool, passphrase_file: Path | 
         folder = data_folder(data)
         passphrase = _passphrase(passphrase_file, confirm=False)
         with _bar("restoring") as tell:
-            done = asyncio.run(bring_back(file, folder, passphrase, tell, force=force))
+            done = asyncio.run(bring_back(file, own_folder(folder), passphrase, tell, force=force))
     made = datetime.fromtimestamp(done.manifest.made_at / 1000, UTC)
     aside = str(done.aside) if done.aside else None
     answer(
@@ -85,7 +85,7 @@ def _back_up(folder: Path, out: Path, passphrase: str, tell: Callable[[int, int]
     except admin_client.NoHub:
         if not (folder / DATABASE).exists():
             raise NotFound(f"There is no hub in {folder}.") from None
-        return asyncio.run(_without_hub(folder, out, passphrase, tell))
+        return asyncio.run(_without_hub(own_folder(folder), out, passphrase, tell))
 
 
 async def _without_hub(folder: Path, out: Path, passphrase: str, tell: Callable[[int, int], None]) -> Any:

@@ -17,7 +17,7 @@ from app.client import Client
 from app.clock import machine_clock_is_set
 from app.commands.exits import Exit
 from app.commands.failures import told
-from app.commands.reach import api_verb, data_folder, data_option
+from app.commands.reach import api_verb, data_folder, data_option, own_folder
 from app.commands.terminal import answer, json_option, plain
 from app.store.folder import FILE_MODE, TLS_CERTIFICATE, TLS_KEY, VAULT_KEY
 from app.store.salvage import salvage
@@ -65,7 +65,7 @@ def systemd_(lan: bool) -> None:
 def salvage_(data: Path | None) -> None:
     """Without a backup: save what can be read of a damaged database; the damaged files are kept."""
     with told():
-        saved = salvage(data_folder(data))
+        saved = salvage(own_folder(data_folder(data)))
     lost = f"; rows are missing from {', '.join(saved.incomplete)}" if saved.incomplete else ""
     answer(
         {"rows": saved.rows, "incomplete": saved.incomplete, "aside": str(saved.aside)},

@@ -16,6 +16,7 @@ from app.commands.exits import Exit
 from app.commands.failures import told
 from app.commands.terminal import CommandError, json_option
 from app.settings import load
+from app.store.folder import DATABASE
 
 P = ParamSpec("P")
 
@@ -43,6 +44,15 @@ def reach(hub: str | None, token: str | None, pin: str | None, data: Path | None
 def data_folder(given: Path | None) -> Path:
     """The data folder this command is about. Raises SettingsError."""
     return load({"data": given}).data
+
+
+def own_folder(folder: Path) -> Path:
+    """`folder`, which this process is about to open itself; files made in it as another user would lock its hub out."""
+    database = folder / DATABASE
+    if database.exists() and (owner := database.stat().st_uid) != os.geteuid():
+        hint = f"Run it as the hub's user: sudo -u '#{owner}' doorstep ... Or start the hub, where it can be asked."
+        raise CommandError(f"{folder} is another user's hub.", exit=Exit.REFUSED, code="not_the_hubs_user", hint=hint)
+    return folder
 
 
 def api_verb(verb: Callable[Concatenate[Client, P], Awaitable[None]]) -> Callable[P, None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,14 @@ def test_each_refusal_has_its_own_code(made: tuple[Path, Path], tmp_path: Path) 
 def test_a_weak_passphrase_is_refused(made: tuple[Path, Path], tmp_path: Path) -> None:
     folder, _ = made
     assert invoke("backup", str(tmp_path / "b"), "--data", str(folder), passphrase="short").exit_code == Exit.USAGE
+
+
+def test_another_users_folder_is_left_alone(made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, file = made
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    before = sorted(folder.iterdir())
+    for arguments in (["backup", f"{file}2"], ["restore", str(file), "--force"], ["doctor", "salvage"]):
+        refused = invoke(*arguments, "--data", str(folder), "--json")
+        assert json.loads(refused.stdout)["error"]["code"] == "not_the_hubs_user"
+        assert refused.exit_code == Exit.REFUSED
+    assert sorted(folder.iterdir()) == before
