@@ -15,6 +15,8 @@ TIMEX_BYTES = 208
 # systemd-timesyncd touches this when, and only when, an NTP answer has set the clock.
 NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 NS_PER_MS = 1_000_000
+# The last ms of the year 9999 in UTC. West of Greenwich that year goes on: nobody means a time so far by the hour.
+LAST_MS = 253_402_300_799_999
 
 # A time in a face: RFC 3339 with its offset; one without is refused.
 Time = Annotated[datetime, Meta(tz=True)]
@@ -26,8 +28,8 @@ def to_time(ms: int) -> datetime:
 
 
 def to_ms(time: datetime) -> int:
-    """A face's time as ms since the epoch."""
-    return round(time.timestamp() * 1000)
+    """A face's time as ms since the epoch; at most `LAST_MS`, which is the last that `to_time` can give back."""
+    return min(round(time.timestamp() * 1000), LAST_MS)
 
 
 class Moment(Struct, frozen=True, gc=False):

@@ -74,7 +74,6 @@ from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
 
-MAX_BODY_BYTES = 1024 * 1024
 # Read with the program, as part of it: files are not read on the event loop.
 PRODUCTS = built_in()
 
@@ -246,7 +245,7 @@ def application(
     """The whole ASGI application: layers around Litestar; `fast` False leaves out the short way beside it."""
     inner: ASGIApp = litestar_of(services, authenticator)
     if fast:
-        inner = FastLane(inner, services.devices, services.control)
+        inner = FastLane(inner, services.devices, services.control, services.limits.body_bytes)
     return FrontLayer(LimitLayer(inner, services.limits), authenticator, clock, count)
 
 
@@ -280,7 +279,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
         middleware=[DeclaredLayer],
         request_class=ApiRequest,
         exception_handlers={Exception: problems.to_response},
-        request_max_body_size=MAX_BODY_BYTES,
+        request_max_body_size=services.limits.body_bytes,
         response_cache_config=ResponseCacheConfig(default_expiration=0),
         openapi_config=None,
         logging_config=None,  # app.logs decides where logs go

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 from litestar import Request, Response
@@ -105,9 +105,13 @@ def decode_cursor(cursor: str | None, shape: type[T]) -> T | None:
         return None
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        return msgspec.json.decode(raw, type=shape)
+        place: Any = msgspec.json.decode(raw, type=shape)
     except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
         raise Invalid("cursor: not one this API gave") from error
+    # Beyond 64 bits it is no place in any table, and nothing the database can be asked for.
+    if any(isinstance(part, int) and not 0 <= part < 1 << 63 for part in place):
+        raise Invalid("cursor: not one this API gave")
+    return cast("T", place)
 
 
 def place_of(cursor: str | None) -> str:

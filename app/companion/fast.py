@@ -47,7 +47,11 @@ class Commanding(Protocol):
 class FastLane:
     """GET /api/devices/{id} and POST /api/devices/{id}/commands."""
 
-    def __init__(self, app: ASGIApp, devices: DeviceBytes, control: Commanding) -> None:
+    def __init__(
+        self, app: ASGIApp, devices: DeviceBytes, control: Commanding, body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
+        """`body_bytes`: the most the hub takes of any request."""
+        self._most = min(body_bytes, MAX_BODY_BYTES)
         self._app = app
         self._devices = devices
         self._control = control
@@ -67,15 +71,14 @@ class FastLane:
                     return
         await self._app(scope, receive, send)
 
-    @staticmethod
-    def _usual(scope: HTTPScope) -> bool:
+    def _usual(self, scope: HTTPScope) -> bool:
         size = 0
         for name, value in scope["headers"]:
             if name in _UNUSUAL:
                 return False
             if name == b"content-length":
-                size = int(value) if value.isdigit() else MAX_BODY_BYTES + 1
-        return size <= MAX_BODY_BYTES
+                size = int(value) if value.isdigit() else self._most + 1
+        return size <= self._most
 
     async def _device(self, actor: Actor, device_id: str, scope: HTTPScope, send: Send) -> None:
         scope["path_template"] = ONE_DEVICE
