@@ -1,6 +1,7 @@
 """What an event is about, as something policy can be asked about."""
 
-from collections.abc import Collection
+from collections.abc import Iterable
+from itertools import chain
 
 from app.clock import Moment
 from app.homes.standing import Standings
@@ -55,10 +56,11 @@ class Resolver:
         home = self._standings.home(actor, event.home_id or "")
         return Resource(standing=home.standing, home_id=home.home_id, things=(thing_id,))
 
-    def audience(self, event: Event) -> Collection[str] | None:
-        """The accounts that may have a right to `event`, as a sieve before policy; None: any may."""
+    def audience(self, event: Event) -> Iterable[str] | None:
+        """The accounts that may have a right to `event`, some perhaps twice: a sieve before policy. None: any may."""
         if event.sees is Action.SELF or event.home_id is None:
             return None if event.account_id is None else (event.account_id,)
-        if event.device_id is not None or event.kind == "group":
-            return None
-        return self._standings.members_of.get(event.home_id, ())
+        members = self._standings.members_of.get(event.home_id, ())
+        if event.device_id is None and event.kind != "group":
+            return members
+        return chain(members, self._shares.receivers())

@@ -52,6 +52,10 @@ class Shares:
         """What shares of any of `things` give an account, from disk."""
         return tuple(_grant(share, zone) for share, zone in queries.accepted(reader, account_id, things))
 
+    def receivers(self) -> Iterator[str]:
+        """Every account that has accepted any share, from memory."""
+        return iter(self._of)
+
     def of_account(self, account_id: str) -> Iterator[Share]:
         """The shares an account has accepted, from memory."""
         for of_thing in self._of.get(account_id, {}).values():

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +100,17 @@ async def test_what_is_public_is_what_the_table_calls_so() -> None:
         assert RIGHTS[sample.right].public == (ROUTES[name].action is Action.PUBLIC), name
 
 
-async def send(world: World, name: str, actor: str, swapped: dict[str, str] | None = None) -> httpx2.Response:
-    """Try an operation as `actor`, with some ids of its path swapped."""
+async def send(
+    world: World, name: str, actor: str, swapped: dict[str, str] | None = None, **what: Any
+) -> httpx2.Response:
+    """Try an operation as `actor`, with some ids of its path swapped; `what` else is sent in the place of its body."""
     route, sample = ROUTES[name], SAMPLES[name]
     ids = {param: getattr(world.here, param, "") for param in route.params}
     if sample.path is not None and (actor in VALID or route.action is Action.PUBLIC):
         ids |= sample.path(world, actor)
     ids |= swapped or {}
     path = route.path.format(**{param: value or NO_SUCH_ID for param, value in ids.items()})
-    return await world.client(actor).request(route.method, path, **body_of(world, name, actor))
+    return await world.client(actor).request(route.method, path, **what or body_of(world, name, actor))
 
 
 def body_of(world: World, name: str, actor: str) -> dict[str, Any]:
@@ -196,3 +198,34 @@ async def test_a_device_that_is_not_theirs_looks_absent_to_guests_and_receivers(
         other = await send(world, name, actor, {"device_id": world.other_device})
         assert missing.status_code == 404
         assert comparable(other, world.other_device) == comparable(missing, NO_SUCH_ID), actor
+
+
+# Ids that are not in the path: (operation, what is sent with the id, which id it is).
+INSIDE: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
+    ("handOverHome", lambda it: {"json": {"account_id": it}}, "account_id"),
+    ("orderRooms", lambda it: {"json": {"rooms": [it]}}, "room_id"),
+    ("updateMember", lambda it: {"json": {"role": "guest", "only": [it]}}, "device_id"),
+    ("updateMember", lambda it: {"json": {"role": "guest", "only": [it]}}, "group_id"),
+    ("createInvitation", lambda it: {"json": {"role": "guest", "only": [it]}}, "device_id"),
+    ("createInvitation", lambda it: {"json": {"role": "guest", "only": [it]}}, "group_id"),
+    ("updateDevice", lambda it: {"json": {"room_id": it}}, "room_id"),
+    ("createGroup", lambda it: {"json": {"name": "Mine", "devices": [it]}}, "device_id"),
+    ("updateGroup", lambda it: {"json": {"devices": [it]}}, "device_id"),
+    ("createKey", lambda it: {"json": {"name": "Mine", "scopes": ["read"], "home_id": it}}, "home_id"),
+    ("startPairing", lambda it: {"json": {"room_id": it}}, "room_id"),
+    ("listDevices", lambda it: {"params": {"room_id": it}}, "room_id"),
+    ("listHomeAudit", lambda it: {"params": {"account_id": it}}, "account_id"),
+]
+
+
+@pytest.mark.parametrize(("name", "what", "kind"), INSIDE, ids=lambda it: it if isinstance(it, str) else "")
+async def test_an_id_of_another_home_inside_a_request_is_no_id(
+    world: World, name: str, what: Callable[[str], dict[str, Any]], kind: str
+) -> None:
+    foreign: str = getattr(world.there, kind)
+    swapped = await send(world, name, "owner", **what(foreign))
+    missing = await send(world, name, "owner", **what(NO_SUCH_ID))
+    if name == "createKey":  # takes any id without looking: nothing to tell them apart by
+        assert swapped.status_code == missing.status_code == 201
+    else:
+        assert comparable(swapped, foreign) == comparable(missing, NO_SUCH_ID)
