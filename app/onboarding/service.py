@@ -32,7 +32,7 @@ from pairing.session.runner import (
     TooManySessionsError,
     UnknownSessionError,
 )
-from pairing.session.states import Request, SessionState
+from pairing.session.states import Request, SessionState, new_session
 
 # A home pairs a few devices at a time; the runner's own limit bounds the hub.
 MAX_OPEN_PER_HOME = 8
@@ -79,25 +79,29 @@ class Onboarding:
         return self._opened
 
     async def start(self, by: Caller, request: Request, given: dict[str, str]) -> PairingView:
-        """Open a session; raises NotFound, Refused, NoSuchMethod, TooManySessions.
+        """Open a session, and answer it as it was opened; raises NotFound, Refused, NoSuchMethod, TooManySessions.
 
         With an Idempotency-Key the session's id is kept first: a repeat, even after a crash, finds that session or
-        opens it, and never a second one.
+        opens it, and never a second one. What has become of it meanwhile is for reading it to say: every repeat is
+        answered alike.
         """
         if by.once is None:
-            return await self._start(by, request, given, None)
+            session_id = await self._store.write(lambda tx: self._admit(tx, by, request.home))
+            return _opened(await self._begin(request, given, session_id))
         async with self._one_start:
             session_id = await self._store.write(
                 lambda tx: self._admit(tx, by, request.home), once=by.once, returns=str
             )
-            known = await self._store.read(lambda reader: queries.get(reader, session_id))
-            return view_of(known) if known else await self._start(by, request, given, session_id)
+            state = await self._store.read(lambda reader: queries.get(reader, session_id))
+            if state is None:
+                # Perhaps admitted before a crash: whether it may be opened is a question of now.
+                demand(by.actor, Action.PAIR, self._standings.home(by.actor, request.home), self._store.clock.now())
+                state = await self._begin(request, given, session_id)
+            return _opened(state)
 
-    async def _start(self, by: Caller, request: Request, given: dict[str, str], session_id: str | None) -> PairingView:
-        if session_id is None:
-            session_id = await self._store.write(lambda tx: self._admit(tx, by, request.home))
+    async def _begin(self, request: Request, given: dict[str, str], session_id: str) -> SessionState:
         try:
-            return view_of(await self._runner.start(request, given, session_id))
+            return await self._runner.start(request, given, session_id)
         except PairingError as error:
             raise _told(error) from error
 
@@ -186,6 +190,11 @@ class Onboarding:
             return view_of(await say())
         except (PairingError, SessionOverError) as error:
             raise _told(error) from error
+
+
+def _opened(state: SessionState) -> PairingView:
+    """The session as it was when it was opened."""
+    return view_of(new_session(state.id, state.request, state.created_at))
 
 
 def _told(error: PairingError) -> DoorstepError:

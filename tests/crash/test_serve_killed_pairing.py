@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ import httpx2
 import pytest
 
 from app.commands.child import Child, HubProcess
+from pairing.device import FileDeviceStore, new_state
 from tests.e2e.verbs import command
 from tests.e2e.witness import Witness
 from tests.security.canaries import Canaries
@@ -20,15 +22,16 @@ PASSWORD = {"DOORSTEP_PASSWORD": "correct horse battery"}
 ENDS = ("joined", "failed", "cancelled", "expired")
 WAIT = 60.0
 # Seconds before whatever the lamp says: each state lasts long enough to be killed in.
-SLOW = 0.4
-KILLS, LONGEST = 40, 4.0
+SLOW = 0.3
+KILLS, LONGEST = 40, 6.0
 
 
 class Home:
     """Anna's home on the hub that serves `data`, over its lives."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, lamp_id: str) -> None:
         self._data = data
+        self._lamp_id = lamp_id
         self._token = ""
         self._path = ""
         self.api: httpx2.AsyncClient
@@ -54,7 +57,8 @@ class Home:
     async def start(self, key: str) -> str:
         """The path of the session the phone started with this key, now or in a life before."""
         pairing = f"{self._path}/pairing"
-        started = await self.api.post(pairing, json={"method": "wired"}, headers={"Idempotency-Key": key})
+        wanted = {"method": "wired", "device_id": self._lamp_id}
+        started = await self.api.post(pairing, json=wanted, headers={"Idempotency-Key": key})
         assert started.status_code == 201, started.text
         return f"{pairing}/{started.json()['id']}"
 
@@ -101,12 +105,19 @@ class Home:
         return device_id
 
 
+async def new_lamp(state: Path) -> str:
+    """A lamp that has not been switched on yet; its id."""
+    lamp = new_state(secrets.token_bytes)
+    await asyncio.to_thread(FileDeviceStore(state).save, lamp)
+    return lamp.identity.device_id
+
+
 def lamp_at(state: Path) -> Child:
     return Child("device", "--product", "lamp", "--state", state, "--misbehave", f"slow={SLOW}")
 
 
 async def test_killed_searching_confirming_and_joining(tmp_path: Path) -> None:
-    home = Home(tmp_path / "hub")
+    home = Home(tmp_path / "hub", await new_lamp(tmp_path / "lamp.json"))
     async with home.served():
         path = await home.start("once")
         await home.until(path, "searching")
@@ -128,7 +139,7 @@ async def pair(home: Home, key: str, lamp: Child) -> str:
 
 @pytest.mark.full
 async def test_killed_at_many_random_moments(tmp_path: Path, figure: Callable[[str], None]) -> None:
-    home, dice, joined = Home(tmp_path / "hub"), random.Random(8), 0
+    home, dice, joined = Home(tmp_path / "hub", await new_lamp(tmp_path / "lamp.json")), random.Random(8), 0
     async with lamp_at(tmp_path / "lamp.json") as lamp:
         for _ in range(KILLS):
             async with home.served():
