@@ -281,9 +281,11 @@ class Control:
         tx.after(partial(self.dispatch.device_left, device.id))
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> None:
-        """Values are wanted of a device: have them set as soon as it is there."""
+        """Values are wanted of a device: have them set as soon as it is there. Raises TooManyCommands."""
         device = self._devices.memory.get(device_id)
         if device is not None:
+            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+                raise TooManyCommands
             new = NewCommand(service, values=dict(values), expires_in=DESIRED_EXPIRES_S)
             body = Body(service, values=dict(values))
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)

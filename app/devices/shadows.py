@@ -103,7 +103,8 @@ class Shadows:
     async def desire(self, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> ServiceView:
         """Want values of a device (null: no longer), to be set as soon as it is there.
 
-        Raises NotFound, Refused, ValueUnfit, VersionMismatch (If-Match is the service's version).
+        Raises NotFound, Refused, ValueUnfit, VersionMismatch (If-Match is the service's version), and TooMany when as
+        much as may be waits for the device already.
         """
         return await self._store.write(
             lambda tx: self.desire_in(tx, by, device_id, service, values), once=by.once, returns=ServiceView

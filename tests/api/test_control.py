@@ -202,6 +202,9 @@ async def test_what_waits_for_a_device_is_bounded(api: Api) -> None:
         dispatch._open[device_id][str(n)] = known  # as if that many had been asked for
     refused = await anna.post(path, json=ON)
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_commands")
+    wish = await anna.patch(f"/api/devices/{device_id}/services/light/desired", json={"values": {"on": True}})
+    assert (wish.status_code, wish.json()["code"]) == (429, "too_many_commands")
+    assert (await anna.get(f"/api/devices/{device_id}/services/light")).json()["desired"] == {}
 
 
 async def test_lists_come_newest_first_in_pages(api: Api) -> None:
