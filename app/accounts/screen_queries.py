@@ -53,6 +53,11 @@ def approve_screen(tx: Tx, screen_id: str, account_id: str) -> None:
     tx.run("UPDATE screen_sign_ins SET account_id=? WHERE id=?", (account_id, screen_id))
 
 
+def forget_approved(tx: Tx, account_id: str) -> None:
+    """What somebody has said yes to, and no screen has fetched yet, comes to nothing."""
+    tx.run("DELETE FROM screen_sign_ins WHERE account_id=?", (account_id,))
+
+
 def delete_screen(tx: Tx, screen_id: str) -> None:
     """It is done."""
     tx.run("DELETE FROM screen_sign_ins WHERE id=?", (screen_id,))

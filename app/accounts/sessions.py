@@ -18,6 +18,7 @@ from app.accounts.model import (
     SessionView,
     SignedIn,
 )
+from app.accounts.screen_queries import forget_approved
 from app.caller import Caller, demand
 from app.clock import to_time
 from app.errors import NotFound
@@ -74,7 +75,8 @@ class Sessions:
         tx.record(by, _change("ended", session, {"name": session.name}))
 
     def end_all_in(self, tx: Tx, by: Actor, account_id: str, *, but: str | None = None) -> int:
-        """End every session of an account, but for one; returns how many."""
+        """End every session of an account, but for one, those about to begin on screens too; returns how many."""
+        forget_approved(tx, account_id)
         ending = [session for session in queries.sessions_of(tx, account_id) if session.id != but]
         for session in ending:
             self.end_in(tx, by, session)

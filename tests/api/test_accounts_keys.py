@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import httpx2
+import pytest
 
 from app.accounts.screens import MAX_PER_ADDRESS, SCREEN_MS
 from app.clock import to_time
 from tests.api.harness import Api
 from tests.api.households import new_home
+from tests.api.test_accounts_signing_in import ANNA, OTHER_PASSWORD, PASSWORD, claim, sign_in
 
 
 async def make_key(person: httpx2.AsyncClient, **fields: object) -> httpx2.Response:
@@ -122,6 +124,23 @@ async def test_a_screen_is_approved_once_and_polled_by_itself_alone(api: Api) ->
     assert (await anna.post("/api/me/screens/approve", json={"code": shown["code"]})).status_code == 204
     assert (await ben.post("/api/me/screens/approve", json={"code": shown["code"]})).status_code == 404
     assert (await poll(api, shown)).json()["approved"]
+
+
+@pytest.mark.parametrize("how", ["recovered", "password", "others"])
+async def test_a_screen_a_thief_said_yes_to_is_not_let_in_once_the_thief_is_out(api: Api, how: str) -> None:
+    claimed = (await claim(api)).json()
+    anna, shown = api.client(claimed["session"]["access_token"]), await start_screen(api)
+    thief = api.client((await sign_in(api, phone="the thief's")).json()["access_token"])
+    assert (await thief.post("/api/me/screens/approve", json={"code": shown["code"]})).status_code == 204
+    if how == "recovered":
+        body = {**ANNA, "password": OTHER_PASSWORD, "recovery_code": claimed["recovery_code"]}
+        out = await api.client().post("/api/sign-in/recover", json=body)
+    elif how == "password":
+        out = await anna.put("/api/me/password", json={"old": PASSWORD, "new": OTHER_PASSWORD})
+    else:
+        out = await anna.post("/api/me/sessions/revoke-others")
+    assert out.is_success
+    assert (await poll(api, shown)).status_code == 404
 
 
 async def test_a_code_on_a_screen_ends_after_two_minutes(api: Api) -> None:
