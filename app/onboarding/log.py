@@ -44,6 +44,10 @@ class DurableLog:
 
         await self._store.write(act)
 
+    def forget_in(self, tx: Tx, session_id: str) -> None:
+        """Its secrets are needed no more: it is about to end, or goes with its home."""
+        self._store.vault.forget(tx, _row(session_id))
+
     async def open_sessions(self) -> Sequence[Stored]:
         """What a start of the hub finds unfinished."""
 

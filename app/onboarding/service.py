@@ -168,6 +168,7 @@ class Onboarding:
         for state in queries.open_sessions(tx):
             request = state.request
             if request.home == home_id and account_id in (None, request.account):
+                self._log.forget_in(tx, state.id)
                 tx.after(partial(self._end, state.id))
 
     def _end(self, session_id: str) -> None:
