@@ -94,6 +94,8 @@ class SigningIn:
 
     async def change_password(self, by: Caller, *, old: str, new: str) -> None:
         """Set a new password; the caller's other sessions end. Raises PasswordWrong, TooManyAttempts."""
+        if await self._store.answered(by.once, type(None)) is not None:
+            return
         account = await self._checked(by, old)
         verifier = await self._passwords.hash(new)
 
@@ -101,7 +103,7 @@ class SigningIn:
             self._set_password_in(tx, by, account, verifier, account.recovery_hash)
             self._sessions.end_all_in(tx, by.actor, account.id, but=by.actor.credential_id)
 
-        await self._store.write(act)
+        await self._store.write(act, once=by.once, returns=type(None))
 
     async def upgrade(self, by: Caller, *, login: str, password: str) -> str:
         """Make the caller's anonymous account a full one; its memberships stay. Returns the recovery code.
@@ -109,6 +111,8 @@ class SigningIn:
         Raises NotAnonymous, LoginTaken (which counts, so that nobody lists logins by it), TooManyAttempts.
         """
         self._sessions.demand_person(by.actor)
+        if (before := await self._store.answered(by.once, str)) is not None:
+            return before.answer
         if not by.actor.anonymous:
             raise NotAnonymous
         self.attempt(by.address)
@@ -131,16 +135,18 @@ class SigningIn:
 
     async def renew_recovery_code(self, by: Caller, *, password: str) -> str:
         """A new recovery code in the place of the old one; raises PasswordWrong, TooManyAttempts."""
+        if (before := await self._store.answered(by.once, str)) is not None:
+            return before.answer
         account = await self._checked(by, password)
         recovery = new_code(RECOVERY_LETTERS)
 
-        def act(tx: Tx) -> None:
+        def act(tx: Tx) -> str:
             current = self._unchanged_in(tx, account)
             renewed = self._accounts.put_in(tx, msgspec.structs.replace(current, recovery_hash=hash_code(recovery)))
             tx.record(by.actor, change("recovery_code_renewed", renewed))
+            return recovery
 
-        await self._store.write(act)
-        return recovery
+        return await self._store.write(act, once=by.once, returns=str)
 
     async def recover(self, *, login: str, code: str, password: str, name: str, address: str) -> Recoverable:
         """A new password, a new recovery code and a session, for the recovery code; every other session and key ends.

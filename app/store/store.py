@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +35,12 @@ class Loaded(Protocol):
     """What is read into memory before the first request."""
 
     def load(self, reader: Reader) -> None: ...
+
+
+class Answered(Struct, Generic[T], frozen=True):
+    """An answer given before, which may be None."""
+
+    answer: T
 
 
 class Status(Struct, frozen=True):
@@ -103,8 +109,15 @@ class Store:
             return result  # type: ignore[return-value]  # None only when T is None
         return msgspec.json.decode(encoded, type=returns) if returns is not None else result  # type: ignore[return-value]
 
+    async def answered(self, once: Once | None, returns: type[T]) -> Answered[T] | None:
+        """What a repeat of `once` is answered, None the first time: for who asks more than a transaction can first."""
+        if once is None:
+            return None
+        known = await self.read(lambda reader: recall(reader, self.vault, once, self.clock.now().ms))
+        return None if known is None else Answered(msgspec.json.decode(known, type=returns))
+
     def _do_once(self, tx: Tx, act: Callable[[Tx], T], once: Once) -> tuple[T | None, bytes | None]:
-        if (known := recall(tx, self.vault, once)) is not None:
+        if (known := recall(tx, self.vault, once, tx.now)) is not None:
             return None, known
         result = act(tx)
         remember(tx, self.vault, once, result)

@@ -1,10 +1,13 @@
 """Secrets at rest: AES-256-GCM, each bound to the row it stands in, under a key outside the database."""
 
+import hmac
 import secrets
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from app.store.errors import VaultKeyWrong, VaultMismatch
 from app.store.folder import write_private
@@ -13,6 +16,7 @@ from app.store.tx import Reader, Tx
 KEY_BYTES = 32
 NONCE_BYTES = 12
 VERSION = b"\x01"
+_MAC = b"Doorstep vault mac 1"
 
 
 class Vault:
@@ -20,6 +24,7 @@ class Vault:
 
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
+        self._mac_key = HKDF(SHA256(), KEY_BYTES, salt=None, info=_MAC).derive(key)
 
     @classmethod
     def at(cls, path: Path) -> "Vault":
@@ -47,6 +52,10 @@ class Vault:
             return self._aead.decrypt(nonce, body, sealed[:1] + row.encode())
         except (InvalidTag, ValueError) as error:
             raise VaultMismatch("a stored secret does not open with this vault key") from error
+
+    def mac(self, data: bytes) -> bytes:
+        """What `data` is recognised by (32 octets), and guessed by nobody without the key, however few it may be of."""
+        return hmac.digest(self._mac_key, data, "sha256")
 
     def keep(self, tx: Tx, row: str, secret: bytes) -> None:
         """Store `secret` under `row` in the vault's own table."""

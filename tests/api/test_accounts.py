@@ -171,6 +171,21 @@ async def test_an_anonymous_account_becomes_a_full_one_and_stays_a_member(api: A
     assert (await vera.post("/api/homes", json={"name": "Hers", "time_zone": "UTC"})).status_code == 201
 
 
+async def test_a_repeat_of_what_asks_for_a_password_is_answered_as_the_first_was(api: Api) -> None:
+    guest, anna = await api.person("visitor", anonymous=True), await anna_of(api)
+    once = {"Idempotency-Key": "the answer was lost"}
+    upgrade = {"login": "vera", "password": PASSWORD}
+    renewal, change = {"password": PASSWORD}, {"old": PASSWORD, "new": OTHER_PASSWORD}
+    codes = [await guest.post("/api/me/upgrade", json=upgrade, headers=once) for _ in range(2)]
+    assert [(code.status_code, code.json()) for code in codes] == [(200, codes[0].json())] * 2
+    new = [await anna.post("/api/me/recovery-code", json=renewal, headers=once) for _ in range(2)]
+    assert [(code.status_code, code.json()) for code in new] == [(200, new[0].json())] * 2
+    once = {"Idempotency-Key": "and again"}
+    assert [(await anna.put("/api/me/password", json=change, headers=once)).status_code for _ in range(2)] == [204] * 2
+    reused = await anna.put("/api/me/password", json=change | {"new": PASSWORD}, headers=once)
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+
+
 async def test_a_visitor_does_not_get_to_list_logins(api: Api) -> None:
     await api.person("anna")
     guest = await api.person("visitor", anonymous=True)

@@ -1,6 +1,7 @@
 """Idempotency-Key: one effect and one answer, however often and however concurrently it is repeated."""
 
 import asyncio
+import hashlib
 import random
 
 import pytest
@@ -55,6 +56,15 @@ async def repeat(store: Store, keys: int, seed: int) -> None:
 
 async def test_concurrent_repeats_have_one_effect_and_one_answer(store: Store) -> None:
     await repeat(store, SEEDED, seed=2)
+
+
+async def test_what_was_asked_is_not_to_be_guessed_from_the_disk(store: Store) -> None:
+    asked = hashlib.sha256(b"POST\n/pair\n{pin: 12345678}").digest()
+    await store.write(act, once=once("k", asked), returns=Answer)
+    rows = await store.read(lambda reader: reader.all("SELECT fingerprint FROM idempotency"))
+    assert rows[0][0] not in (asked, hashlib.sha256(asked).digest())
+    with pytest.raises(KeyReused):
+        await store.write(act, once=once("k", asked[::-1]), returns=Answer)
 
 
 @pytest.mark.full
