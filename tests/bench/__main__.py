@@ -36,7 +36,7 @@ from tests.bench.load import Figures, Request, measure, request
 
 ROOT = Path(__file__).parents[2]
 CONCURRENCY = 32
-ONLINE = 64
+ONLINE = 512
 COMMAND = b'{"service":"light","values":{"on":true}}'
 # Limits are for peers, not for what is being measured.
 PATIENT = {"DOORSTEP_LIMITS__REQUESTS_PER_SECOND": "10000000", "DOORSTEP_LIMITS__REQUEST_BURST": "10000000"}
