@@ -55,7 +55,14 @@ class Dispatch:
     def added(self, command: Command) -> None:
         """A new command is on disk: send it if its device is there."""
         self._keep(command)
-        self._pump(command.device_id)
+        device_id = command.device_id
+        link, sent = self._link_of(device_id), self._sent_to.get(device_id)
+        # The usual case, without looking at the others: all before it are on their way, and there is room for it.
+        if link is not None and sent is not None and len(sent) == len(self._open[device_id]) - 1 < WINDOW:
+            if self._send(link, command):
+                sent.add(command.id)
+            return
+        self._pump(device_id)
 
     def online(self, device_id: str) -> None:
         """The device has linked: everything that waits for it goes out, in order, again if it went out before."""

@@ -145,7 +145,7 @@ class Control:
         """The command as kept and as shown, for an actor who may give it."""
         expires_at = tx.now + round(new.expires_in * 1000)
         command = Command(
-            0,
+            0,  # until it is inserted
             tx.new_id(),
             device_id,
             home_id,
@@ -162,15 +162,8 @@ class Control:
         command = replace(command, n=queries.insert(tx, command))
         shown = _encode(view_of(command))
         tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
-        tx.after(partial(self._added, command, shown))
+        tx.after(partial(self.dispatch.added, command))
         return command, shown
-
-    def _added(self, command: Command, shown: bytes) -> None:
-        self.dispatch.added(command)
-        code, source = command.body.name or command.body.service, command.account_id or "hub"
-        self._journal.note(
-            Entry(command.device_id, command.home_id, command.created_at, Noted.COMMAND, code, shown.decode(), source)
-        )
 
     def checked(self, device: Device, new: NewCommand) -> Body:
         """What the device is told, checked against its product's model; raises ValueUnfit."""
@@ -252,11 +245,7 @@ class Control:
         queries.set_state(tx, command_id, state, outcome)
         tx.record(SYSTEM, _change(f"command.{state.value}", command, view_of(command), audit=False))
         if state.ended:
-            said = _encode({"command_id": command_id, "state": state, "outcome": outcome}).decode()
-            source = "hub" if event is Event.EXPIRE else "device"
-            code = command.body.name or command.body.service
-            entry = Entry(device_id, command.home_id, tx.now, Noted.ANSWER, code, said, source)
-            self._journal.write_in(tx, [entry])
+            self._journal.write_in(tx, _entries(command, tx.now, "hub" if event is Event.EXPIRE else "device"))
         tx.after(partial(self.dispatch.moved, command))
         return command
 
@@ -293,6 +282,21 @@ class Control:
     def _link_of(self, device_id: str) -> Link | None:
         live = self._devices.memory.get(device_id)
         return None if live is None else self.links.get(live.device.link)
+
+
+def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:
+    """What the device's log says of a command, once it has ended: what was asked, by whom, and what came of it.
+
+    Not at its beginning: that is in the audit trail, and a row more would be felt by the hottest write of a hub.
+    """
+    code = command.body.name or command.body.service
+    asked = _encode(view_of(command)).decode()
+    said = _encode({"command_id": command.id, "state": command.state, "outcome": command.outcome}).decode()
+    device_id, home_id = command.device_id, command.home_id
+    return (
+        Entry(device_id, home_id, command.created_at, Noted.COMMAND, code, asked, command.account_id or "hub"),
+        Entry(device_id, home_id, now, Noted.ANSWER, code, said, source),
+    )
 
 
 def _change(kind: str, command: Command, data: Any, *, audit: bool = True) -> Change:
