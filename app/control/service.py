@@ -34,7 +34,7 @@ from app.groups.service import Groups
 from app.journal.model import Entry
 from app.journal.model import Kind as Noted
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action, Actor
+from app.policy import SYSTEM, Action, Actor, Resource
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Tx
@@ -197,19 +197,22 @@ class Control:
 
     async def get(self, actor: Actor, device_id: str, command_id: str) -> CommandView:
         """One command; raises NotFound."""
-        self._demand_read(actor, device_id)
+        resource = self._demand_read(actor, device_id)
         command = await self._store.read(lambda reader: queries.command(reader, command_id))
         if command is None or command.device_id != device_id:
             raise NotFound
-        return view_of(command)
+        return view_of(_as_seen(actor, resource, command))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
         """A device's commands, newest first."""
-        self._demand_read(actor, device_id)
-        return await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit))
+        resource = self._demand_read(actor, device_id)
+        found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit))
+        return [_as_seen(actor, resource, command) for command in found]
 
-    def _demand_read(self, actor: Actor, device_id: str) -> None:
-        demand(actor, Action.DEVICE_CONTROL, self._devices.access.device(actor, device_id), self._store.clock.now())
+    def _demand_read(self, actor: Actor, device_id: str) -> Resource:
+        resource = self._devices.access.device(actor, device_id)
+        demand(actor, Action.DEVICE_CONTROL, resource, self._store.clock.now())
+        return resource
 
     # what links say
 
@@ -297,6 +300,13 @@ def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:
         Entry(device_id, home_id, command.created_at, Noted.COMMAND, code, asked, command.account_id or "hub"),
         Entry(device_id, home_id, now, Noted.ANSWER, code, said, source),
     )
+
+
+def _as_seen(actor: Actor, resource: Resource, command: Command) -> Command:
+    """A command as a receiver of the device may know it: not who else gave it, nor through which group."""
+    if resource.standing.role is not None or command.account_id == actor.account_id:
+        return command
+    return msgspec.structs.replace(command, account_id=None, group_id=None)
 
 
 def _change(kind: str, command: Command, data: Any, *, audit: bool = True) -> Change:

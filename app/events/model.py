@@ -9,8 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 from app.clock import Time, to_time
 from app.store.tx import Event
 
-# Where a device is kept is its home's business: somebody it is shared with is told neither.
-_INDOORS = ("home_id", "room_id")
+# Where a device is kept, what it is grouped with and who used it is its home's business: a receiver is not told.
+_INDOORS = ("home_id", "room_id", "group_id", "account_id")
 _encode = msgspec.json.Encoder().encode
 
 

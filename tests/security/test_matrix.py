@@ -166,6 +166,16 @@ async def test_nobody_reads_a_name_of_a_home_that_is_not_theirs(world: World, na
             assert actor == "outsider" or f"{CANARY} room" not in answer.text, actor
 
 
+@pytest.mark.parametrize("name", TRIED)
+async def test_a_receiver_learns_no_id_of_the_home_and_its_people(world: World, name: str) -> None:
+    here = world.here
+    inside = {here.home_id, here.room_id, world.account("owner"), world.account("admin"), here.invitation_id}
+    for actor, others in (("viewer", {here.group_id}), ("controller", {here.group_id}), ("group_controller", set())):
+        answer = await send(world, name, actor)
+        asked = str(answer.request.url) + answer.request.read().decode()
+        assert [known for known in inside | others if known in answer.text and known not in asked] == [], actor
+
+
 @pytest.mark.parametrize("name", [name for name in TRIED if ROUTES[name].action is not Action.PUBLIC])
 async def test_what_a_route_declares_is_what_policy_is_asked(world: World, name: str) -> None:
     declared, also = ROUTES[name].action, SAMPLES[name].also
