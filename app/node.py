@@ -66,6 +66,10 @@ class Node:
     async def _reach_devices(self) -> None:
         """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
         settings, services = self.settings, self.services
+        if settings.role == "cloud":
+            # A cloud node stands in no home's network: devices reach it through their hubs.
+            await services.onboarding.open([])
+            return
         interfaces = None if settings.lan else LOOPBACK
         identity = await services.hub.identity()
         link = LanLink(identity, services.lan.peer, services.lan, self.store.clock)
