@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter, ParameterKwarg, PathParameter, QueryParameter
 from litestar.types import ASGIApp
 from litestar.typing import FieldDefinition
+from msgspec import Struct
 
 from app.companion.catalogue import ErrorKind, error_kinds
 from app.companion.examples import EXAMPLES
@@ -55,9 +56,12 @@ def describe(litestar: Litestar) -> Document:
     found = sorted(operations(litestar), key=lambda item: (item[0], item[1]))
     handlers = [handler for _, _, handler in found]
     schemas, components = _schemas(handlers)
+    versioned = {path for path, method, handler in found if method == "GET" and _has_version(handler)}
     paths: dict[str, Document] = {}
     for path, method, handler in found:
-        paths.setdefault(path, {})[method.lower()] = _operation(path, method, handler, schemas)
+        operation = _operation(path, method, handler, schemas)
+        operation["parameters"] += _stated(method, handler, versioned=path in versioned)
+        paths.setdefault(path, {})[method.lower()] = operation
     kinds = error_kinds()
     return {
         "openapi": "3.1.0",
@@ -98,8 +102,12 @@ _PARAMETERS: Document = {
     },
 }
 _HEADERS: Document = {
-    "ETag": {"description": "The version of what is in the answer.", "schema": {"type": "string"}},
-    "X-Request-Id": {"description": "What the hub's log calls this request.", "schema": {"type": "string"}},
+    "ETag": {"description": "The version of what is in the answer.", "required": True, "schema": {"type": "string"}},
+    "X-Request-Id": {
+        "description": "What the hub's log calls this request.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     "WWW-Authenticate": {"description": "How to sign in.", "schema": {"type": "string"}},
 }
@@ -172,7 +180,6 @@ def _operation(path: str, method: str, handler: HTTPRouteHandler, schemas: dict[
         operation["description"] = rest
     if action is Action.PUBLIC:
         operation["security"] = []
-    operation["parameters"] += _stated(method, action)
     if (body := _body_type(handler)) is not None:
         operation["requestBody"] = _body(handler, schemas[repr(body)])
     return operation
@@ -205,14 +212,21 @@ def _without_null(schema: Document) -> Document:
     return dict(kept[0]) if len(kept) == 1 else dict(schema)
 
 
-def _stated(method: str, action: Action) -> list[Document]:
-    """What any write may state about itself."""
+def _stated(method: str, handler: HTTPRouteHandler, *, versioned: bool) -> list[Document]:
+    """What a write may state about itself; `versioned`: what its path names has an ETag."""
     names = []
-    if method in ("PATCH", "PUT", "DELETE"):
+    if method in ("PATCH", "PUT", "DELETE") and (versioned or _has_version(handler)):
         names.append("IfMatch")
-    if method in _BODIES and action is not Action.PUBLIC:
+    if method in _BODIES and handler.opt["action"] is not Action.PUBLIC:
         names.append("IdempotencyKey")
     return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
+def _has_version(handler: HTTPRouteHandler) -> bool:
+    """Whether the answer counts its changes, and so has an ETag."""
+    type_ = _answer_type(handler)
+    fields = msgspec.structs.fields(type_) if isinstance(type_, type) and issubclass(type_, Struct) else ()
+    return any(field.name == "version" and field.type is int for field in fields)
 
 
 def _body(handler: HTTPRouteHandler, schema: Document) -> Document:
@@ -239,7 +253,7 @@ def _success(handler: HTTPRouteHandler, schemas: dict[Any, Document]) -> Documen
     type_ = _answer_type(handler)
     status = HTTPStatus(handler.status_code)
     response: Document = {"description": status.phrase, "headers": {"X-Request-Id": _header("X-Request-Id")}}
-    if "version" in getattr(type_, "__struct_fields__", ()):
+    if _has_version(handler):
         response["headers"]["ETag"] = _header("ETag")
     if _is_json(type_):
         response["content"] = {"application/json": {"schema": schemas[repr(type_)]}}

@@ -20,6 +20,7 @@ from app.store.store import Store
 from app.store.tx import Event
 from app.store.vault import Vault
 from tests.api.harness import Api
+from tests.api.test_openapi import OPERATIONS
 from tests.security.rehearsal import Asked, overheard, rehearsing
 from tests.security.rights import HIDDEN, NO, RIGHTS, UNKNOWN, YES
 from tests.security.samples import SAMPLES
@@ -30,6 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STATUS = {UNKNOWN: 401, NO: 403, HIDDEN: 404}
 # Whoever is invited is told to what.
 INVITED = {"acceptInvitation": ("ex_member",), "listOwnInvitations": ("ex_member",)}
+IF_MATCH = {"$ref": "#/components/parameters/IfMatch"}
 NO_SUCH_ID = "01900000-0000-7000-8000-000000000000"
 
 
@@ -101,7 +103,12 @@ async def test_what_is_public_is_what_the_table_calls_so() -> None:
 
 
 async def send(
-    world: World, name: str, actor: str, swapped: dict[str, str] | None = None, **what: Any
+    world: World,
+    name: str,
+    actor: str,
+    swapped: dict[str, str] | None = None,
+    headers: dict[str, str] | None = None,
+    **what: Any,
 ) -> httpx2.Response:
     """Try an operation as `actor`, with some ids of its path swapped; `what` else is sent in the place of its body."""
     route, sample = ROUTES[name], SAMPLES[name]
@@ -110,7 +117,7 @@ async def send(
         ids |= sample.path(world, actor)
     ids |= swapped or {}
     path = route.path.format(**{param: value or NO_SUCH_ID for param, value in ids.items()})
-    return await world.client(actor).request(route.method, path, **what or body_of(world, name, actor))
+    return await world.client(actor).request(route.method, path, headers=headers, **what or body_of(world, name, actor))
 
 
 def body_of(world: World, name: str, actor: str) -> dict[str, Any]:
@@ -239,3 +246,13 @@ async def test_an_id_of_another_home_inside_a_request_is_no_id(
         assert swapped.status_code == missing.status_code == 201
     else:
         assert comparable(swapped, foreign) == comparable(missing, NO_SUCH_ID)
+
+
+CONDITIONAL = [name for name in OPERATIONS if IF_MATCH in OPERATIONS[name]["parameters"]]
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+async def test_what_may_state_the_version_it_saw_is_held_to_it(world: World, name: str) -> None:
+    stale = await send(world, name, "owner", headers={"If-Match": '"999"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "version_mismatch")
+    assert (await send(world, name, "owner", headers={"If-Match": "*"})).is_success
