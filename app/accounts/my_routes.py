@@ -77,7 +77,7 @@ async def update_me(
     return answer(account, account.version)
 
 
-@post("/me/delete", operation_id="deleteMe", opt={"action": Action.SELF}, status_code=204)
+@post("/me/delete", operation_id="deleteMe", opt={"action": Action.SELF, "keyed": False}, status_code=204)
 async def delete_me(
     caller: NamedDependency[Caller], signing_in: NamedDependency[SigningIn], data: JSONBody[Confirmation]
 ) -> None:

@@ -86,7 +86,7 @@ async def update_hub(caller: NamedDependency[Caller], hub: NamedDependency[Hub],
     return await hub.rename(caller, data.name)
 
 
-@put("/hub/clock", operation_id="setHubClock", opt={"action": Action.HUB_MANAGE})
+@put("/hub/clock", operation_id="setHubClock", opt={"action": Action.HUB_MANAGE, "keyed": False})
 async def set_hub_clock(
     caller: NamedDependency[Caller], hub: NamedDependency[Hub], data: JSONBody[ClockSet]
 ) -> ClockView:

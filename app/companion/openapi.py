@@ -217,7 +217,8 @@ def _stated(method: str, handler: HTTPRouteHandler, *, versioned: bool) -> list[
     names = []
     if method in ("PATCH", "PUT", "DELETE") and (versioned or _has_version(handler)):
         names.append("IfMatch")
-    if method in _BODIES and handler.opt["action"] is not Action.PUBLIC:
+    # `keyed` False: doing it again does nothing more, or says that it is done.
+    if method in _BODIES and handler.opt["action"] is not Action.PUBLIC and handler.opt.get("keyed", True):
         names.append("IdempotencyKey")
     return [{"$ref": f"#/components/parameters/{name}"} for name in names]
 

@@ -110,7 +110,7 @@ async def get_pairing(
 @post(
     "/homes/{home_id:str}/pairing/{session_id:str}/cancel",
     operation_id="cancelPairing",
-    opt={"action": Action.PAIR},
+    opt={"action": Action.PAIR, "keyed": False},
     status_code=200,
 )
 async def cancel_pairing(
@@ -126,7 +126,7 @@ async def cancel_pairing(
 @post(
     "/homes/{home_id:str}/pairing/{session_id:str}/confirm",
     operation_id="confirmPairing",
-    opt={"action": Action.PAIR},
+    opt={"action": Action.PAIR, "keyed": False},
     status_code=200,
 )
 async def confirm_pairing(
@@ -143,7 +143,7 @@ async def confirm_pairing(
 @post(
     "/homes/{home_id:str}/pairing/{session_id:str}/choose",
     operation_id="choosePairingCandidate",
-    opt={"action": Action.PAIR},
+    opt={"action": Action.PAIR, "keyed": False},
     status_code=200,
 )
 async def choose_candidate(
@@ -160,7 +160,7 @@ async def choose_candidate(
 @post(
     "/homes/{home_id:str}/pairing/{session_id:str}/pin",
     operation_id="providePairingPin",
-    opt={"action": Action.PAIR},
+    opt={"action": Action.PAIR, "keyed": False},
     status_code=200,
 )
 async def provide_pin(

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app import policy
 from app.policy import Action, Actor, Decision, Resource
+from app.store.once import Once
 from app.store.store import Store
 from app.store.tx import Event, Tx
 
@@ -23,11 +24,17 @@ class Undone(Exception):
 
 
 @contextmanager
-def rehearsing(store: Store, events: list[Event]) -> Iterator[None]:
-    """While this lasts no act of `store` is kept; what it would have told is added to `events`."""
+def rehearsing(store: Store, events: list[Event], keys: list[str] | None = None) -> Iterator[None]:
+    """While this lasts no act of `store` is kept; what it would have told is added to `events`.
+
+    The Idempotency-Keys it would have been remembered by are added to `keys`.
+    """
     write = store.write
 
-    async def rehearse(act: Callable[[Tx], T], *, once: object = None, returns: object = None) -> T:
+    async def rehearse(act: Callable[[Tx], T], *, once: Once | None = None, returns: object = None) -> T:
+        if once is not None and keys is not None:
+            keys.append(once.key)
+
         def undo(tx: Tx) -> T:
             result = act(tx)
             told.append([Event(0, *row) for row in tx.told])

@@ -17,7 +17,6 @@ from app.companion.examples import EXAMPLES
 from app.policy import Action
 from app.server import Services, UndeclaredRoute, litestar_of, require_actions
 from app.store.store import Store
-from app.store.tx import Event
 from app.store.vault import Vault
 from tests.api.harness import Api
 from tests.api.test_openapi import OPERATIONS
@@ -32,6 +31,7 @@ STATUS = {UNKNOWN: 401, NO: 403, HIDDEN: 404}
 # Whoever is invited is told to what.
 INVITED = {"acceptInvitation": ("ex_member",), "listOwnInvitations": ("ex_member",)}
 IF_MATCH = {"$ref": "#/components/parameters/IfMatch"}
+KEY = {"$ref": "#/components/parameters/IdempotencyKey"}
 NO_SUCH_ID = "01900000-0000-7000-8000-000000000000"
 
 
@@ -143,10 +143,11 @@ def comparable(answer: httpx2.Response, *ids: str) -> tuple[int, Any, dict[str, 
 
 
 @pytest.fixture(autouse=True)
-def rehearsed(world: World) -> Iterator[list[Event]]:
-    events: list[Event] = []
-    with rehearsing(world.api.store, events):
-        yield events
+def keys(world: World) -> Iterator[list[str]]:
+    """Nothing that is tried is kept; these are the Idempotency-Keys it would have been remembered by."""
+    used: list[str] = []
+    with rehearsing(world.api.store, [], used):
+        yield used
 
 
 @pytest.mark.parametrize("name", TRIED)
@@ -256,3 +257,14 @@ async def test_what_may_state_the_version_it_saw_is_held_to_it(world: World, nam
     stale = await send(world, name, "owner", headers={"If-Match": '"999"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "version_mismatch")
     assert (await send(world, name, "owner", headers={"If-Match": "*"})).is_success
+
+
+REPEATABLE = [name for name in OPERATIONS if KEY in OPERATIONS[name]["parameters"]]
+
+
+@pytest.mark.parametrize("name", REPEATABLE)
+async def test_what_may_be_repeated_is_remembered(world: World, name: str, keys: list[str]) -> None:
+    for actor in VALID:
+        if RIGHTS[SAMPLES[name].right].verdict(actor) == YES:
+            answer = await send(world, name, actor, headers={"Idempotency-Key": f"{name} by {actor}"})
+            assert not answer.is_success or f"{name} by {actor}" in keys, actor
