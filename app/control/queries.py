@@ -51,15 +51,18 @@ def open_of_device(reader: Reader, device_id: str) -> list[Command]:
     return [_command(row) for row in rows]
 
 
-def of_device(reader: Reader, device_id: str, before: int | None, limit: int) -> list[Command]:
-    """A device's commands, newest first, those before the place `before`."""
+def of_device(
+    reader: Reader, device_id: str, before: int | None, limit: int, account_id: str | None = None
+) -> list[Command]:
+    """A device's commands (those of one account), newest first, those before the place `before`."""
     place = 1 << 62 if before is None else before
     found = [
         row
         for ended in ("IS NULL", "IS NOT NULL")
         for row in reader.all(
-            f"{_SELECT} WHERE device_id=? AND n<? AND ended_at {ended} ORDER BY n DESC LIMIT ?",
-            (device_id, place, limit),
+            f"{_SELECT} WHERE device_id=? AND n<? AND ended_at {ended} AND (? IS NULL OR account_id=?)"
+            " ORDER BY n DESC LIMIT ?",
+            (device_id, place, account_id, account_id, limit),
         )
     ]
     return [_command(row) for row in sorted(found, reverse=True)[:limit]]

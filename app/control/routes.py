@@ -68,7 +68,7 @@ async def list_commands(
     cursor: Cursor = None,
     limit: Limit = None,
 ) -> Page[CommandView]:
-    """A device's commands of the last 30 days, newest first."""
+    """A device's commands of the last 30 days, newest first; guests and receivers of a share see those they gave."""
     most = limit_of(limit)
     before = decode_cursor(cursor, tuple[int])
     found = await control.of_device(caller.actor, device_id, before[0] if before else None, most + 1)

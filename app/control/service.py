@@ -34,7 +34,7 @@ from app.groups.service import Groups
 from app.journal.model import Entry
 from app.journal.model import Kind as Noted
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action, Actor, Resource
+from app.policy import SYSTEM, Action, Actor, Resource, allowed
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Tx
@@ -204,9 +204,14 @@ class Control:
         return view_of(_as_seen(actor, resource, command))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
-        """A device's commands, newest first."""
+        """A device's commands, newest first: for who may not read the device's log only those they gave themselves.
+
+        Who was at home last week, and did what, is nothing to a guest or to somebody a device is shared with.
+        """
         resource = self._demand_read(actor, device_id)
-        found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit))
+        reads_log = allowed(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now()).yes
+        whose = None if reads_log else actor.account_id
+        found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit, whose))
         return [_as_seen(actor, resource, command) for command in found]
 
     def _demand_read(self, actor: Actor, device_id: str) -> Resource:

@@ -410,3 +410,15 @@ async def test_the_receiver_acts_until_it_is_taken_away(house: Household) -> Non
     await house.anna.delete(path)
     assert (await house.rosa.post(f"{lamp}/commands", json=ON)).status_code == 404
     assert (await house.rosa.get(lamp)).status_code == 404
+
+
+async def test_who_it_is_shared_with_and_guests_look_back_at_their_own_commands_alone(house: Household) -> None:
+    path = f"/api/devices/{house.lamp}/commands"
+    gast = await house.api.person("gast")
+    await join(house.api, house.home, gast, "guest")
+    await house.anna.post(path, json=ON)
+    await house.given()
+    mine = {who: (await who.post(path, json=ON)).json()["id"] for who in (house.rosa, gast)}
+    for who, command_id in mine.items():
+        assert [command["id"] for command in (await who.get(path)).json()["items"]] == [command_id]
+    assert len((await house.anna.get(path)).json()["items"]) == 3

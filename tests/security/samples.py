@@ -141,7 +141,7 @@ SAMPLES: dict[str, Sample] = {
     "commandGroup": Sample("control the group"),
     # commands
     "commandDevice": Sample("control the device"),
-    "listCommands": Sample("control the device"),
+    "listCommands": Sample("control the device", also=("device.journal",)),
     "getCommand": Sample("control the device"),
     # pairing
     "listPairingMethods": Sample("anybody"),
