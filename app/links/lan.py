@@ -44,6 +44,10 @@ MAX_STRANGERS = 256
 MAX_STRANGERS_PER_ADDRESS = 8
 # A device that reads nothing is dropped once this many octets wait for it: 1,000 commands of usual size.
 MAX_UNSENT_BYTES = 256 * 1024
+# What one device may say unasked. After a power cut reports come in hundreds, else in ones: more than this for long is
+# a fault, and would push everybody's events and logs off the disk. What is too much waits unread.
+MESSAGES_AT_ONCE = 500
+MESSAGES_PER_SECOND = 20.0
 
 
 class Hearing(Protocol):
@@ -167,8 +171,11 @@ class LanLink:
             former.end()
         self._online[linked.hardware_id] = linked
         self._hearing.up(linked.hardware_id, hello)
-        while await self._hear(linked, await linked.receive()):
-            pass
+        monotonic = asyncio.get_running_loop().time
+        pace = Pace(monotonic())
+        while await self._hear(linked, message := await linked.receive()):
+            if not isinstance(message, Answer) and (wait := pace.wait(monotonic())) > 0:
+                await asyncio.sleep(wait)
 
     async def _hear(self, linked: "_Linked", message: FromDevice) -> bool:
         match message:
@@ -189,6 +196,20 @@ class LanLink:
         if self._online.get(linked.hardware_id) is linked:
             del self._online[linked.hardware_id]
             self._hearing.down(linked.hardware_id)
+
+
+class Pace:
+    """When the next message may be read, seconds of a monotonic clock: `MESSAGES_AT_ONCE`, then so many a second."""
+
+    def __init__(self, now: float) -> None:
+        self._left = float(MESSAGES_AT_ONCE)
+        self._at = now
+
+    def wait(self, now: float) -> float:
+        """Count a message read at `now`; how long (s) to leave the next one unread."""
+        left = min(self._left + (now - self._at) * MESSAGES_PER_SECOND, float(MESSAGES_AT_ONCE))
+        self._left, self._at = left - 1, now
+        return max(0.0, -self._left / MESSAGES_PER_SECOND)
 
 
 class _Linked:

@@ -232,3 +232,35 @@ async def test_a_device_that_reads_nothing_is_dropped(hub: Hub, lamp: Device, mo
         await asyncio.sleep(0)
     assert await hub.heard.next() == ("down", lamp.id)
     wired.close()
+
+
+def test_a_device_says_so_much_at_once_and_then_so_much_a_second() -> None:
+    pace = lan.Pace(0.0)
+    assert [pace.wait(0.0) for _ in range(lan.MESSAGES_AT_ONCE)] == [0.0] * lan.MESSAGES_AT_ONCE
+    now, heard = 0.0, 0
+    while now < 60:
+        now += pace.wait(now)
+        heard += 1
+    assert heard <= 60 * lan.MESSAGES_PER_SECOND + 2
+    calm = now + lan.MESSAGES_AT_ONCE / lan.MESSAGES_PER_SECOND + 1
+    assert [pace.wait(calm) for _ in range(lan.MESSAGES_AT_ONCE)] == [0.0] * lan.MESSAGES_AT_ONCE
+
+
+async def test_who_says_too_much_waits_and_nobody_else_does(
+    hub: Hub, lamp: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lan, "MESSAGES_AT_ONCE", 3)
+    monkeypatch.setattr(lan, "MESSAGES_PER_SECOND", 1e-6)
+    wired, report = await linked(lamp), Report("light", {"on": True})
+    for _ in range(9):
+        wired.say(report)
+    # The one too many is heard, and those after it wait.
+    assert [await hub.heard.next() for _ in range(4)] == [("reported", report)] * 4
+    other = Device(hub, Identity.generate(secrets.token_bytes), secrets.token_bytes(32))
+    hub.peers[other.id] = Peer(other.identity.public, other.credential)
+    quiet = await linked(other)
+    quiet.say(Ping())
+    assert isinstance(await quiet.hear(), Pong)
+    assert hub.heard.said.empty()
+    wired.close()
+    quiet.close()
