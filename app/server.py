@@ -202,6 +202,7 @@ class Services:
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
         await self.hub.open(name)
+        await self.devices.presence.resume()
         self.control.start()
 
     async def stop(self) -> None:

@@ -47,6 +47,13 @@ class Presence:
         self._unkept: set[str] = set()
         self.on_online: list[Callable[[str], None]] = []
 
+    async def resume(self) -> None:
+        """The hub starts, and no device is there: who was in its last life and is not back in time is told as gone."""
+        loop = asyncio.get_running_loop()
+        for device_id in await self._store.read(queries.left_online):
+            self.forget(device_id)
+            self._leaving[device_id] = loop.call_later(self.grace, self._still_gone, device_id)
+
     def online(self, device_id: str, link: str = "", firmware: str = "") -> None:
         """The device's `link` is up; a device that is not here is ignored."""
         live = self._memory.get(device_id)
@@ -88,6 +95,10 @@ class Presence:
         for timer in self._leaving.values():
             timer.cancel()
         self._leaving.clear()
+
+    def _still_gone(self, device_id: str) -> None:
+        self._leaving.pop(device_id, None)
+        self._marks.add(_Mark(device_id, self._store.clock.now().ms, online=False))
 
     def _gone(self, device_id: str) -> None:
         self._leaving.pop(device_id, None)

@@ -110,6 +110,19 @@ def keep_seen(tx: Tx, seen: Iterable[tuple[int, str]]) -> None:
     tx.db.executemany("UPDATE devices SET last_seen_at=? WHERE id=?", seen)
 
 
+# The log says what was told last; of one that has been there for longer than the log goes back it says nothing.
+_LEFT_ONLINE = """
+SELECT d.id FROM devices d WHERE d.last_seen_at IS NOT NULL AND
+  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='online'), 0) >=
+  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='offline'), 0)
+"""
+
+
+def left_online(reader: Reader) -> list[str]:
+    """The devices nobody was told are gone since they were there."""
+    return [row[0] for row in reader.all(_LEFT_ONLINE)]
+
+
 # bindings
 
 

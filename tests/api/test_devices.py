@@ -8,6 +8,7 @@ import pytest
 
 from app.caller import Caller
 from app.devices.model import BoundElsewhere, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
+from app.devices.queries import left_online
 from app.errors import NotFound
 from app.policy import Grant, Level
 from app.store.tx import Event, Reader
@@ -340,3 +341,35 @@ async def test_who_may_not_pair_binds_nothing(api: Api) -> None:
     with pytest.raises(NotFound):
         await api.store.write(lambda tx: api.services.devices.bind_in(tx, stranger, new))
     assert api.services.devices.of_hardware("d-9") is None
+
+
+async def test_who_does_not_come_back_after_a_restart_is_told_as_gone(tmp_path: Path) -> None:
+    async with Api(tmp_path / "data") as api:
+        home_id = await home_of(await api.person("anna"))
+        back, lost, long_lost, never = [await bind(api, home_id, f"d-{n}") for n in range(4)]
+        devices = api.services.devices
+        devices.presence.grace = 0
+        devices.online(long_lost, "lan")
+        devices.offline(long_lost)
+        await _told(api, "device.offline", long_lost)
+        for device_id in (back, lost):
+            devices.online(device_id, "lan")
+            await _told(api, "device.online", device_id)
+    async with Api(tmp_path / "data") as api:
+        presence = api.services.devices.presence
+        presence.grace = 0
+        await presence.resume()
+        presence.online(back, "lan")
+        await _told(api, "device.offline", lost)
+        events = await api.store.read(lambda r: r.all("SELECT entity_id FROM events WHERE type='device.offline'"))
+        assert [device_id for (device_id,) in events] == [long_lost, lost]
+        assert never not in await api.store.read(left_online)
+
+
+async def _told(api: Api, kind: str, device_id: str) -> None:
+    """Returns once listeners have been told."""
+    async with asyncio.timeout(20):
+        while not await api.store.read(
+            lambda r: r.one("SELECT 1 FROM events WHERE type=? AND entity_id=?", (kind, device_id))
+        ):
+            await asyncio.sleep(0.01)
