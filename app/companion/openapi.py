@@ -44,10 +44,10 @@ INTRODUCTION = """\
 How a phone talks to a Doorstep hub, with or without internet.
 
 Times are RFC 3339 with an offset. Lists come in pages: `next` of one goes into `cursor` for the following one. What \
-has a `version` has it as its `ETag` too; a change may state the version it saw in `If-Match` and is refused with 412 \
-when that is not the newest. A write repeated with the same `Idempotency-Key` within a day is done once and answered \
-alike. What you may not see looks as if it did not exist. Every error is `application/problem+json` with a stable \
-`code`; all of them are listed at `/api/errors`.\
+has a `version` has it as its `ETag` too; a change that takes `If-Match` may state the version it saw there, and is \
+refused with 412 when that is not the newest. A write that takes an `Idempotency-Key`, repeated with the same one \
+within a day, is done once and answered alike. What you may not see looks as if it did not exist. Every error is \
+`application/problem+json` with a stable `code`; all of them are listed at `/api/errors`.\
 """
 
 
