@@ -12,6 +12,7 @@ from tests.e2e.living import WAIT
 from tests.e2e.witness import Witness
 
 PASSWORDS = {name: f"{name} and the canary of 1899" for name in ("anna", "bob", "carol")}
+NEW_PASSWORD = "anna and the canary of 1900"
 PIN = "4711-KANARIENVOGEL-0815"
 WRONG_PIN = "0815-KANARIENVOGEL-4711"
 ENDS = ("joined", "failed", "cancelled", "expired")
@@ -25,7 +26,12 @@ class Household:
         self.ids: dict[str, str] = {}
         self.people: dict[str, httpx2.AsyncClient] = {}
         self.tokens: dict[str, dict[str, str]] = {}
-        for name, secret in (*PASSWORDS.items(), ("pin", PIN), ("wrong pin", WRONG_PIN)):
+        for name, secret in (
+            *PASSWORDS.items(),
+            ("new password", NEW_PASSWORD),
+            ("pin", PIN),
+            ("wrong pin", WRONG_PIN),
+        ):
             witness.secrets.add(name, secret)
 
     @property
@@ -64,6 +70,16 @@ class Household:
         async with self.witness.client(url) as anybody:
             await self.signed_in(url, name, await good(anybody.post("/api/sign-in", json=body)))
 
+    async def recover(self, url: str) -> None:
+        """Anna has forgotten her password: the code she wrote down gives her a new one."""
+        code = self.tokens["anna's recovery"]["recovery_code"]
+        body = {"login": "anna", "recovery_code": code, "password": NEW_PASSWORD, "phone": "Anna's phone"}
+        async with self.witness.client(url) as anybody:
+            await refused(anybody.post("/api/sign-in/recover", json={**body, "login": "bob"}))
+            recovered = await good(anybody.post("/api/sign-in/recover", json=body))
+            await refused(anybody.post("/api/sign-in/recover", json=body))
+        await self.signed_in(url, "anna", recovered["session"])
+
     async def move_in(self, hub: HubProcess) -> None:
         """Claim the hub; a home with a room, people, a key, a second screen, an invitation nobody has taken up."""
         url = hub.ready["url"]
@@ -71,7 +87,9 @@ class Household:
         anna = {"login": "anna", "password": PASSWORDS["anna"], "name": "Anna", "phone": "Anna's phone"}
         async with self.witness.client(url) as anybody:
             claim = {"code": hub.ready["claim_code"], "time": now(), **anna}
-            await self.signed_in(url, "anna", (await good(anybody.post("/api/hub/claim", json=claim)))["session"])
+            claimed = await good(anybody.post("/api/hub/claim", json=claim))
+        await self.signed_in(url, "anna", claimed["session"])
+        self.tokens["anna's recovery"] = claimed
         self.ids["home"] = await self._home("Lindenweg")
         self.ids["room"] = (await good(self.anna.post(f"{self.home}/rooms", json={"name": "Kitchen"})))["id"]
         await self._sign_up(url, "bob", self.ids["home"])

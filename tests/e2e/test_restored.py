@@ -217,6 +217,7 @@ async def test_a_lost_hub_comes_back_whole_and_tells_no_secret(scene: Scene) -> 
             await second_life(scene, house, hub, before)
             await the_lamp_obeys(house, lamp)
             await house.mistakes(hub.ready["url"], first["claim_code"])
+            await house.recover(hub.ready["url"])
             hub.send(signal.SIGKILL)
             await hub.ended()
         await asyncio.to_thread(scene.keep_files, scene.found, "killed again")

@@ -51,17 +51,21 @@ async def _in_turn(knock: Callable[[], Awaitable[str]]) -> str:
 
 
 async def _raw(port: int, octets: bytes) -> str:
+    answer = await _answer_to(octets, *await asyncio.open_connection(LOOPBACK, port))
+    return wire.failure_in(_frames(answer)[-1]).code if answer else "closed"
+
+
+async def _answer_to(octets: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    """All that is said to `octets` until the other side closes."""
     async with asyncio.timeout(WAIT):
-        reader, writer = await asyncio.open_connection(LOOPBACK, port)
         try:
             writer.write(octets)
             writer.write_eof()
-            answer = await reader.read()
+            return await reader.read()
         except ConnectionError:
-            answer = b""
+            return b""
         finally:
             writer.close()
-    return wire.failure_in(_frames(answer)[-1]).code if answer else "closed"
 
 
 def _frames(octets: bytes) -> list[bytes]:
@@ -129,15 +133,7 @@ async def admin(data: Path, line: bytes) -> str:
         reader, writer = await asyncio.open_unix_connection(address(folder))
     finally:
         os.close(folder)
-    async with asyncio.timeout(WAIT):
-        try:
-            writer.write(line)
-            writer.write_eof()
-            answer = await reader.read()
-        except ConnectionError:
-            answer = b""
-        finally:
-            writer.close()
+    answer = await _answer_to(line, reader, writer)
     if not answer:
         return "closed"
     said: dict[str, Any] = msgspec.json.decode(answer)
