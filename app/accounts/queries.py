@@ -5,6 +5,7 @@ import msgspec
 from app.accounts.model import Account, Key, Session
 from app.policy import Scope
 from app.store.housekeeping import BATCH
+from app.store.retention import KEEP
 from app.store.tx import Reader, Row, Tx
 
 _ACCOUNT = (
@@ -15,6 +16,11 @@ _SESSION = (
     " FROM sessions"
 )
 _KEY = "SELECT id,account_id,home_id,name,dialect,scopes,secret_hash,created_at,expires_at FROM keys"
+
+_TOO_MANY_SPENT = (
+    "DELETE FROM spent_refresh WHERE session_id=? AND n<="
+    "(SELECT n FROM spent_refresh WHERE session_id=? ORDER BY n DESC LIMIT 1 OFFSET ?)"
+)
 
 _scopes = msgspec.json.Decoder(frozenset[Scope])
 
@@ -139,8 +145,9 @@ def expired_sessions(reader: Reader, now: int) -> list[str]:
 
 
 def spend_refresh(tx: Tx, session: Session) -> None:
-    """Keep that the session's present refresh token was traded in."""
+    """Keep that the session's present refresh token was traded in; the oldest beyond their most give way."""
     tx.run("INSERT INTO spent_refresh(hash,session_id,at) VALUES(?,?,?)", (session.refresh_hash, session.id, tx.now))
+    tx.run(_TOO_MANY_SPENT, (session.id, session.id, KEEP["spent_refresh"].most))
 
 
 def spent_refresh(reader: Reader, refresh_hash: bytes) -> tuple[str, int, bytes | None, bool] | None:

@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from app.accounts.hub import CLAIM_TRIES
 from app.accounts.passwords import MAX_WAITING
 from app.accounts.sessions import GRACE_MS
+from app.store.retention import KEEP, Keep
 from tests.api.harness import Api
 
 PASSWORD = "correct horse battery"
@@ -205,6 +206,17 @@ async def test_within_the_grace_only_the_last_token_traded_in_is_answered_again(
     third = (await refresh(api, second["refresh_token"])).json()
     assert (await refresh(api, first["refresh_token"])).json()["code"] == "refresh_reused"
     assert not await works(api, third["access_token"])
+
+
+async def test_a_session_that_never_stops_refreshing_fills_no_disk(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KEEP, "spent_refresh", Keep("few", most=3))
+    tokens = [(await claim(api)).json()["session"]["refresh_token"]]
+    for _ in range(6):
+        tokens.append((await refresh(api, tokens[-1])).json()["refresh_token"])
+    assert await api.store.read(lambda r: r.one("SELECT count(*) FROM spent_refresh")) == (3,)
+    assert (await refresh(api, tokens[0])).json()["code"] == "refresh_failed"
+    api.forward(GRACE_MS)
+    assert (await refresh(api, tokens[3])).json()["code"] == "refresh_reused"
 
 
 async def test_recovery_sets_a_password_and_ends_what_was_open(api: Api) -> None:
