@@ -16,6 +16,7 @@ import uvloop
 from msgspec import Struct
 
 from app import systemd, tls
+from app.connections import bounded
 from app.errors import Unavailable
 from app.settings import Settings
 
@@ -104,7 +105,7 @@ class Serving:
     def _config(self, app: Any, certificate: tls.Certificate | None) -> uvicorn.Config:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=bounded(self._settings.limits),
             ws="none",
             lifespan="off",
             log_config=None,

@@ -39,6 +39,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     login_attempts_per_account: Count = 10
     login_attempts_per_address: Count = 30
     login_window: Seconds = 900.0
+    connections: Count = 2000
+    connections_per_address: Count = 500
     streams_per_session: Count = 8
     streams: Count = 1000
     tracked_peers: Count = 10_000
