@@ -79,7 +79,7 @@ _ALL = (
     ),
     Cause(
         code="device_bound_elsewhere",
-        recognised="the device says, proven, that it belongs to another hub",
+        recognised="the device says that it belongs to another hub",
         text="The device belongs to another hub.",
         next_step="unbind_first",
         retryable=False,
