@@ -90,7 +90,11 @@ class FastLane:
         await _answer(send, 200, body, (b"etag", b'"%d"' % version))
 
     async def _command(self, actor: Actor, device_id: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
+        try:
+            body = await _body(receive)
+        except DoorstepError as error:
+            await send_problem(send, error, scope["state"]["request_id"])
+            return
         try:
             new = decode_new(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -68,10 +68,25 @@ class FrontLayer:
             await send(message)
 
         try:
-            await self._app(scope, receive, marked)
+            await self._app(scope, self._asked_again(scope, receive), marked)
         finally:
             if self._count is not None and scope["type"] == ScopeType.HTTP:
                 self._count(scope, status, (head or perf_counter()) - began)
+
+    def _asked_again(self, scope: Scope, receive: Receive) -> Receive:
+        """`receive`, where at the end of a body it counts whose the credential is then: who was signed out while they
+        were still sending is.
+        """
+        if scope["state"]["actor"] is None or scope.get("method") in ("GET", "HEAD"):
+            return receive
+
+        async def received() -> Any:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body") and self._actor(scope) is None:
+                raise Unauthenticated
+            return message
+
+        return received
 
     def _actor(self, scope: Scope) -> Actor | None:
         token = bearer_of(scope)

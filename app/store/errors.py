@@ -128,6 +128,13 @@ class PassphraseWeak(Invalid):
     hint = "Use at least 8 characters; a few random words are best."
 
 
+class Overtaken(Conflict):
+    """What this was to belong to has gone in the meantime; nothing of it was kept."""
+
+    code = "overtaken"
+    hint = "Look again: somebody was faster."
+
+
 class FolderNotEmpty(Conflict):
     """The folder to restore into is not empty."""
 
@@ -150,6 +157,15 @@ def from_sqlite(error: sqlite3.Error) -> StoreError:
     if primary in _DAMAGED:
         return StoreDamaged()
     return StoreError()
+
+
+def of_act(error: Exception) -> Exception:
+    """What an act is answered that ended in `error`: as it is, but for what SQLite says in its own words."""
+    if not isinstance(error, sqlite3.Error):
+        return error
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+        return Overtaken()
+    return from_sqlite(error) if is_storage(error) else error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import structlog
 
 from app.clock import Clock, Moment
 from app.store.connection import Connection
-from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, is_storage
+from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, of_act
 from app.store.tx import Event, Tx, leave
 
 T = TypeVar("T")
@@ -227,4 +227,4 @@ def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx) -> None:
             raise
         db.execute("ROLLBACK TO act")
         db.execute("RELEASE act")
-        waiting.error = from_sqlite(error) if isinstance(error, sqlite3.Error) and is_storage(error) else error
+        waiting.error = of_act(error)
