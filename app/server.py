@@ -163,6 +163,8 @@ class Services:
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
         self.signing_in.on_recovered.append(tell_members_in)
+        self.signing_in.on_recovered.append(self.invitations.account_recovered_in)
+        self.signing_in.on_recovered.append(self.ledger.account_recovered_in)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
         self.members.on_leaving.append(self.invitations.member_leaving_in)
         self.homes.on_dissolving.append(self.invitations.home_dissolving_in)

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from app.accounts.codes import hash_code, new_code
-from app.accounts.model import normal_login
+from app.accounts.model import Account, normal_login
 from app.accounts.service import Accounts
 from app.caller import Caller, demand
 from app.clock import to_ms
@@ -161,6 +161,11 @@ class Invitations:
         for invitation in invitation_queries.open_of_home(tx, member.home_id):
             if invitation.created_by == member.account_id:
                 self._revoke_in(tx, by, invitation)
+
+    def account_recovered_in(self, tx: Tx, by: Caller, account: Account) -> None:
+        """Whoever was in somebody's account has no way back in by what they invited themselves to."""
+        for member in queries.memberships_of(tx, account.id):
+            self.member_leaving_in(tx, by, member)
 
     def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
         """There is nothing to join any more."""

@@ -9,6 +9,7 @@ from app.accounts.service import Accounts
 from app.caller import Caller
 from app.clock import Moment
 from app.homes.model import Home, Member
+from app.homes.queries import memberships_of
 from app.homes.standing import Standings
 from app.policy import Action, Actor, allowed
 from app.sharing import queries
@@ -88,6 +89,12 @@ class Ledger:
     def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
         """There is nothing to lend any more."""
         self._end_all_in(tx, by, queries.open_of_home(tx, home.id))
+
+    def account_recovered_in(self, tx: Tx, by: Caller, account: Account) -> None:
+        """What was offered in somebody's name while it may have been somebody else is offered no more."""
+        for member in memberships_of(tx, account.id):
+            offers = (s for s in queries.open_of_home(tx, member.home_id) if s.state is ShareState.PENDING)
+            self._end_all_in(tx, by, [offer for offer in offers if offer.giver_id == account.id])
 
     def account_going_in(self, tx: Tx, by: Caller, account: Account) -> None:
         """Nobody is there to have it any more."""

@@ -9,6 +9,7 @@ from app.store.tx import Tx
 from tests.api.harness import Api
 from tests.api.households import account_of, join, new_home
 from tests.api.test_accounts_signing_in import ANNA, OTHER_PASSWORD, PASSWORD, claim, refresh, sign_in, works
+from tests.api.things import bind
 
 
 async def anna_of(api: Api) -> httpx2.AsyncClient:
@@ -131,6 +132,21 @@ async def test_the_members_of_ones_homes_are_told_of_a_recovery(api: Api) -> Non
     await api.services.signing_in.recover_on_the_machine(login="anna@example.org", password=OTHER_PASSWORD)
     told = await api.store.read(lambda r: r.all("SELECT home_id, sees FROM events WHERE type='member.recovered'"))
     assert told == [(home.rpartition("/")[2], "member.read")]
+
+
+async def test_a_recovery_takes_back_the_codes_somebody_may_have_made_for_themselves(api: Api) -> None:
+    claimed = (await claim(api)).json()
+    thief, ben = api.client(claimed["session"]["access_token"]), await api.person("ben")
+    home = await new_home(thief)
+    lamp = f"/api/devices/{await bind(api, home.rpartition('/')[2])}"
+    bens = (await ben.post(f"{await new_home(ben)}/invitations", json={})).json()["code"]
+    invited = (await thief.post(f"{home}/invitations", json={"role": "admin"})).json()["code"]
+    offered = (await thief.post(f"{lamp}/shares", json={})).json()["code"]
+    assert await api.services.signing_in.recover_on_the_machine(login=ANNA["login"], password=OTHER_PASSWORD)
+    carl = await api.person("carl")
+    assert (await carl.post("/api/invitations/accept", json={"code": invited})).json()["code"] == "invitation_ended"
+    assert (await carl.post("/api/shares/accept", json={"code": offered})).json()["code"] == "share_ended"
+    assert (await carl.post("/api/invitations/accept", json={"code": bens})).status_code == 200
 
 
 async def test_an_account_goes_with_everything_that_is_only_its_own(api: Api) -> None:
