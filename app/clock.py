@@ -15,6 +15,8 @@ TIMEX_BYTES = 208
 # systemd-timesyncd touches this when, and only when, an NTP answer has set the clock.
 NTP_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 NS_PER_MS = 1_000_000
+# A hub is not switched off for ten years; a clock chip whose battery has died says anything.
+BEYOND_BELIEF_MS = 10 * 365 * 24 * 3600 * 1000
 # The last ms of the year 9999 in UTC. West of Greenwich that year goes on: nobody means a time so far by the hour.
 LAST_MS = 253_402_300_799_999
 
@@ -51,7 +53,8 @@ class SystemClock:
     """The machine's clock, never running back and never behind the persisted floor.
 
     Where the machine's clock lies behind, time goes on by the monotonic clock: at full speed while nothing has set the
-    clock (1970 says nothing), at half speed once something has, until the truth has caught up.
+    clock (1970 says nothing), at half speed once something has, until the truth has caught up. Where it lies beyond
+    belief ahead, and nothing has set it, time goes on from the floor: what has once been told cannot be taken back.
     """
 
     def __init__(
@@ -66,7 +69,10 @@ class SystemClock:
         self._monotonic = monotonic_ns
         self._offset = 0
         self._trusted = self._follows = trusted
-        self._last = max(floor_ms * NS_PER_MS, wall_ns())
+        floor, wall = floor_ms * NS_PER_MS, wall_ns()
+        if floor and not trusted and wall - floor > BEYOND_BELIEF_MS * NS_PER_MS:
+            self._offset = floor - wall
+        self._last = max(floor, wall + self._offset)
         self._last_at = monotonic_ns()
 
     def now(self) -> Moment:

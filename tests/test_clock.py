@@ -99,3 +99,24 @@ def test_it_never_runs_back(floor: int, happens: list[tuple[str, int]]) -> None:
 
 def test_asking_the_machine_needs_no_privilege() -> None:
     assert machine_clock_is_set() in (True, False)
+
+
+def test_a_clock_chip_that_says_anything_is_not_believed_until_something_has_set_it() -> None:
+    floor, bogus = 1_800_000_000_000, 4_000_000_000_000
+    machine = Machine(wall=bogus)
+    clock = machine.clock(floor_ms=floor)
+    assert clock.now() == Moment(floor, trusted=False)
+    machine.wall, machine.ticks = bogus + HOUR, HOUR
+    assert clock.now() == Moment(floor + HOUR, trusted=False)
+    machine.wall = floor + 2 * HOUR
+    clock.follow_machine()
+    assert clock.now() == Moment(floor + 2 * HOUR)
+    assert Machine(wall=bogus).clock(floor_ms=floor, trusted=True).now().ms == bogus
+    assert Machine(wall=bogus).clock().now().ms == bogus
+
+
+def test_a_phone_sets_a_clock_that_is_not_believed() -> None:
+    floor, bogus = 1_800_000_000_000, 4_000_000_000_000
+    clock = Machine(wall=bogus).clock(floor_ms=floor)
+    clock.set(floor + HOUR)
+    assert clock.now() == Moment(floor + HOUR)
