@@ -1,6 +1,7 @@
 """The shadow: what devices reported, and what is wanted of them, per service with a version."""
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ from app.store.tx import Change, Tx
 MAX_REPORT_AGE_MS = 7 * DAY_MS
 # Of what does not fit, so much is noted: enough to recognise the mistake.
 NOTED_CHARACTERS = 200
+# A device that says much that does not fit says it in every report.
+NOTED_UNFIT = 8
 # Told within the transaction that wants values of a device; control makes a command of it.
 OnDesired = Callable[[Tx, Caller, str, str, Values], None]
 _text = msgspec.json.Encoder().encode
@@ -160,7 +163,7 @@ def _fitting(entry: Entry, values: Values) -> Iterator[Entry]:
 
 
 def _unfit(entry: Entry, unfit: dict[str, str], said: Mapping[str, Any]) -> Iterator[Entry]:
-    for name, why in unfit.items():
+    for name, why in islice(unfit.items(), NOTED_UNFIT):
         facts = {"why": why, "value": str(said.get(name))[:NOTED_CHARACTERS]}
         yield replace(entry, type=Kind.UNFIT, code=name, value=_text(facts).decode())
 

@@ -9,6 +9,7 @@ import pytest
 from app.caller import Caller
 from app.devices.model import BoundElsewhere, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
 from app.devices.queries import left_online
+from app.devices.shadows import NOTED_UNFIT
 from app.errors import NotFound
 from app.policy import Grant, Level
 from app.store.tx import Event, Reader
@@ -134,6 +135,15 @@ async def test_many_reports_in_one_batch_leave_memory_as_the_disk_is(api: Api) -
     rows: dict[str, str] = await api.store.read(lambda r: dict(r.all("SELECT property, reported FROM shadow")))
     assert shown["version"] == 100
     assert {name: str(point["value"]) for name, point in shown["reported"].items()} == rows
+
+
+async def test_of_a_report_of_nonsense_a_little_is_noted(api: Api) -> None:
+    anna = await api.person("anna")
+    device_id = await bind(api, await home_of(anna))
+    nonsense = {f"p{n}": n for n in range(128)}
+    assert await api.services.devices.reported(device_id, "light", nonsense | {"on": True}) == 1
+    noted = (await anna.get(f"/api/devices/{device_id}/journal", params={"type": "unfit"})).json()["items"]
+    assert len(noted) == NOTED_UNFIT
 
 
 async def test_values_are_wanted_under_the_version_that_was_seen(api: Api) -> None:
