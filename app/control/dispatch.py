@@ -52,6 +52,11 @@ class Dispatch:
         """An open command."""
         return self._open.get(device_id, {}).get(command_id)
 
+    def wishes(self, device_id: str) -> list[Command]:
+        """Those of the shadow that its device has not been told yet; asked from the writer's thread."""
+        waiting = tuple(self._open.get(device_id, {}).values())
+        return [command for command in waiting if command.body.wish and command.state is State.QUEUED]
+
     def added(self, command: Command) -> None:
         """A new command is on disk: send it if its device is there."""
         self._keep(command)

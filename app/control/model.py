@@ -48,12 +48,13 @@ class NewCommand(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Body(Struct, frozen=True, gc=False):
-    """What the device is told."""
+    """What the device is told. `wish`: the shadow's, which a newer one takes the place of."""
 
     service: str
     values: dict[str, Any] = {}
     name: str | None = None
     params: dict[str, Any] = {}
+    wish: bool = False
 
 
 class Outcome(Struct, frozen=True, gc=False, omit_defaults=True):

@@ -277,14 +277,21 @@ class Control:
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
-    def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> None:
-        """Values are wanted of a device: have them set as soon as it is there. Raises TooManyCommands."""
+    def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
+        """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
+
+        Raises TooManyCommands.
+        """
+        for old in self.dispatch.wishes(device_id):
+            if old.body.service == service and old.body.values.keys() <= wanted.keys():
+                self._move_in(tx, device_id, old.id, Event.FAIL, Outcome(error="superseded"))
+        values = {name: value for name, value in wanted.items() if value is not None}
         device = self._devices.memory.get(device_id)
-        if device is not None:
+        if device is not None and values:
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
                 raise TooManyCommands
-            new = NewCommand(service, values=dict(values), expires_in=DESIRED_EXPIRES_S)
-            body = Body(service, values=dict(values))
+            new = NewCommand(service, values=values, expires_in=DESIRED_EXPIRES_S)
+            body = Body(service, values=values, wish=True)
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
 
     def _link_of(self, device_id: str) -> Link | None:

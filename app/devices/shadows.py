@@ -31,8 +31,8 @@ MAX_REPORT_AGE_MS = 7 * DAY_MS
 NOTED_CHARACTERS = 200
 # A device that says much that does not fit says it in every report.
 NOTED_UNFIT = 8
-# Told within the transaction that wants values of a device; control makes a command of it.
-OnDesired = Callable[[Tx, Caller, str, str, Values], None]
+# Told within the transaction that wants values of a device (None: no longer); control makes a command of it.
+OnDesired = Callable[[Tx, Caller, str, str, Mapping[str, Any]], None]
 _text = msgspec.json.Encoder().encode
 
 
@@ -128,11 +128,10 @@ class Shadows:
             if model.property(name) is None:
                 raise ValueUnfit(f"{service} has no property {name!r}")
         self._store_desired(tx, device_id, service, fitting, dropped)
-        data = {"service": service, "values": {**fitting, **dict.fromkeys(dropped)}}
+        data: dict[str, Any] = {"service": service, "values": {**fitting, **dict.fromkeys(dropped)}}
         tx.record(by.actor, _change("device.desired", device_id, device.home_id, data))
-        if fitting:
-            for told in self.on_desired:
-                told(tx, by, device_id, service, fitting)
+        for told in self.on_desired:
+            told(tx, by, device_id, service, data["values"])
         return queries.service_state(tx, device_id, service).view()
 
     def _store_desired(self, tx: Tx, device_id: str, service: str, values: Values, dropped: list[str]) -> None:

@@ -191,6 +191,20 @@ async def test_a_wish_is_a_command_that_waits_longer(api: Api) -> None:
     assert (await link.next()).body.values == {"on": True}
 
 
+async def test_a_device_is_told_its_last_wishes_alone(api: Api) -> None:
+    anna, link = await api.person("anna"), FakeLink(api)
+    device_id, path = await lamp_of(api, anna)
+    await anna.post(path, json=ON | {"expires_in": 86400})
+    for values in ({"on": True}, {"on": False}, {"brightness": 20}, {"brightness": None}, {"on": True}):
+        wished = await anna.patch(f"/api/devices/{device_id}/services/light/desired", json={"values": values})
+        assert wished.status_code == 200
+    ends = [c.get("outcome") for c in (await anna.get(path)).json()["items"] if c["state"] == "failed"]
+    assert ends == [{"error": "superseded"}] * 3
+    link.up(device_id)
+    assert [(await link.next()).body.values for _ in range(2)] == [{"on": True}] * 2
+    assert link.sent.empty()
+
+
 async def test_what_waits_for_a_device_is_bounded(api: Api) -> None:
     anna = await api.person("anna")
     device_id, path = await lamp_of(api, anna)
