@@ -14,6 +14,7 @@ from pairing.errors import (
     TooManyTriesError,
     WrongPinError,
 )
+from pairing.identity import Identity
 from pairing.wire import Kind
 from tests.pairing.home import Device, Hub, activate, agreed, connect, pair, settle
 from tests.pairing.stage import Stage, seeded
@@ -208,6 +209,41 @@ def test_a_man_in_the_middle_who_must_keep_the_ids_is_found_out_at_once() -> Non
     stage = activate(hub, attacker, tamper=swap, expect=lamp.id)
     assert type(stage.hub.error) is ProofFailedError
     assert hub.devices == {}
+
+
+class Liar(Identity, frozen=True):
+    """A key pair under somebody else's fingerprint, told alike in every frame."""
+
+    claimed: bytes = b""
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self.claimed
+
+
+def test_a_device_that_claims_the_id_of_another_is_refused() -> None:
+    hub, lamp = pair()
+    attacker = Device(seeded(99))
+    attacker.state = device.DeviceState(Liar(attacker.state.identity.private, lamp.state.identity.fingerprint))
+    assert errors(activate(hub, attacker, expect=lamp.id)) == (ProofFailedError, ProofFailedError)
+    assert hub.devices == {}
+
+
+def test_a_hub_that_claims_the_id_of_the_owner_does_not_get_the_device() -> None:
+    hub, lamp = pair()
+    activate(hub, lamp)
+    attacker = Hub(seeded(98))
+    attacker.identity = Liar(attacker.identity.private, hub.identity.fingerprint)
+    assert type(activate(attacker, lamp).device.error) is ProofFailedError
+    assert agreed(hub, lamp)
+
+
+def test_a_device_that_reveals_another_nonce_than_it_committed_to_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub, lamp = pair()
+    monkeypatch.setattr("pairing.activation.device.commitment", lambda _hash, _nonce: bytes(32))
+    stage = activate(hub, lamp)
+    assert errors(stage) == (ProofFailedError, ProofFailedError)
+    assert stage.hub.codes == []
 
 
 @pytest.mark.parametrize("pin", [None, "12345678"])

@@ -86,7 +86,9 @@ def test_a_hub_that_is_not_the_one_is_not_believed_whatever_it_says() -> None:
     for known in (impostor.devices, {}):
         impostor.devices = dict(known)
         assert isinstance(connect(impostor, lamp, binding, tamper=swap).device.error, ProofFailedError)
-    assert isinstance(connect(impostor, lamp, binding).device.error, ProofFailedError)
+    stage = connect(impostor, lamp, binding)
+    assert isinstance(stage.device.error, ProofFailedError)
+    assert isinstance(stage.hub.error, ProofFailedError)
 
 
 def test_a_refusal_cannot_be_moved_to_another_conversation() -> None:
