@@ -20,7 +20,7 @@ from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice, Notices
 from app.virtual.parts import Parts, Place
 from pairing import device as memory
-from pairing.activation.hub import normal_pin
+from pairing.activation.exchange import normal_pin
 from pairing.device import DeviceState, DeviceStore, Facts
 from pairing.errors import PairingError
 from pairing.mdns import Announcer, Service, announcing, device_service

@@ -12,6 +12,7 @@ from pairing.activation.exchange import (
     commitment,
     comparison_code,
     failure_of,
+    normal_pin,
     same,
     token_psk,
     transcript,
@@ -59,7 +60,7 @@ def device_talk(
     connection with the failure `device_busy`. Raises PairingError.
     """
     side = _DeviceSide(state, facts, entropy)
-    return (yield from side.exchange.guard(side.run(pin, token)))
+    return (yield from side.exchange.guard(side.run(normal_pin(pin), token)))
 
 
 def label_salt(identity: Identity) -> bytes:

@@ -110,6 +110,11 @@ def token_psk(token: bytes) -> bytes:
     return HKDF(SHA256(), 32, salt=CONTEXT, info=b"token").derive(token)
 
 
+def normal_pin(pin: str | None) -> str | None:
+    """The PIN without the spaces and dashes people read into it. None if nothing is left."""
+    return pin.replace(" ", "").replace("-", "") or None if pin else None
+
+
 def commitment(handshake_hash: bytes, nonce: bytes) -> bytes:
     """What the device commits to before it sees the hub's nonce."""
     return hashlib.sha256(CONTEXT + b" commitment" + handshake_hash + nonce).digest()

@@ -8,6 +8,7 @@ from pairing.activation.exchange import (
     Exchange,
     commitment,
     comparison_code,
+    normal_pin,
     same,
     token_psk,
     transcript,
@@ -60,11 +61,6 @@ def hub_talk(
     """
     side = _HubSide(identity, offer, entropy, expect)
     return (yield from side.exchange.guard(side.run(normal_pin(pin), token)))
-
-
-def normal_pin(pin: str | None) -> str | None:
-    """The PIN without the spaces and dashes people read into it. None if nothing is left."""
-    return pin.replace(" ", "").replace("-", "") or None if pin else None
 
 
 class _HubSide:

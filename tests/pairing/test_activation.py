@@ -49,9 +49,10 @@ def test_with_a_pin_nobody_is_asked_and_without_one_both_show_the_same_code() ->
     assert len(stage.hub.codes[0]) == 6
 
 
-def test_a_pin_is_read_with_its_spaces_and_dashes() -> None:
-    hub, lamp = pair(pin="12345678")
-    activate(hub, lamp, pin="1234-56 78")
+@pytest.mark.parametrize(("label", "typed"), [("12345678", "1234-56 78"), ("1234-5678", "12345678")])
+def test_a_pin_is_the_same_with_and_without_its_spaces_and_dashes(label: str, typed: str) -> None:
+    hub, lamp = pair(pin=label)
+    activate(hub, lamp, pin=typed)
     assert agreed(hub, lamp)
 
 
