@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from weakref import WeakValueDictionary
 
 from app.caller import Caller, demand
 from app.devices.service import Devices
@@ -52,6 +53,7 @@ class Onboarding:
         self._registrar = HomeRegistrar(store, devices)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()
+        self._one_word = WeakValueDictionary[str, asyncio.Lock]()
         self._ending: set[asyncio.Task[SessionState]] = set()
 
     async def open(self, methods: Sequence[Method]) -> int:
@@ -128,26 +130,26 @@ class Onboarding:
         state = await self._state(by.actor, home_id, session_id)
         if state.state.terminal:
             return view_of(state)
-        return await self._tell(session_id, lambda: self._runner.cancel(session_id))
+        return await self._tell(by, session_id, lambda: self._runner.cancel(session_id))
 
     async def confirm(
         self, by: Caller, home_id: str, session_id: str, accepted: bool, attempt: int | None
     ) -> PairingView:
         """The person's word on the code; raises NotNow."""
         await self._state(by.actor, home_id, session_id)
-        return await self._tell(session_id, lambda: self._runner.confirm(session_id, accepted, attempt))
+        return await self._tell(by, session_id, lambda: self._runner.confirm(session_id, accepted, attempt))
 
     async def choose(self, by: Caller, home_id: str, session_id: str, candidate_id: str) -> PairingView:
         """The person's choice among the candidates; raises NotNow."""
         await self._state(by.actor, home_id, session_id)
-        return await self._tell(session_id, lambda: self._runner.choose(session_id, candidate_id))
+        return await self._tell(by, session_id, lambda: self._runner.choose(session_id, candidate_id))
 
     async def provide_pin(
         self, by: Caller, home_id: str, session_id: str, pin: str, attempt: int | None
     ) -> PairingView:
         """The PIN on the label; raises NotNow."""
         await self._state(by.actor, home_id, session_id)
-        return await self._tell(session_id, lambda: self._runner.provide(session_id, pin, attempt))
+        return await self._tell(by, session_id, lambda: self._runner.provide(session_id, pin, attempt))
 
     def methods(self) -> list[MethodView]:
         """Each method this hub has, with what it needs."""
@@ -186,7 +188,18 @@ class Onboarding:
             raise NotFound
         return state
 
-    async def _tell(self, session_id: str, say: Callable[[], Awaitable[SessionState]]) -> PairingView:
+    async def _tell(self, by: Caller, session_id: str, say: Callable[[], Awaitable[SessionState]]) -> PairingView:
+        """A person's word to a session. A repeat of it is answered as it was: a PIN said twice would cost two tries."""
+        if by.once is None:
+            return await self._said(say)
+        one_word = self._one_word.setdefault(session_id, asyncio.Lock())
+        async with one_word:
+            if (before := await self._store.answered(by.once, PairingView)) is not None:
+                return before.answer
+            view = await self._said(say)
+            return await self._store.write(lambda tx: view, once=by.once, returns=PairingView)
+
+    async def _said(self, say: Callable[[], Awaitable[SessionState]]) -> PairingView:
         try:
             return view_of(await say())
         except (PairingError, SessionOverError) as error:
