@@ -62,7 +62,6 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tls_names: tuple[str, ...] = ()
     name: Annotated[str, Meta(min_length=1, max_length=64)] = "Doorstep"
     role: Literal["hub", "cloud"] = "hub"
-    upstream: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
     access_token_life: Seconds = 900.0

@@ -80,3 +80,8 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str | None, word: str) -> Non
 def test_relative_data_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load({"data": "x"}, environ={"XDG_CONFIG_HOME": str(tmp_path)}).data == tmp_path / "x"
+
+
+def test_a_setting_that_nothing_follows_is_refused() -> None:
+    with pytest.raises(SettingsError, match="there is no setting 'upstream'"):
+        load({"upstream": "https://cloud.example"}, environ={})
