@@ -37,6 +37,7 @@ from tests.bench.load import Figures, Request, measure, request
 ROOT = Path(__file__).parents[2]
 CONCURRENCY = 32
 ONLINE = 512
+Server = tuple[int, int]  # port, process id
 COMMAND = b'{"service":"light","values":{"on":true}}'
 # Limits are for peers, not for what is being measured.
 PATIENT = {"DOORSTEP_LIMITS__REQUESTS_PER_SECOND": "10000000", "DOORSTEP_LIMITS__REQUEST_BURST": "10000000"}
@@ -82,6 +83,12 @@ def serving(arguments: list[str], url: str, core: int) -> Iterator[tuple[subproc
         process.wait()
 
 
+def cpu_us(pid: int) -> float:
+    """CPU the process has used, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") * 1e6
+
+
 def resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
@@ -112,28 +119,32 @@ class Bench:
         self._seconds = seconds
         self._rounds = rounds
         self.figures: dict[tuple[str, str], list[Figures]] = {}
+        self.cpu: dict[tuple[str, str], list[float]] = {}
         ids = made.device_ids
         self.get = [request("GET", f"/api/devices/{i}", folder.TOKEN) for i in ids]
         self.post = [request("POST", f"/api/devices/{i}/commands", folder.TOKEN, COMMAND) for i in ids[:ONLINE]]
         self.list = [request("GET", f"/api/homes/{made.home_id}/devices", folder.TOKEN)]
 
-    async def take(self, what: str, which: str, port: int, requests: list[Request], status: int) -> None:
+    async def take(self, what: str, which: str, server: Server, requests: list[Request], status: int) -> None:
         """One measurement; its first half second is not counted."""
+        port, pid = server
         await measure("127.0.0.1", port, requests, seconds=0.5, concurrency=CONCURRENCY, status=status)
+        before = cpu_us(pid)
         taken = await measure(
             "127.0.0.1", port, requests, seconds=self._seconds, concurrency=CONCURRENCY, status=status
         )
+        self.cpu.setdefault((what, which), []).append((cpu_us(pid) - before) / taken.answers)
         self.figures.setdefault((what, which), []).append(taken)
 
-    async def run(self, bare_port: int, hub_port: int, link_port: int, two_port: int) -> None:
+    async def run(self, bare_server: Server, hub: Server, two: Server, link_port: int) -> None:
         """All measurements, each round in turn, so that a slow moment of the machine meets them alike."""
         online = [await be_online(self._made, n, link_port) for n in range(ONLINE)]
         for number in range(self._rounds):
             print(f"round {number + 1} of {self._rounds}", file=sys.stderr)
             for what, requests, status in (("GET", self.get, 200), ("LIST", self.list, 200), ("POST", self.post, 202)):
-                await self.take(what, "bare", bare_port, requests, status)
-                await self.take(what, "doorstep", hub_port, requests, status)
-            await self.take("POST", "two rows", two_port, self.post, 202)
+                await self.take(what, "bare", bare_server, requests, status)
+                await self.take(what, "doorstep", hub, requests, status)
+            await self.take("POST", "two rows", two, self.post, 202)
         for task in online:
             task.cancel()
         await asyncio.gather(*online, return_exceptions=True)
@@ -147,6 +158,7 @@ class Bench:
                 "server": which,
                 "per_second": round(rate),
                 "ratio": round(rate / median(t.rate for t in self.figures[what, "bare"]), 3),
+                "cpu_us": round(median(self.cpu[what, which])),
                 "median_ms": round(median(t.median_ms for t in taken), 2),
                 "p99_ms": round(median(t.p99_ms for t in taken), 2),
                 "p99_over_median": round(median(t.p99_ms / t.median_ms for t in taken), 2),
@@ -202,12 +214,13 @@ def _run(chosen: argparse.Namespace, work: Path) -> None:
         two_server = [python, "-m", "tests.bench.two_rows", str(work / "two"), str(two_port)]
         with (
             serving(bare_server, f"http://127.0.0.1:{bare_port}/", 0) as (plain, plain_started),
-            serving(two_server, f"http://127.0.0.1:{two_port}/healthz/x/y/z", 0),
+            serving(two_server, f"http://127.0.0.1:{two_port}/healthz/x/y/z", 0) as (two, _),
         ):
             bench = Bench(made, chosen.seconds, chosen.rounds)
             plain_memory = resident_mb(plain.pid)
             os.sched_setaffinity(0, {1})
-            uvloop.run(bench.run(bare_port, hub_port, link_port, two_port))
+            servers = ((bare_port, plain.pid), (hub_port, hub.pid), (two_port, two.pid))
+            uvloop.run(bench.run(*servers, link_port))
         after = resident_mb(hub.pid)
     rows = list(bench.rows())
     start = {"first_answer_s": round(started, 2), "bare_first_answer_s": round(plain_started, 2)}
