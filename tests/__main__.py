@@ -5,6 +5,7 @@ Runs ruff and mypy first, then pytest on two workers. Naming a path runs only th
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,6 +57,8 @@ def _checks() -> int:
 
 def main() -> int:
     """Exit code: 0 all well; else pytest's, or that of the first linter that failed. pytest's closing line is last."""
+    # A job in the background ignores Ctrl-C and hands that on: the tests interrupt programs as a person would.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     bootstrap.ensure("tests", ["dev"])
     _system_packages()
     arguments = sys.argv[1:]
