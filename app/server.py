@@ -246,10 +246,11 @@ def application(
     services: Services, authenticator: Authenticator, clock: Clock, *, fast: bool = True, count: Count | None = None
 ) -> ASGIApp:
     """The whole ASGI application: layers around Litestar; `fast` False leaves out the short way beside it."""
-    inner: ASGIApp = litestar_of(services, authenticator)
-    if fast:
-        inner = FastLane(inner, services.devices, services.control, services.limits.body_bytes)
-    return FrontLayer(LimitLayer(inner, services.limits), authenticator, clock, count)
+    limited = LimitLayer(litestar_of(services, authenticator), services.limits)
+    front = FrontLayer(limited, authenticator, clock, count)
+    if not fast:
+        return front
+    return FastLane(front, limited, services.devices, services.control, services.limits.body_bytes)
 
 
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:

@@ -31,6 +31,7 @@ class Authenticator(Protocol):
         """Who stands behind a session or key, None once it is over; a refreshed session is the same one."""
 
 
+_ANSWERED = frozenset({"http", "websocket"})
 Count = Callable[[HTTPScope, int, float], None]
 
 
@@ -45,15 +46,15 @@ class FrontLayer:
         self._authenticator = authenticator
         self._clock = clock
         self._count = count
-        self._ids = request_ids()
+        self.new_id = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if str(scope["type"]) == "lifespan":
+        if scope["type"] not in _ANSWERED:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id = self._ids()
+        state["request_id"] = request_id = self.new_id()
         REQUEST_ID.set(request_id)
         state["actor"] = self._actor(scope)
         marker = (b"x-request-id", request_id.encode())
@@ -90,7 +91,16 @@ class FrontLayer:
 
     def _actor(self, scope: Scope) -> Actor | None:
         token = bearer_of(scope)
-        return None if token is None else self._authenticator.actor_of(token, self._clock.now())
+        return None if token is None else self.actor_of(token)
+
+    def actor_of(self, token: bytes) -> Actor | None:
+        """Whose token this is, now."""
+        return self._authenticator.actor_of(token, self._clock.now())
+
+    def counted(self, scope: HTTPScope, status: int, seconds: float) -> None:
+        """An answer that was given beside this layer."""
+        if self._count is not None:
+            self._count(scope, status, seconds)
 
 
 def request_ids() -> Callable[[], str]:
@@ -101,11 +111,13 @@ def request_ids() -> Callable[[], str]:
 
 def bearer_of(scope: Scope) -> bytes | None:
     """The bearer token of a request, or None when it has none."""
-    for name, value in scope["headers"]:
-        if name == b"authorization":
-            scheme, _, token = value.partition(b" ")
-            return token.strip() if token and scheme.lower() == b"bearer" else None
-    return None
+    return next((token_in(value) for name, value in scope["headers"] if name == b"authorization"), None)
+
+
+def token_in(authorization: bytes) -> bytes | None:
+    """The bearer token in a header, or None when that is of another kind."""
+    scheme, _, token = authorization.partition(b" ")
+    return token.strip() if token and scheme.lower() == b"bearer" else None
 
 
 def declared_action(scope: Scope) -> Action:

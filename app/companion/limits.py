@@ -74,14 +74,22 @@ class LimitLayer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == ScopeType.HTTP and (wait := self._wait(scope)) > 0:
-            error = TooMany("Too many requests.", retry_after=int(wait) + 1)
-            await send_problem(send, error, scope["state"]["request_id"])
+            await send_problem(send, refusal(wait), scope["state"]["request_id"])
             return
         await self._app(scope, receive, send)
+
+    def wait_of(self, credential_id: str) -> float:
+        """Take one request of a credential; returns 0, or the seconds until it may ask again."""
+        return self._by_credential.take(credential_id, self._monotonic())
 
     def _wait(self, scope: Scope) -> float:
         actor = scope["state"].get("actor")
         if actor is not None and actor.credential_id is not None:
-            return self._by_credential.take(actor.credential_id, self._monotonic())
+            return self.wait_of(actor.credential_id)
         client = scope.get("client")
         return self._by_address.take(peer_of(client[0]) if client else "", self._monotonic())
+
+
+def refusal(wait: float) -> TooMany:
+    """What is told to who has to wait so many seconds."""
+    return TooMany("Too many requests.", retry_after=int(wait) + 1)
