@@ -85,6 +85,8 @@ class Writer:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue:
+                    # One turn of the loop: what it has read of other sockets joins this batch, and shares its commit.
+                    await asyncio.sleep(0)
                     await self._commit(self._next())
         finally:
             # Reached with a queue only when the loop is being torn down under us: nobody may wait for ever.
