@@ -18,7 +18,6 @@ from pairing.talk import Entropy
 
 KEY_SIZE = 32
 TAG_SIZE = 16
-MAX_NOISE_MESSAGE = 65_535  # section 3
 MAX_NONCE = 2**32 - 1  # ours, far below the 2^64 - 2 of section 5.1: a channel older than this is made anew
 
 Words: TypeAlias = tuple[str, ...]  # the tokens of section 7: e, s, ee, es, se, ss, psk

@@ -120,6 +120,6 @@ def place_of(cursor: str | None) -> str:
     return place[0] if place else ""
 
 
-def page_of(found: list[T], most: int, id_of: Callable[[T], str]) -> Page[T]:
-    """The page of a list in order of one id, of which one item more than `most` was asked for."""
+def page_of(found: list[T], most: int, id_of: Callable[[T], str | int]) -> Page[T]:
+    """The page of a list in order of one id or number, of which one item more than `most` was asked for."""
     return Page(found[:most], encode_cursor(id_of(found[most - 1])) if len(found) > most else None)

@@ -61,10 +61,6 @@ class Registry:
 
     # binding
 
-    def next_epoch_in(self, tx: Tx, hardware_id: str) -> int:
-        """The owner epoch to offer that hardware: above that of every binding it had here."""
-        return queries.last_epoch(tx, hardware_id) + 1
-
     def bind_in(self, tx: Tx, by: Caller, new: NewDevice) -> Device:
         """Take proven hardware into a home, inside the join's transaction.
 

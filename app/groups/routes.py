@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, answer, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.devices.model import Icon
 from app.groups.model import GroupView
 from app.groups.service import Groups
@@ -56,9 +56,8 @@ async def list_groups(
 ) -> Page[GroupView]:
     """The groups of a home the caller may see."""
     most = limit_of(limit)
-    after = decode_cursor(cursor, tuple[str])
-    found = groups.list(caller.actor, home_id, after[0] if after else None, most + 1)
-    return Page(found[:most], encode_cursor(found[most - 1].id) if len(found) > most else None)
+    found = groups.list(caller.actor, home_id, place_of(cursor), most + 1)
+    return page_of(found, most, lambda group: group.id)
 
 
 @get("/groups/{group_id:str}", operation_id="getGroup", opt={"action": Action.GROUP_READ})

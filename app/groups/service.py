@@ -31,12 +31,12 @@ class Groups:
         self.access = GroupAccess(store, access)
         self.on_leaving: list[Callable[[Tx, Caller, Group], None]] = []
 
-    def list(self, actor: Actor, home_id: str, after: str | None, limit: int) -> list[GroupView]:
+    def list(self, actor: Actor, home_id: str, after: str, limit: int) -> list[GroupView]:
         """The groups of a home the caller may see, at most `limit` after the id `after`; raises NotFound, Refused."""
         now = self._store.clock.now()
         standing = replace(self._standings.of(actor, home_id), only=None)
         demand(actor, Action.GROUP_READ, Resource(standing, home_id), now)
-        found = (it for it in self.access.of_home(home_id) if after is None or it.id > after)
+        found = (it for it in self.access.of_home(home_id) if it.id > after)
         seen = (it for it in found if allowed(actor, Action.GROUP_READ, self.access.group(actor, it.id), now).yes)
         return [it.view() for it, _ in zip(seen, range(limit), strict=False)]
 

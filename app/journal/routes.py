@@ -8,7 +8,7 @@ from litestar.params import FromPath, QueryParameter
 
 from app.caller import Caller
 from app.clock import Time, to_ms
-from app.companion.conditions import Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
+from app.companion.conditions import Cursor, Limit, Page, decode_cursor, limit_of, page_of
 from app.journal.model import AuditView, EntryView, Kind
 from app.journal.queries import Wanted
 from app.journal.trail import Trail
@@ -50,7 +50,7 @@ async def list_journal(
     most = limit_of(limit)
     wanted = _wanted(cursor, since, before, kind, code)
     entries = await trail.of_device(caller.actor, device_id, wanted, most + 1)
-    return Page(entries[:most], encode_cursor(entries[most - 1].id) if len(entries) > most else None)
+    return page_of(entries, most, lambda entry: entry.id)
 
 
 @get("/homes/{home_id:str}/audit", operation_id="listHomeAudit", opt={"action": Action.AUDIT_READ})
@@ -67,7 +67,7 @@ async def list_audit(
     """Who did what in a home, newest first."""
     most = limit_of(limit)
     acts = await trail.of_home(caller.actor, home_id, _wanted(cursor, since, before), most + 1)
-    return Page(acts[:most], encode_cursor(acts[most - 1].id) if len(acts) > most else None)
+    return page_of(acts, most, lambda act: act.id)
 
 
 ROUTER = Router("/", route_handlers=[list_journal, list_audit])

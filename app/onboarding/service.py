@@ -22,6 +22,7 @@ from app.store.retention import DAY_MS, KEEP
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Offer
+from pairing.activation.messages import CREDENTIAL_SIZE
 from pairing.errors import PairingError
 from pairing.messages import Endpoint
 from pairing.methods.method import Method
@@ -40,7 +41,6 @@ MAX_OPEN_PER_HOME = 8
 KEEP_ENDED_MS = 30 * DAY_MS
 # Open and ended ones together (store.retention): the oldest ended one gives way.
 KEPT_PER_HOME = KEEP["pairing_sessions"].most or 1
-CREDENTIAL_BYTES = 32
 
 
 class Onboarding:
@@ -244,7 +244,7 @@ class Offers:
         return Offer(
             hub_name=self._hub_name(),
             endpoints=self._endpoints(),
-            credential=secrets.token_bytes(CREDENTIAL_BYTES),
+            credential=secrets.token_bytes(CREDENTIAL_SIZE),
             binding_id=f"{session_id}.{attempt}",
             time=self._store.clock.now().ms,
         )
