@@ -1,8 +1,9 @@
 """Devices and hubs on the LAN, found and announced by multicast DNS (RFC 6762, 6763). The only importer of zeroconf.
 
 A device announces `_doorstep._tcp.local.`: TXT v=1, id (device id), p (product id), s (0 free, 1 paired), a (pin or
-open), n (name), and in SRV the port it is paired through. A hub announces `_doorstep-hub._tcp.local.`: TXT v=1, id
-(hub id), and lp (link port), which SRV repeats. Whatever is heard is a claim: nothing here proves who announces.
+open), n (name), t (where it was given a session's token, pairing/token.py), and in SRV the port it is paired through. A
+hub announces `_doorstep-hub._tcp.local.`: TXT v=1, id (hub id), and lp (link port), which SRV repeats. Whatever is
+heard is a claim: nothing here proves who announces.
 """
 
 import asyncio
@@ -43,10 +44,14 @@ UPDATE_INTERVAL = 1.0
 _DEVICE_ID = re.compile(r"d-[a-z2-7]{24}")
 _HUB_ID = re.compile(r"h-[a-z2-7]{24}")
 _PRODUCT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_HINT = re.compile(r"([0-9a-f]{16})?")
 
 
 class Announcement(Struct, frozen=True, kw_only=True):
-    """A device as it announces itself. `addresses` are newest first, IPv6 link-local ones with their scope."""
+    """A device as it announces itself. `addresses` are newest first, IPv6 link-local ones with their scope.
+
+    `hint` is "" unless the device was given a session's token.
+    """
 
     id: str
     product: str
@@ -55,6 +60,7 @@ class Announcement(Struct, frozen=True, kw_only=True):
     port: int
     paired: bool
     auth: str
+    hint: str = ""
 
 
 class HubAnnouncement(Struct, frozen=True, kw_only=True):
@@ -81,10 +87,12 @@ class Service(Struct, frozen=True, kw_only=True):
 
 
 def device_service(
-    device_id: str, *, product: str, port: int, paired: bool, auth: str = "open", name: str = ""
+    device_id: str, *, product: str, port: int, paired: bool, auth: str = "open", name: str = "", hint: str = ""
 ) -> Service:
     """What a device announces."""
     txt = {"v": VERSION, "id": device_id, "p": product, "s": "1" if paired else "0", "a": auth, "n": clean(name)}
+    if hint:
+        txt["t"] = hint
     return Service(type=DEVICE_SERVICE, id=device_id, port=port, txt=txt)
 
 
@@ -97,8 +105,16 @@ def hub_service(hub_id: str, *, link_port: int) -> Service:
 def parse_device(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> Announcement | None:
     """The announcement in a device's TXT record; None where it is not one of ours, or not sound."""
     device_id, product = txt.get("id") or "", txt.get("p") or ""
-    sound = _DEVICE_ID.fullmatch(device_id) and _PRODUCT.fullmatch(product) and txt.get("s") in ("0", "1")
-    if not (sound and txt.get("v") == VERSION and txt.get("a") in ("pin", "open") and addresses and port):
+    hint = txt.get("t") or ""
+    sound = _DEVICE_ID.fullmatch(device_id) and _PRODUCT.fullmatch(product) and _HINT.fullmatch(hint)
+    if not (
+        sound
+        and txt.get("s") in ("0", "1")
+        and txt.get("v") == VERSION
+        and txt.get("a") in ("pin", "open")
+        and addresses
+        and port
+    ):
         return None
     return Announcement(
         id=device_id,
@@ -108,6 +124,7 @@ def parse_device(txt: Mapping[str, str | None], addresses: tuple[str, ...], port
         port=port,
         paired=txt.get("s") == "1",
         auth=txt.get("a") or "",
+        hint=hint,
     )
 
 

@@ -154,7 +154,7 @@ class Onboarding:
     def methods(self) -> list[MethodView]:
         """Each method this hub has, with what it needs."""
         return [
-            MethodView(method.name, [InputView(i.name, i.secret, i.optional) for i in method.inputs])
+            MethodView(method.name, [InputView(i.name, i.secret, not i.required) for i in method.inputs])
             for method in self._runner.methods
         ]
 

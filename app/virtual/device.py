@@ -19,11 +19,14 @@ from app.virtual.memory import Memory, MemoryStore
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice, Notices
 from app.virtual.parts import Parts, Place
+from app.virtual.setup import Setup, WifiSetup
+from app.virtual.station import ListedNetworks, Station
 from pairing import device as memory
 from pairing.activation.exchange import normal_pin
 from pairing.device import DeviceState, DeviceStore, Facts
 from pairing.errors import PairingError
 from pairing.mdns import Announcer, Service, announcing, device_service
+from pairing.token import hint_of
 
 FIRMWARE = "1.0.0"
 
@@ -32,7 +35,8 @@ class VirtualDevice:
     """On while the context lasts. `store` is its disk: give the same again and it is the same device, come back.
 
     `tell` is called with each notice; `wait` awaits one. `died` is set once a `dies_at` has come: it is off then, and
-    stays so. Entering raises StorageFailedError, OSError where it cannot listen.
+    stays so. `setup` is how it is told its network, `station` where it joins that; without them it hangs on a cable.
+    Entering raises StorageFailedError, OSError where it cannot listen.
     """
 
     def __init__(
@@ -45,6 +49,8 @@ class VirtualDevice:
         place: Place | None = None,
         how: Misbehaviour | None = None,
         tell: Callable[[Notice], None] | None = None,
+        setup: Setup | None = None,
+        station: Station | None = None,
     ) -> None:
         self.body = body_of(product)
         self.died = asyncio.Event()
@@ -54,6 +60,8 @@ class VirtualDevice:
         self._place = place or Place()
         self._how = how or Misbehaviour()
         self._notices = Notices(tell)
+        self._told_by = setup
+        self._station = station or ListedNetworks({})
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,10 +115,27 @@ class VirtualDevice:
         self._parts = self._made_of(state)
         self._joining = Joining(self._parts, self._die)
         self._linking = Linking(self._parts, self._joining.free, self._die)
+        stack.push_async_callback(self._end_tasks)
+        if self._told_by is None:
+            await self._live_on_network(stack)
+        else:
+            wifi = WifiSetup(self._told_by, self._station, state, self._notices)
+            self._tasks.append(asyncio.create_task(self._live_on_wifi(wifi)))
+
+    async def _live_on_wifi(self, wifi: WifiSetup) -> None:
+        """Told a network, on it until a reset by hand makes it forget that, told another."""
+        while True:
+            await wifi.join()
+            async with AsyncExitStack() as stack:
+                await self._live_on_network(stack)
+                await self._parts.memory.until(lambda state: state.network is None)
+            await wifi.leave()
+
+    async def _live_on_network(self, stack: AsyncExitStack) -> None:
+        """Listen, announce, link and age until the stack is unwound."""
         await self._joining.start()
         stack.push_async_callback(self._joining.stop)
         announcer = await self._announce(stack)
-        stack.push_async_callback(self._end_tasks)
         self._notices.tell(
             "ready",
             id=self.id,
@@ -121,10 +146,12 @@ class VirtualDevice:
             paired=self.state.paired,
             auth=self._auth,
         )
-        self._tasks.append(asyncio.create_task(self._linking.run()))
-        self._tasks.append(asyncio.create_task(self._age()))
+        doing = [self._linking.run(), self._age()]
         if announcer is not None:
-            self._tasks.append(asyncio.create_task(self._keep_announced(announcer)))
+            doing.append(self._keep_announced(announcer))
+        tasks = [asyncio.create_task(work) for work in doing]
+        self._tasks += tasks
+        stack.push_async_callback(self._end, tasks)
 
     def _made_of(self, state: Memory) -> Parts:
         serial = f"V{state.state.identity.device_id[2:10].upper()}"
@@ -143,8 +170,16 @@ class VirtualDevice:
         return "pin" if self._pin else "open"
 
     def _service(self, paired: bool) -> Service:
-        product = self.body.product.id
-        return device_service(self.id, product=product, port=self.port, paired=paired, auth=self._auth, name=self._name)
+        token = self._parts.memory.state.token
+        return device_service(
+            self.id,
+            product=self.body.product.id,
+            port=self.port,
+            paired=paired,
+            auth=self._auth,
+            name=self._name,
+            hint=hint_of(token, self.id) if token and not paired else "",
+        )
 
     async def _announce(self, stack: AsyncExitStack) -> Announcer | None:
         if not self._place.announced:
@@ -188,8 +223,14 @@ class VirtualDevice:
         await self._joining.stop()
 
     async def _end_tasks(self) -> None:
-        for task in self._tasks:
+        await self._end(self._tasks)
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        ending = list(tasks)
+        for task in ending:
             task.cancel()
-        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+        ended = await asyncio.gather(*ending, return_exceptions=True)
+        self._tasks = [task for task in self._tasks if task not in ending]
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                raise outcome

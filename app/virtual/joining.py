@@ -86,7 +86,7 @@ class Joining:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parts = self._parts
         state = parts.memory.state
-        talk = device_talk(state, parts.facts, entropy=parts.entropy, pin=parts.pin)
+        talk = device_talk(state, parts.facts, entropy=parts.entropy, pin=parts.pin, token=state.token)
         try:
             binding = await pump(
                 misbehave(talk, parts.how),
@@ -114,7 +114,8 @@ def _with_answers(new: DeviceState, now: KeptState) -> DeviceState:
     """`new`, made from a state of a while ago, with the values of now and the answers given to the same hub since."""
     same = new.active is not None and now.active is not None and new.active.hub_id == now.active.hub_id
     answered = now.answered if same else new.answered
-    return KeptState(**(asdict(new) | {"answered": answered, "values": now.values}))
+    ours = {"values": now.values, "network": now.network, "token": now.token}
+    return KeptState(**(asdict(new) | {"answered": answered} | ours))
 
 
 def _everywhere(port: int) -> socket.socket:

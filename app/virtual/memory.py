@@ -5,17 +5,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import field
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from app.virtual.body import Changes
 from pairing.device import DeviceState, DeviceStore, FileDeviceStore, new_state
 from pairing.talk import Entropy
+from pairing.wifi import WifiNetwork
 
 
 class KeptState(DeviceState, frozen=True):
-    """What every device keeps, and this one's values: a command's effect is written with its answer, or neither is."""
+    """What every device keeps, and this one's values: a command's effect is written with its answer, or neither is.
+
+    `network` and `token` are what a device with a radio was told; a wired one has neither.
+    """
 
     values: Changes = field(default_factory=dict)
+    network: WifiNetwork | None = None
+    token: bytes = b""
 
 
 class MemoryStore:
@@ -84,5 +90,8 @@ class Memory:
 
 
 def _kept(state: DeviceState) -> KeptState:
-    """The state with values; none after a physical reset, which leaves a bare one."""
-    return state if isinstance(state, KeptState) else KeptState(**asdict(state))
+    """The state with what this device keeps besides: nothing after a physical reset, which leaves a bare one."""
+    if not isinstance(state, KeptState):
+        return KeptState(**asdict(state))
+    # A token is for one pairing.
+    return replace(state, token=b"") if state.paired and state.token else state

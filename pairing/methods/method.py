@@ -14,11 +14,24 @@ from pairing.session.states import Candidate, Request
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """Something a method needs before it starts: secret ones come in `Secrets`, others in `Request.inputs`."""
+    """Something a method needs before it starts: secret ones come in `Secrets`, others in `Request.inputs`.
+
+    `made`: the session makes it where it is not given.
+    """
 
     name: str
     secret: bool = False
     optional: bool = False
+    made: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Whether the method cannot be without it being given."""
+        return not (self.optional or self.made)
+
+
+TOKEN = Input(name="token", secret=True, made=True)
+"""Of a method that carries the session's token to devices: in hex."""
 
 
 class MethodFailedError(PairingError):

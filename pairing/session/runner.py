@@ -1,16 +1,19 @@
 """The runner: starts sessions, resumes those a stop of the hub left open, and takes the person's words to them."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from pairing.errors import PairingError, StorageFailedError
-from pairing.methods.method import Method
+from pairing.methods.method import TOKEN, Method
 from pairing.session import events as ev
 from pairing.session.actor import Actor, OnChange
 from pairing.session.contexts import SessionOverError
 from pairing.session.log import Registrar, Secrets, SessionLog
 from pairing.session.states import ANY, Request, SessionState, State, Step, new_session
+from pairing.talk import Entropy
+from pairing.token import make_token
 
 MAX_PIN = 64
 
@@ -68,6 +71,7 @@ class Runner:
         new_id: Callable[[], str],
         on_change: OnChange = lambda state, entry: None,
         limit: int = 32,
+        entropy: Entropy = secrets.token_bytes,
     ) -> None:
         self._log = log
         self._registrar = registrar
@@ -76,6 +80,7 @@ class Runner:
         self._new_id = new_id
         self._on_change = on_change
         self._limit = limit
+        self._entropy = entropy
         self._starting = 0
         self._closed = False
         self._open: dict[str, tuple[Actor, asyncio.Task[None]]] = {}
@@ -89,7 +94,7 @@ class Runner:
         return sum(not actor.shown.state.terminal for actor, _ in self._open.values())
 
     async def start(
-        self, request: Request, secrets: Secrets | None = None, session_id: str | None = None
+        self, request: Request, given: Secrets | None = None, session_id: str | None = None
     ) -> SessionState:
         """Open a session (`session_id`: under this id); its state, once durable and the search is under way.
 
@@ -98,23 +103,25 @@ class Runner:
         """
         if self._closed:
             raise SessionOverError
-        given = dict(secrets or {})
-        methods = self._usable(request, given)
+        known = dict(given or {})
+        methods = self._usable(request, known)
         if not methods:
-            raise MethodUnavailableError(self._missing(request, given))
-        if "pin" in given:
-            _check_pin(given["pin"])
+            raise MethodUnavailableError(self._missing(request, known))
+        if "pin" in known:
+            _check_pin(known["pin"])
+        if any(i == TOKEN for name in methods for i in self._methods[name].inputs):
+            known.setdefault(TOKEN.name, make_token(self._entropy).hex())
         if len(self) + self._starting >= self._limit:
             raise TooManySessionsError
         state = new_session(session_id or self._new_id(), request, self._now())
         self._starting += 1
         try:
-            await self._log.create(state, given)
+            await self._log.create(state, known)
         finally:
             self._starting -= 1
         if self._closed:
             raise SessionOverError  # it is kept: the next start resumes it
-        actor = self._launch(state, given)
+        actor = self._launch(state, known)
         await actor.dispatch(ev.Begin(methods))
         return actor.shown
 
@@ -193,14 +200,14 @@ class Runner:
         """The names of the methods meant that have all they need."""
         given = set(secrets) | set(request.inputs)
         meant = self._methods.values() if request.method == ANY else filter(None, [self._methods.get(request.method)])
-        return tuple(m.name for m in meant if all(i.optional or i.name in given for i in m.inputs))
+        return tuple(m.name for m in meant if all(i.name in given for i in m.inputs if i.required))
 
     def _missing(self, request: Request, secrets: Mapping[str, str]) -> str:
         method = self._methods.get(request.method)
         if method is None:
             return request.method
         given = set(secrets) | set(request.inputs)
-        return " ".join(i.name for i in method.inputs if not i.optional and i.name not in given)
+        return " ".join(i.name for i in method.inputs if i.required and i.name not in given)
 
     def _actor(self, session_id: str) -> Actor:
         found = self._open.get(session_id)
