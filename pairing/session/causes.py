@@ -1,44 +1,10 @@
-"""The catalogue of causes: why a session or an attempt ended without a device, and what to tell the person.
+"""The catalogue of causes: why a session or an attempt ended without a device, and what to tell the person."""
 
-Codes are stable. `text` and `next_step` texts are English originals, looked up by key in any other language.
-"""
-
-from msgspec import Struct
-
+from pairing.session.cause import NEXT_STEPS, Cause
+from pairing.session.joining_causes import JOINING
 from pairing.session.states import Failure
 
-
-class Cause(Struct, frozen=True, kw_only=True):
-    """`recognised` says how the hub knows; `text` what the person reads (`{name}` is filled from the failure's detail);
-    `next_step` is the key in `NEXT_STEPS` of what to do now; `retryable` whether trying again can help."""
-
-    code: str
-    recognised: str
-    text: str
-    next_step: str
-    retryable: bool = True
-
-
-NEXT_STEPS: dict[str, str] = {
-    "check_power_and_cable": "Check the device's power and cable and try again, or add it by its address.",
-    "check_network": "Check that nothing separates hub and device (guest network, client isolation, firewall).",
-    "check_address": "Give the device's IP address and the port it is paired through.",
-    "check_pin": "Read the PIN on the device's label again and type it anew.",
-    "reset_device": "Reset the device by hand as its manual says, then try again.",
-    "unbind_first": "Ask the owner of the other hub to remove the device, or reset it by hand, then try again.",
-    "compare_again": "Try again and compare the codes. If they differ again, somebody may be in between: use a cable.",
-    "move_closer": "Bring device and hub closer together, then try again.",
-    "restart_device": "Take the device's power away for ten seconds, then try again.",
-    "update_device": "Update the device's firmware, or the hub, then try again.",
-    "try_again": "Try again.",
-    "choose_method": "Choose another way of adding the device.",
-    "check_hub_storage": "Look at the hub's storage (`doorstep doctor`), then try again.",
-    "ask_admin": "Ask an admin of the home.",
-    "remove_first": "Remove the device from the home it is in, then try again.",
-    "nothing": "Nothing needs to be done.",
-}
-
-_ALL = (
+_GENERAL = (
     Cause(
         code="not_found",
         recognised="the search ran its time and no device that could be added was heard",
@@ -206,7 +172,7 @@ _ALL = (
     ),
 )
 
-CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in _ALL}
+CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in (*_GENERAL, *JOINING)}
 
 FALLBACK = "pairing_failed"
 

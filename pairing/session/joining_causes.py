@@ -1,0 +1,145 @@
+"""Why a device did not come onto the network: causes of Wi-Fi, of its tokens and codes, of gateways and of the LAN."""
+
+from pairing.session.cause import Cause
+
+JOINING = (
+    Cause(
+        code="band_not_2g4",
+        recognised="the network is on 5 or 6 GHz only, or the BSSID given is that of such a radio",
+        text="The device can only use 2.4 GHz, and this network is not on 2.4 GHz.",
+        next_step="use_2g4",
+    ),
+    Cause(
+        code="never_decoded",
+        recognised="settings were sent over the air all the time, and nothing acknowledged them or announced itself",
+        text="No device understood what the hub sent over the air.",
+        next_step="use_ap",
+    ),
+    Cause(
+        code="decoded_never_joined",
+        recognised="a device acknowledged the settings, and announced itself nowhere within 30 s",
+        text="The device has the settings, but did not come onto the network: the password is wrong, or the band.",
+        next_step="check_password_or_band",
+    ),
+    Cause(
+        code="joined_never_announced",
+        recognised="the device said that it is on the network, and its announcement never reached the hub",
+        text="The device is on the network, but the hub cannot hear it there.",
+        next_step="check_isolation",
+    ),
+    Cause(
+        code="wifi_password_wrong",
+        recognised="the device, or the access point through it, says that the password is wrong",
+        text="The Wi-Fi password is wrong.",
+        next_step="check_wifi_password",
+    ),
+    Cause(
+        code="wifi_not_found",
+        recognised="the device says that it sees no network of that name",
+        text="The device does not see the Wi-Fi network {ssid}.",
+        next_step="check_wifi_name",
+    ),
+    Cause(
+        code="ssid_length",
+        recognised="the name of the network is empty, or longer than 32 octets in UTF-8",
+        text="A Wi-Fi name has 1 to 32 octets.",
+        next_step="check_wifi_name",
+        retryable=False,
+    ),
+    Cause(
+        code="wifi_password_length",
+        recognised="the password has 1 to 7, or more than 63, octets in UTF-8",
+        text="A Wi-Fi password has 8 to 63 octets, or none at all for an open network.",
+        next_step="check_wifi_password",
+        retryable=False,
+    ),
+    Cause(
+        code="setup_network_not_found",
+        recognised="the hub's radio sees no setup network of the device",
+        text="The device's setup network {ssid} was not found.",
+        next_step="check_setup_mode",
+    ),
+    Cause(
+        code="setup_refused",
+        recognised="the device answered the settings with a refusal",
+        text="The device refused the settings.",
+        next_step="reset_device",
+    ),
+    Cause(
+        code="wrong_pop",
+        recognised="the device did not accept the proof of possession",
+        text="The code of the device is not the right one.",
+        next_step="check_code",
+    ),
+    Cause(
+        code="no_spare_radio",
+        recognised="the hub has no Wi-Fi interface that is free to join a setup network",
+        text="The hub has no Wi-Fi radio to spare for this.",
+        next_step="join_by_phone",
+        retryable=False,
+    ),
+    Cause(
+        code="token_used",
+        recognised="a device came with a token that has brought in as many devices as it may",
+        text="This token has been used already.",
+        next_step="new_session",
+        retryable=False,
+    ),
+    Cause(
+        code="token_expired",
+        recognised="a device came with a token older than ten minutes",
+        text="The token has expired.",
+        next_step="new_session",
+        retryable=False,
+    ),
+    Cause(
+        code="token_blocked",
+        recognised="twenty attempts with a wrong token were made",
+        text="The token was tried wrongly too often and is blocked.",
+        next_step="new_session",
+        retryable=False,
+    ),
+    Cause(
+        code="gateway_silent",
+        recognised="the gateway answered nothing within the time of a step",
+        text="The gateway does not answer.",
+        next_step="check_gateway",
+    ),
+    Cause(
+        code="gateway_offline",
+        recognised="the gateway has no link to the hub",
+        text="The gateway is offline.",
+        next_step="check_gateway",
+    ),
+    Cause(
+        code="no_child_joined",
+        recognised="the gateway was open for joining all the time, and no device came",
+        text="No device joined through the gateway.",
+        next_step="press_on_child",
+    ),
+    Cause(
+        code="wifi_change_failed",
+        recognised="the device could not be told of the new network, or refused it",
+        text="The device could not be told of the new Wi-Fi network.",
+        next_step="old_network_kept",
+    ),
+    Cause(
+        code="wifi_rolled_back",
+        recognised="the device did not come back over the new network within 120 s, and is on the old one again",
+        text="The device did not come back over the new Wi-Fi network, and uses the old one again.",
+        next_step="old_network_kept",
+    ),
+    Cause(
+        code="qr_not_understood",
+        recognised="the text of the code is of no format the hub knows",
+        text="The hub does not understand this code.",
+        next_step="scan_again",
+        retryable=False,
+    ),
+    Cause(
+        code="lan_lane_blocked",
+        recognised="what the hub sent on a lane did not come back to it",
+        text="The network does not let the hub's {lane} through.",
+        next_step="check_lanes",
+    ),
+)
