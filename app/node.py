@@ -20,6 +20,8 @@ from app.store.prepare import open_store
 from app.store.store import Store
 from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK, Service, announcing, browse_devices, hub_service, own_addresses
+from pairing.methods.method import Method
+from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
 
 # An offer carries as many (pairing/PROTOCOL.md, "offer").
@@ -84,8 +86,10 @@ class Node:
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         browse = partial(browse_devices, interfaces)
-        wired = Wired(identity, offers, entropy=secrets.token_bytes, browse=browse)
-        resumed = await services.onboarding.open([wired])
+        methods: tuple[Method, ...] = tuple(
+            made(identity, offers, entropy=secrets.token_bytes, browse=browse) for made in (Wired, QrShown)
+        )
+        resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
 

@@ -17,7 +17,7 @@ Kind = Literal["wifi", "matter", "tuya", "esp", "doorstep"]
 class UnreadableCodeError(PairingError):
     """The text is no code of a format that is known here, or one with a fault in it (`detail` says which)."""
 
-    code = "unreadable_code"
+    code = "qr_not_understood"
 
 
 class Printed(Struct, frozen=True, kw_only=True):

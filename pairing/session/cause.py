@@ -48,5 +48,6 @@ NEXT_STEPS: dict[str, str] = {
     "old_network_kept": "Leave the old network on, check the new one's name and password, and try again.",
     "scan_again": "Scan the code again, type the digits under it, or choose another way.",
     "check_lanes": "Run `doorstep doctor lan` on the hub: it names what is blocked, and where to change it.",
+    "show_code_again": "Hold the code a hand's breadth before the camera, well lit, and check the Wi-Fi password.",
     "nothing": "Nothing needs to be done.",
 }

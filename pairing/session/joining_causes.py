@@ -137,6 +137,12 @@ JOINING = (
         retryable=False,
     ),
     Cause(
+        code="code_not_seen",
+        recognised="the code was shown for its time, and no device that has its token was heard on the LAN",
+        text="No device that has seen the code came to the network.",
+        next_step="show_code_again",
+    ),
+    Cause(
         code="lan_lane_blocked",
         recognised="what the hub sent on a lane did not come back to it",
         text="The network does not let the hub's {lane} through.",
