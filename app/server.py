@@ -59,6 +59,8 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.onboarding.networks import Networks
+from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
 from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.onboarding.service import Onboarding
 from app.policy import Action
@@ -91,6 +93,7 @@ ROUTERS = (
     DEVICE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
+    NETWORK_ROUTES,
     GROUP_ROUTES,
     JOURNAL_ROUTES,
     EVENT_ROUTES,
@@ -152,7 +155,8 @@ class Services:
         self.devices.access.grouping = self.groups.access
         self.sharable["group"] = self.groups.access
         self.control = Control(store, self.devices, self.groups, self.journal)
-        self.onboarding = Onboarding(store, self.standings, self.devices)
+        self.networks = Networks(store, self.standings)
+        self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
@@ -176,6 +180,7 @@ class Services:
         self.devices.on_leaving.append(self._device_leaving_in)
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
+        self.homes.on_dissolving.append(self.networks.home_dissolving_in)
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
@@ -276,6 +281,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "devices": _instance(services.devices),
             "control": _instance(services.control),
             "onboarding": _instance(services.onboarding),
+            "networks": _instance(services.networks),
             "groups": _instance(services.groups),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),

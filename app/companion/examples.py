@@ -128,6 +128,18 @@ _PAIRING: Examples = {
         "search": {"method": "wired", "name": "Reading lamp", "room_id": ROOM},
         "by label": {"method": "wired", "device_id": "d-2gn7prq3ufryaprn6j7oedxk", "pin": "1234-5678"},
         "by address": {"method": "wired", "host": "192.0.2.17", "port": 5540},
+        "a camera": {"method": "qr_shown", "ssid": "Lindenweg", "wifi_password": "correct horse battery"},
+        "onto a known network": {"method": "qr_shown", "ssid": "Lindenweg"},
+        "by the code on the device": {"code": "DS1:I=d-2gn7prq3ufryaprn6j7oedxk;P=1234-5678;M=lamp;T=wired"},
+    },
+    "readPrintedCode": {
+        "our own label": {"code": "DS1:I=d-2gn7prq3ufryaprn6j7oedxk;P=1234-5678;M=lamp;T=wired"},
+        "Matter": {"code": "MT:Y.K90AFN00KA0648G00"},
+    },
+    "keepWifiNetwork": {
+        "keep": {"ssid": "Lindenweg", "password": "correct horse battery"},
+        "one radio of it": {"ssid": "Lindenweg", "password": "correct horse battery", "bssid": "02:00:5e:10:00:01"},
+        "open": {"ssid": "Lindenweg guests"},
     },
     "confirmPairing": {"same code": {"accepted": True}},
     "choosePairingCandidate": {"choose": {"candidate_id": "d-2gn7prq3ufryaprn6j7oedxk"}},

@@ -260,7 +260,9 @@ def _success(handler: HTTPRouteHandler, schemas: dict[Any, Document]) -> Documen
         response["content"] = {"application/json": {"schema": schemas[repr(type_)]}}
     elif type_ not in (None, type(None)):
         media_type = getattr(handler.media_type, "value", handler.media_type)
-        response["content"] = {str(media_type): {"schema": {"type": "string"}}}
+        # `media_types`: several to choose from, by Accept.
+        kinds = handler.opt.get("media_types", (str(media_type),))
+        response["content"] = {kind: {"schema": {"type": "string"}} for kind in kinds}
     if (tells := handler.opt.get("tells")) is not None:
         response["x-event-data"] = schemas[repr(tells)]
     return response

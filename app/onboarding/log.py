@@ -53,12 +53,14 @@ class DurableLog:
 
         def ask(reader: Reader) -> list[Stored]:
             return [
-                Stored(state=state, secrets=self._secrets(reader, state.id)) for state in queries.open_sessions(reader)
+                Stored(state=state, secrets=self.secrets_in(reader, state.id))
+                for state in queries.open_sessions(reader)
             ]
 
         return await self._store.read(ask)
 
-    def _secrets(self, reader: Reader, session_id: str) -> dict[str, str]:
+    def secrets_in(self, reader: Reader, session_id: str) -> dict[str, str]:
+        """A session's secrets; none once it has ended."""
         kept = self._store.vault.fetch(reader, _row(session_id))
         return {} if kept is None else msgspec.json.decode(kept, type=dict[str, str])
 

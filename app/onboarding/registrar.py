@@ -7,12 +7,17 @@ from app.devices.model import BoundElsewhere, Device, NewDevice, ProductUnknown,
 from app.devices.service import Devices
 from app.errors import DoorstepError, TooMany
 from app.onboarding import queries
+from app.onboarding.log import DurableLog
+from app.onboarding.networks import Networks
+from app.onboarding.wanted import KEEP_NETWORK, NO
 from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
+from pairing.methods.wired import NAME as WIRED
 from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
+from pairing.wifi import WifiNetwork
 
 LINK = "lan"
 
@@ -20,9 +25,11 @@ LINK = "lan"
 class HomeRegistrar:
     """Rights are asked for inside the transaction: who lost them since the session began brings nothing in."""
 
-    def __init__(self, store: Store, devices: Devices) -> None:
+    def __init__(self, store: Store, devices: Devices, log: DurableLog, networks: Networks) -> None:
         self._store = store
         self._devices = devices
+        self._log = log
+        self._networks = networks
 
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
@@ -43,7 +50,18 @@ class HomeRegistrar:
         except DoorstepError as error:
             raise JoinRefusedError(_CAUSES.get(type(error), "not_allowed")) from error
         queries.insert_joined(tx, session.id, attempt, device.id)
+        self._learn_in(tx, by.actor, session, attempt)
         return device.id
+
+    def _learn_in(self, tx: Tx, by: Actor, session: SessionState, attempt: int) -> None:
+        """The network the device was told brought it here, so it is worth knowing; unless it came by a cable."""
+        inputs, tried = session.request.inputs, session.attempt(attempt)
+        if "ssid" not in inputs or inputs.get(KEEP_NETWORK) == NO or tried is None or tried.candidate.method == WIRED:
+            return
+        password = self._log.secrets_in(tx, session.id).get("wifi_password")
+        if password is not None:
+            wifi = WifiNetwork(inputs["ssid"], password, inputs.get("bssid", ""))
+            self._networks.joined_in(tx, by, session.request.home, wifi)
 
     def _bind_in(self, tx: Tx, by: Caller, new: NewDevice) -> Device:
         try:

@@ -1,35 +1,37 @@
 """Pairing in the companion API."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
-from litestar import Router, get, post
+from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from app.caller import Caller
-from app.companion.conditions import Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
-from app.homes.model import Name
-from app.onboarding.model import DeviceId, HostAddress, MethodView, PairingView, Pin, view_of
+from app.companion.conditions import ApiRequest, Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
+from app.onboarding.codes import Code, ScannedCode
+from app.onboarding.model import DeviceId, MethodView, PairingView, Pin, view_of
 from app.onboarding.service import Onboarding
+from app.onboarding.wanted import NewPairing, wanted
 from app.policy import Action
-from pairing.session.states import ANY, Request
+from pairing.qr import picture
 
-Port = Annotated[int, Meta(ge=1, le=65535)]
+T = TypeVar("T")
 AttemptNumber = Annotated[int, Meta(ge=1, le=1000)]
 
+SVG: Final = "image/svg+xml"
+_PICTURES: Final[dict[str, Callable[[str], bytes]]] = {
+    SVG: lambda text: picture.svg(text).encode(),
+    "image/png": picture.png,
+    "text/plain": str.encode,
+}
 
-class NewPairing(Struct, forbid_unknown_fields=True):
-    """What is to be paired, and how. `host` and `port` name a device that cannot be discovered; `want` is how many."""
 
-    method: Annotated[str, Meta(max_length=40)] = ANY
-    name: Name | None = None
-    room_id: Annotated[str, Meta(max_length=64)] | None = None
-    device_id: DeviceId | None = None
-    host: HostAddress | None = None
-    port: Port | None = None
-    pin: Pin | None = None
-    want: Annotated[int, Meta(ge=1, le=32)] = 1
+class PrintedCode(Struct, forbid_unknown_fields=True):
+    """The text of a code printed on a device, as it was scanned or typed."""
+
+    code: Code
 
 
 class Confirmation(Struct, forbid_unknown_fields=True):
@@ -58,6 +60,14 @@ async def list_methods(onboarding: NamedDependency[Onboarding]) -> list[MethodVi
     return onboarding.methods()
 
 
+@post("/pairing/qr", operation_id="readPrintedCode", opt={"action": Action.SELF, "keyed": False}, status_code=200)
+async def read_printed_code(
+    caller: NamedDependency[Caller], onboarding: NamedDependency[Onboarding], data: JSONBody[PrintedCode]
+) -> Response[ScannedCode]:
+    """What a code printed on a device says, and how to go on from it. Nothing of it is kept."""
+    return unkept(onboarding.scanned(caller.actor, data.code))
+
+
 @post("/homes/{home_id:str}/pairing", operation_id="startPairing", opt={"action": Action.PAIR})
 async def start_pairing(
     caller: NamedDependency[Caller],
@@ -66,18 +76,8 @@ async def start_pairing(
     data: JSONBody[NewPairing],
 ) -> PairingView:
     """Open a pairing session. It ends by itself after ten minutes at most; follow it by its events or by reading it."""
-    inputs = {name: value for name, value in (("name", data.name), ("room_id", data.room_id)) if value is not None}
-    request = Request(
-        home=home_id,
-        account=caller.actor.account_id or "",
-        method=data.method,
-        device=data.device_id,
-        host=data.host,
-        port=data.port or 0,
-        want=data.want,
-        inputs=inputs,
-    )
-    return await onboarding.start(caller, request, {} if data.pin is None else {"pin": data.pin})
+    asked = wanted(home_id, caller.actor.account_id or "", data)
+    return await onboarding.start(caller, asked.request, asked.secrets)
 
 
 @get("/homes/{home_id:str}/pairing", operation_id="listPairings", opt={"action": Action.PAIR})
@@ -105,6 +105,25 @@ async def get_pairing(
 ) -> PairingView:
     """One pairing session with its steps so far."""
     return await onboarding.get(caller.actor, home_id, session_id)
+
+
+@get(
+    "/homes/{home_id:str}/pairing/{session_id:str}/qr",
+    operation_id="showPairingCode",
+    opt={"action": Action.PAIR, "media_types": tuple(_PICTURES)},
+)
+async def show_code(
+    request: ApiRequest,
+    caller: NamedDependency[Caller],
+    onboarding: NamedDependency[Onboarding],
+    home_id: FromPath[str],
+    session_id: FromPath[str],
+) -> Response[bytes]:
+    """The QR code to hold before a camera, for who opened the session. It holds the Wi-Fi password. Ask for image/png
+    to get that, or for text/plain to draw it yourself."""
+    text = await onboarding.shown_code(caller.actor, home_id, session_id)
+    kind = request.accept.best_match(list(_PICTURES), default=SVG) or SVG
+    return unkept(_PICTURES[kind](text), kind)
 
 
 @post(
@@ -174,13 +193,20 @@ async def provide_pin(
     return await onboarding.provide_pin(caller, home_id, session_id, data.pin, data.attempt)
 
 
+def unkept(value: T, media_type: str = "application/json") -> Response[T]:
+    """An answer nothing on the way may keep."""
+    return Response(value, media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
 ROUTER = Router(
     "/",
     route_handlers=[
         list_methods,
+        read_printed_code,
         start_pairing,
         list_pairings,
         get_pairing,
+        show_code,
         cancel_pairing,
         confirm_pairing,
         choose_candidate,

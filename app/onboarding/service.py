@@ -6,17 +6,21 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from weakref import WeakValueDictionary
 
+from msgspec import structs
+
 from app.caller import Caller, demand
 from app.devices.service import Devices
-from app.errors import DoorstepError, NotFound, Unavailable
+from app.errors import DoorstepError, Gone, NotFound, Refused, Unavailable
 from app.homes.model import Home, Member
 from app.homes.standing import Standings
 from app.ids import new_id
 from app.onboarding import queries
+from app.onboarding.codes import ScannedCode, read, scanned
 from app.onboarding.log import DurableLog
 from app.onboarding.model import InputView, MethodView, NoSuchMethod, NotNow, PairingView, TooManySessions, view_of
+from app.onboarding.networks import Networks
 from app.onboarding.registrar import HomeRegistrar
-from app.policy import Action, Actor
+from app.policy import Action, Actor, Resource
 from app.store.housekeeping import BATCH
 from app.store.retention import DAY_MS, KEEP
 from app.store.store import Store
@@ -25,6 +29,7 @@ from pairing.activation import Offer
 from pairing.activation.messages import CREDENTIAL_SIZE
 from pairing.errors import PairingError
 from pairing.messages import Endpoint
+from pairing.methods import qr_shown
 from pairing.methods.method import Method
 from pairing.session.contexts import SessionOverError
 from pairing.session.runner import (
@@ -46,11 +51,12 @@ KEPT_PER_HOME = KEEP["pairing_sessions"].most or 1
 class Onboarding:
     """The companion's side of the runner."""
 
-    def __init__(self, store: Store, standings: Standings, devices: Devices) -> None:
+    def __init__(self, store: Store, standings: Standings, devices: Devices, networks: Networks) -> None:
         self._store = store
         self._standings = standings
+        self._networks = networks
         self._log = DurableLog(store)
-        self._registrar = HomeRegistrar(store, devices)
+        self._registrar = HomeRegistrar(store, devices, self._log, networks)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()
         self._one_word = WeakValueDictionary[str, asyncio.Lock]()
@@ -81,7 +87,8 @@ class Onboarding:
         return self._opened
 
     async def start(self, by: Caller, request: Request, given: dict[str, str]) -> PairingView:
-        """Open a session, and answer it as it was opened; raises NotFound, Refused, NoSuchMethod, TooManySessions.
+        """Open a session, and answer it as it was opened; raises NotFound, Refused, NoSuchMethod, TooManySessions,
+        WifiNetworkUnknown.
 
         With an Idempotency-Key the session's id is kept first: a repeat, even after a crash, finds that session or
         opens it, and never a second one. What has become of it meanwhile is for reading it to say: every repeat is
@@ -102,6 +109,12 @@ class Onboarding:
             return _opened(state)
 
     async def _begin(self, request: Request, given: dict[str, str], session_id: str) -> SessionState:
+        ssid = request.inputs.get("ssid")
+        if ssid is not None and "wifi_password" not in given:
+            known = await self._networks.known(request.home, ssid)
+            given = given | {"wifi_password": known.password}
+            if known.bssid:
+                request = structs.replace(request, inputs={"bssid": known.bssid} | request.inputs)
         try:
             return await self._runner.start(request, given, session_id)
         except PairingError as error:
@@ -113,6 +126,26 @@ class Onboarding:
             raise TooManySessions
         queries.make_room(tx, home_id, KEPT_PER_HOME)
         return tx.new_id()
+
+    def scanned(self, actor: Actor, text: str) -> ScannedCode:
+        """What a code printed on a device says; nothing of it is kept. Raises CodeNotUnderstood."""
+        demand(actor, Action.SELF, Resource(account_id=actor.account_id), self._store.clock.now())
+        return scanned(read(text), self._runner.methods)
+
+    async def shown_code(self, actor: Actor, home_id: str, session_id: str) -> str:
+        """What the code for a camera holds, the Wi-Fi password among it: for nobody but who opened the session.
+
+        Raises NotFound, Refused, Gone once the session has ended.
+        """
+        state = await self._state(actor, home_id, session_id)
+        if state.request.account != actor.account_id:
+            raise Refused
+        secrets = await self._store.read(lambda reader: self._log.secrets_in(reader, session_id))
+        if state.state.terminal or not secrets:
+            raise Gone("the pairing has ended, and its code with it")
+        if qr_shown.NAME not in state.methods:
+            raise NotFound("this pairing shows no code")
+        return qr_shown.code_of(state.request, secrets)
 
     async def get(self, actor: Actor, home_id: str, session_id: str) -> PairingView:
         """One session, open or ended; raises NotFound."""

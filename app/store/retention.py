@@ -63,6 +63,7 @@ KEEP: Final[dict[str, Keep]] = {
     "group_devices": Keep("a group of everything in a large home", most=1_000, per="group_id"),
     "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),
     "pairing_sessions": Keep("open and ended ones together; ended ones make room", most=1_000, per="home_id"),
+    "wifi_networks": Keep("a house, its guests and an old router; what joins makes room", most=32, per="home_id"),
     "pairing_joins": Keep("one for each device a session brought in; goes with the session"),
 }
 

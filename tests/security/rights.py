@@ -73,6 +73,7 @@ RIGHTS: dict[str, Right] = {
     "take up the invitation": _right("ex_member", _KEYS),
     "hear of the owner": _right("owner"),
     "the owner's key": _right("owner", _KEYS),
+    "read a code": _right(f"{_PEOPLE} key_home key_elsewhere", "key_read key_control"),
     # The hub.
     "run the hub": _right("owner", _rest(_ALL, "owner")),
     # In the home.
@@ -82,6 +83,7 @@ RIGHTS: dict[str, Right] = {
     "own the home": _of_home("owner key_home"),
     "read as an admin": _of_home("owner admin key_read key_control key_home"),
     "pair": _of_home("owner admin key_home"),
+    "see the code of one's own pairing": _of_home("owner key_home"),
     "leave the home": _of_home("admin member unnamed guest off_guest"),
     # A device of the home: the guest's, and lent.
     "see the device": _of_device(f"owner admin member unnamed guest {_LENT} key_read key_control key_home"),

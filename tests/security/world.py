@@ -74,6 +74,7 @@ class Ids(Struct):
     share_id: str = ""
     command_id: str = ""
     session_id: str = ""  # of pairing
+    network_id: str = ""
     service: str = ""
 
 
@@ -149,6 +150,7 @@ async def _home(world: World, ids: Ids, owner: str, name: str) -> None:
     device = f"/api/devices/{ids.device_id}"
     ids.share_id = await made(client, f"{device}/shares", {}, "share", "id")
     ids.command_id = await made(client, f"{device}/commands", {"service": "light", "values": {"on": True}})
+    ids.network_id = await made(client, f"{path}/networks", {"ssid": f"{CANARY} {name}", "password": "canary bird"})
     ids.session_id = await _pairing(world, ids.home_id, world.account(owner))
 
 

@@ -1,0 +1,91 @@
+"""What a person wants paired, as a pairing session takes it: a request in the clear, and secrets apart from it."""
+
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from app.errors import Invalid
+from app.homes.model import Name
+from app.onboarding.codes import Code, inputs_of, read, secrets_of
+from app.onboarding.model import DeviceId, HostAddress, Pin
+from app.onboarding.network_model import Bssid, Ssid, WifiPassword, checked
+from pairing.session.states import ANY, Request
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+KEEP_NETWORK: Final = "keep_network"
+NO: Final = "no"
+
+
+class NewPairing(Struct, forbid_unknown_fields=True):
+    """What is to be paired, and how. `host` and `port` name a device that cannot be discovered; `want` is how many.
+
+    `ssid` is the Wi-Fi the device is to join; without `wifi_password` ("" for an open one) it must be one the home
+    knows. A network a device has joined with is kept for the next, unless `keep_network` is false. `code` is the text
+    of a code printed on the device, in place of `method`, `device_id` and `pin`.
+    """
+
+    method: Annotated[str, Meta(max_length=40)] = ANY
+    name: Name | None = None
+    room_id: Annotated[str, Meta(max_length=64)] | None = None
+    device_id: DeviceId | None = None
+    host: HostAddress | None = None
+    port: Port | None = None
+    pin: Pin | None = None
+    want: Annotated[int, Meta(ge=1, le=32)] = 1
+    ssid: Ssid | None = None
+    wifi_password: WifiPassword | None = None
+    bssid: Bssid | None = None
+    keep_network: bool = True
+    code: Code | None = None
+
+
+class Wanted(Struct, frozen=True):
+    """A session to be opened."""
+
+    request: Request
+    secrets: dict[str, str]
+
+    def __repr__(self) -> str:
+        return f"Wanted(request={self.request!r})"
+
+
+def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
+    """Checked, before anything is kept or sent; raises Invalid."""
+    inputs = {name: value for name, value in (("name", new.name), ("room_id", new.room_id)) if value is not None}
+    secrets = {} if new.pin is None else {"pin": new.pin}
+    method, device = new.method, new.device_id
+    if new.code is not None:
+        if new.method != ANY or new.device_id is not None or new.pin is not None:
+            raise Invalid("code stands in place of method, device_id and pin")
+        printed = read(new.code)
+        method, device = printed.method, printed.device if printed.kind == "doorstep" else None
+        inputs |= inputs_of(printed)
+        secrets |= secrets_of(printed)
+    network, password = _network(new)
+    request = Request(
+        home=home_id,
+        account=account_id,
+        method=method,
+        device=device,
+        host=new.host,
+        port=new.port or 0,
+        want=new.want,
+        inputs=inputs | network,
+    )
+    return Wanted(request, secrets | password)
+
+
+def _network(new: NewPairing) -> tuple[dict[str, str], dict[str, str]]:
+    """Inputs and secrets of the network the device is to join."""
+    if new.ssid is None:
+        if new.wifi_password is not None or new.bssid is not None:
+            raise Invalid("wifi_password and bssid go with an ssid")
+        return {}, {}
+    wifi = checked(new.ssid, new.wifi_password or "", new.bssid or "")
+    inputs = {"ssid": wifi.ssid}
+    if wifi.bssid:
+        inputs["bssid"] = wifi.bssid
+    if not new.keep_network:
+        inputs[KEEP_NETWORK] = NO
+    return inputs, {} if new.wifi_password is None else {"wifi_password": wifi.password}
