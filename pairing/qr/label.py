@@ -19,6 +19,8 @@ _FIELDS: Final = {
     "M": re.compile(r"[A-Za-z0-9_.:-]{1,64}"),
     "T": re.compile(rf"({'|'.join(TRANSPORTS)})(,({'|'.join(TRANSPORTS)})){{0,4}}"),
 }
+# A method that is not called what the label calls the way.
+_METHODS: Final = {"qr": "qr_shown"}
 _NAME: Final = re.compile(r"[A-Z]")
 _MAX_FIELDS: Final = 16
 
@@ -36,7 +38,7 @@ def parse(text: str) -> Printed:
     transports = tuple(filter(None, fields.get("T", "").split(",")))
     return Printed(
         kind="doorstep",
-        method=transports[0] if len(transports) == 1 else ANY,
+        method=_METHODS.get(transports[0], transports[0]) if len(transports) == 1 else ANY,
         transports=transports,
         device=fields["I"],
         pin=fields.get("P", ""),
