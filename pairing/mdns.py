@@ -1,240 +1,140 @@
-"""Devices and hubs on the LAN, found and announced by multicast DNS (RFC 6762, 6763). The only importer of zeroconf.
+"""Browsing for devices and hubs, and announcing them, by multicast DNS (RFC 6762). The only importer of zeroconf.
 
-A device announces `_doorstep._tcp.local.`: TXT v=1, id (device id), p (product id), s (0 free, 1 paired), a (pin or
-open), n (name), t (where it was given a session's token, pairing/token.py), and in SRV the port it is paired through. A
-hub announces `_doorstep-hub._tcp.local.`: TXT v=1, id (hub id), and lp (link port), which SRV repeats. Whatever is
-heard is a claim: nothing here proves who announces.
+zeroconf's sockets, cache and responder are used, not its browser: that one remembers every name it ever heard for as
+long as the announcer likes, and does not say when somebody was heard again.
 """
 
 import asyncio
-import ipaddress
-import re
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any
 
-import ifaddr
-from msgspec import Struct
-from zeroconf import InterfaceChoice, IPVersion, ServiceStateChange, Zeroconf
-from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+from zeroconf import InterfaceChoice, IPVersion, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord
+from zeroconf._protocol.outgoing import DNSOutgoing
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
+from pairing.announcement import (
+    DEVICE_SERVICE,
+    DEVICES,
+    HUB_SERVICE,
+    HUBS,
+    A,
+    Announcement,
+    Gone,
+    HubAnnouncement,
+    Kind,
+    Service,
+    device_service,
+    hub_service,
+    parse_device,
+    parse_hub,
+)
+from pairing.browser import Browser, Told
+from pairing.ear import Sources, put_ear
+from pairing.interfaces import LOOPBACK, Interfaces, is_loopback, only_loopback, own_addresses
 from pairing.methods.method import MethodFailedError
-from pairing.text import clean
 
-DEVICE_SERVICE = "_doorstep._tcp.local."
-HUB_SERVICE = "_doorstep-hub._tcp.local."
-VERSION = "1"
+__all__ = [
+    "DEVICE_SERVICE",
+    "HUB_SERVICE",
+    "LOOPBACK",
+    "Announcement",
+    "Announcer",
+    "Browser",
+    "Gone",
+    "HubAnnouncement",
+    "Interfaces",
+    "Service",
+    "announcing",
+    "browse_devices",
+    "browse_hubs",
+    "device_service",
+    "hub_service",
+    "own_addresses",
+    "parse_device",
+    "parse_hub",
+]
 
-Interfaces: TypeAlias = Sequence[str] | None
-"""Addresses of the interfaces to use; None: all there are. (Never a default route: a LAN may have none.)"""
-
-LOOPBACK: tuple[str, ...] = ("127.0.0.1",)
-
-MAX_HEARD = 64
-"""Announcers a browser keeps; further ones are not looked at until one of these is gone."""
-MAX_PER_ADDRESS = 16
-"""Of these, how many may name the same address (loopback excepted)."""
 MAX_ADDRESSES = 8
 RESOLVE_TIMEOUT_MS = 3_000
-MAX_RESOLVING = 8
-UPDATE_INTERVAL = 1.0
-"""Seconds between two updates of one announcer: one that changes faster is heard with its latest."""
 
-_DEVICE_ID = re.compile(r"d-[a-z2-7]{24}")
-_HUB_ID = re.compile(r"h-[a-z2-7]{24}")
-_PRODUCT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_HINT = re.compile(r"([0-9a-f]{16})?")
+_PTR, _A, _AAAA, _ANY_SIGN = 12, 1, 28, frozenset((12, 16, 33))
+_INTERNET = 1
 
 
-class Announcement(Struct, frozen=True, kw_only=True):
-    """A device as it announces itself. `addresses` are newest first, IPv6 link-local ones with their scope.
+class _Cache:
+    """A `Records`: zeroconf's cache, and its questions."""
 
-    `hint` is "" unless the device was given a session's token.
-    """
-
-    id: str
-    product: str
-    name: str
-    addresses: tuple[str, ...]
-    port: int
-    paired: bool
-    auth: str
-    hint: str = ""
-
-
-class HubAnnouncement(Struct, frozen=True, kw_only=True):
-    """A hub as it announces itself; `port` is its link port."""
-
-    id: str
-    addresses: tuple[str, ...]
-    port: int
-
-
-class Gone(Struct, frozen=True):
-    """The announcer of this id said goodbye, or announces no longer what is looked for."""
-
-    id: str
-
-
-class Service(Struct, frozen=True, kw_only=True):
-    """What to announce: `type` is one of the two services, `txt` its TXT record."""
-
-    type: str
-    id: str
-    port: int
-    txt: dict[str, str]
-
-
-def device_service(
-    device_id: str, *, product: str, port: int, paired: bool, auth: str = "open", name: str = "", hint: str = ""
-) -> Service:
-    """What a device announces."""
-    txt = {"v": VERSION, "id": device_id, "p": product, "s": "1" if paired else "0", "a": auth, "n": clean(name)}
-    if hint:
-        txt["t"] = hint
-    return Service(type=DEVICE_SERVICE, id=device_id, port=port, txt=txt)
-
-
-def hub_service(hub_id: str, *, link_port: int) -> Service:
-    """What a hub announces."""
-    txt = {"v": VERSION, "id": hub_id, "lp": str(link_port)}
-    return Service(type=HUB_SERVICE, id=hub_id, port=link_port, txt=txt)
-
-
-def parse_device(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> Announcement | None:
-    """The announcement in a device's TXT record; None where it is not one of ours, or not sound."""
-    device_id, product = txt.get("id") or "", txt.get("p") or ""
-    hint = txt.get("t") or ""
-    sound = _DEVICE_ID.fullmatch(device_id) and _PRODUCT.fullmatch(product) and _HINT.fullmatch(hint)
-    if not (
-        sound
-        and txt.get("s") in ("0", "1")
-        and txt.get("v") == VERSION
-        and txt.get("a") in ("pin", "open")
-        and addresses
-        and port
-    ):
-        return None
-    return Announcement(
-        id=device_id,
-        product=product,
-        name=clean(txt.get("n") or ""),
-        addresses=addresses,
-        port=port,
-        paired=txt.get("s") == "1",
-        auth=txt.get("a") or "",
-        hint=hint,
-    )
-
-
-def parse_hub(txt: Mapping[str, str | None], addresses: tuple[str, ...], port: int | None) -> HubAnnouncement | None:
-    """The announcement in a hub's TXT record; None where it is not one of ours, or not sound."""
-    hub_id, link_port = txt.get("id") or "", txt.get("lp") or ""
-    if not (_HUB_ID.fullmatch(hub_id) and txt.get("v") == VERSION and addresses and link_port == str(port)):
-        return None
-    return HubAnnouncement(id=hub_id, addresses=addresses, port=int(link_port))
-
-
-A = TypeVar("A", bound=Announcement | HubAnnouncement)
-
-
-class Browser(Generic[A]):
-    """What is heard, in its order: `async for news in browser`. Unread news of an id are replaced by newer ones."""
-
-    def __init__(self, zeroconf: Zeroconf, service: str, parse: Callable[..., A | None], loopback: bool) -> None:
-        self._zeroconf = zeroconf
+    def __init__(self, multicast: "Multicast", service: str, *, loopback: bool) -> None:
+        self._multicast = multicast
         self._service = service
-        self._parse = parse
         self._loopback = loopback
-        self._ids: dict[str, str] = {}
-        self._heard: dict[str, A] = {}
-        self._resolving: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._slots = asyncio.Semaphore(MAX_RESOLVING)
-        self._news: dict[str, A | Gone] = {}
-        self._some = asyncio.Event()
 
-    def __aiter__(self) -> AsyncIterator[A | Gone]:
-        return self
+    def have(self, announcer_id: str) -> Told | None:
+        info = self._info(announcer_id)
+        return self._told(info) if info.load_from_cache(self._multicast.zeroconf) else None
 
-    async def __anext__(self) -> A | Gone:
-        while not self._news:
-            self._some.clear()
-            await self._some.wait()
-        return self._news.pop(next(iter(self._news)))
+    async def get(self, announcer_id: str) -> Told | None:
+        info = self._info(announcer_id)
+        came = await info.async_request(self._multicast.zeroconf, RESOLVE_TIMEOUT_MS)
+        return self._told(info) if came else None
 
-    def changed(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
-        """zeroconf's handler: a name has appeared, changed or gone."""
-        if state_change is ServiceStateChange.Removed:
-            self._drop(name)
-        elif name in self._resolving:
-            self._again.add(name)
-        elif len(self._resolving) < MAX_HEARD and (name in self._ids or len(self._ids) < MAX_HEARD):
-            task = asyncio.create_task(self._resolve(name))
-            self._resolving[name] = task
-            task.add_done_callback(lambda _: self._resolved(name))
+    def ask(self) -> None:
+        question = DNSOutgoing(0)
+        # With no known answers beside it, so that those who are there say so.
+        question.add_question(DNSQuestion(self._service, _PTR, _INTERNET))
+        self._multicast.zeroconf.async_send(question)
 
-    def _resolved(self, name: str) -> None:
-        del self._resolving[name]
+    async def refresh(self) -> None:
+        await self._multicast.refresh()
 
-    async def stop(self) -> None:
-        tasks = list(self._resolving.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _info(self, announcer_id: str) -> AsyncServiceInfo:
+        return AsyncServiceInfo(self._service, f"{announcer_id}.{self._service}")
 
-    async def _resolve(self, name: str) -> None:
-        while True:
-            self._again.discard(name)
-            async with self._slots:
-                info = AsyncServiceInfo(self._service, name)
-                if await info.async_request(self._zeroconf, RESOLVE_TIMEOUT_MS):
-                    self._take(name, info)
-            await asyncio.sleep(UPDATE_INTERVAL)
-            if name not in self._again:
-                return
-
-    def _take(self, name: str, info: AsyncServiceInfo) -> None:
-        heard = self._parse(_text(info), self._addresses(info), info.port)
-        known = self._ids.get(name)
-        if heard is None or (known is not None and known != heard.id):
-            self._drop(name)
-        if heard is None or not self._room(name, heard):
-            return
-        self._ids[name] = heard.id
-        if self._heard.get(heard.id) != heard:
-            self._heard[heard.id] = heard
-            self._tell(heard.id, heard)
-
-    def _room(self, name: str, heard: A) -> bool:
-        """Whether this announcer may be heard: not beyond the limits, nor under an id that another name has taken."""
-        if name in self._ids:
-            return True
-        if heard.id in self._heard or len(self._ids) >= MAX_HEARD:
-            return False
-        first = heard.addresses[0]
-        if _is_loopback(first):
-            return True
-        return sum(1 for other in self._heard.values() if other.addresses[0] == first) < MAX_PER_ADDRESS
-
-    def _drop(self, name: str) -> None:
-        gone = self._ids.pop(name, None)
-        if gone is not None:
-            del self._heard[gone]
-            self._tell(gone, Gone(gone))
-
-    def _tell(self, key: str, news: A | Gone) -> None:
-        self._news[key] = news
-        self._some.set()
-
-    def _addresses(self, info: AsyncServiceInfo) -> tuple[str, ...]:
+    def _told(self, info: AsyncServiceInfo) -> Told:
         found = info.parsed_scoped_addresses(IPVersion.All)
         # Another program's membership lets multicast of the LAN through to a socket that asked for loopback only.
-        return tuple(a for a in found if not self._loopback or _is_loopback(a))[:MAX_ADDRESSES]
+        addresses = tuple(a for a in found if not self._loopback or is_loopback(a))
+        return Told(_text(info), addresses[:MAX_ADDRESSES], info.port)
 
 
-def _text(info: AsyncServiceInfo) -> dict[str, str | None]:
+class _Listener(RecordUpdateListener):
+    """Tells a browser of the records that have come: once zeroconf's cache has them, so that they can be read."""
+
+    def __init__(self, browser: Browser[Any], kind: Kind[Any], sources: Sources) -> None:
+        self._browser = browser
+        self._kind = kind
+        self._sources = sources
+        self._signs: dict[str, bool] = {}
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        for update in records:
+            record, expired = update.new, update.new.is_expired(now)
+            for announcer_id in self._announcers(zc, record):
+                if not expired:
+                    self._signs[announcer_id] = self._signs.get(announcer_id, False) or update.old is None
+                elif record.type == _PTR:
+                    self._signs.pop(announcer_id, None)
+                    self._browser.goodbye(announcer_id)
+
+    def async_update_records_complete(self) -> None:
+        signs, self._signs = self._signs, {}
+        for announcer_id, changed in signs.items():
+            self._browser.sign(announcer_id, self._sources.current, changed=changed)
+
+    def _announcers(self, zc: Zeroconf, record: DNSRecord) -> Iterator[str]:
+        if record.type in (_A, _AAAA):
+            names = [service.name for service in zc.cache.async_entries_with_server(record.name)]
+        elif record.type in _ANY_SIGN:
+            names = [record.alias if isinstance(record, DNSPointer) else record.name]
+        else:
+            return
+        yield from filter(None, map(self._kind.id_in, names))
+
+
+def _text(info: AsyncServiceInfo) -> Mapping[str, str | None]:
     """The TXT record as text; what is no UTF-8 is left out."""
     found: dict[str, str | None] = {}
     for key, value in info.properties.items():
@@ -243,12 +143,33 @@ def _text(info: AsyncServiceInfo) -> dict[str, str | None]:
     return found
 
 
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+class Multicast:
+    """A zeroconf instance that runs, heard through an `Ear`."""
+
+    def __init__(self, running: AsyncZeroconf) -> None:
+        self.running = running
+        self.sources = Sources()
+        self._put_ears()
+
+    @property
+    def zeroconf(self) -> Zeroconf:
+        return self.running.zeroconf
+
+    async def refresh(self) -> None:
+        """Look at the interfaces anew."""
+        try:
+            await self.running.async_update_interfaces()
+        except (OSError, RuntimeError) as error:
+            raise _unavailable(error) from error
+        self._put_ears()
+
+    def _put_ears(self) -> None:
+        for reader in self.zeroconf.engine.readers:
+            put_ear(reader.transport, self.sources)
 
 
-def _only_loopback(interfaces: Interfaces) -> bool:
-    return interfaces is not None and all(map(_is_loopback, interfaces))
+def _unavailable(error: Exception) -> MethodFailedError:
+    return MethodFailedError("network_unavailable", reason=type(error).__name__)
 
 
 def _check_ours(address: str) -> None:
@@ -258,35 +179,57 @@ def _check_ours(address: str) -> None:
             probe.bind((address, 0))
 
 
+def _ip_version(interfaces: Interfaces) -> IPVersion | None:
+    """Both versions on all interfaces, where this machine has both; of addresses that are named, theirs."""
+    if interfaces is not None:
+        return None
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
+    except OSError:
+        return IPVersion.V4Only
+    return IPVersion.All
+
+
 @asynccontextmanager
-async def _zeroconf(interfaces: Interfaces) -> AsyncIterator[AsyncZeroconf]:
+async def _multicast(interfaces: Interfaces) -> AsyncIterator[Multicast]:
     """An instance of its own for every use: nothing stale in its cache, and nothing left when it is closed."""
     chosen = InterfaceChoice.All if interfaces is None else list(interfaces)
     try:
         for address in interfaces or ():
             _check_ours(address)
-        zeroconf = AsyncZeroconf(interfaces=chosen, ip_version=IPVersion.All if interfaces is None else None)
+        running = AsyncZeroconf(interfaces=chosen, ip_version=_ip_version(interfaces))
     except (OSError, RuntimeError) as error:
-        raise MethodFailedError("network_unavailable", reason=type(error).__name__) from error
+        raise _unavailable(error) from error
     # Cancelled in its own start, zeroconf cannot be closed any more: so the start is seen through beside.
-    starting = asyncio.create_task(zeroconf.zeroconf.async_wait_for_start())
+    starting = asyncio.create_task(running.zeroconf.async_wait_for_start())
     try:
         await asyncio.shield(starting)
-        yield zeroconf
+        yield Multicast(running)
     finally:
         await asyncio.gather(starting, return_exceptions=True)
-        await zeroconf.async_close()
+        await running.async_close()
 
 
 @asynccontextmanager
-async def _browse(service: str, parse: Callable[..., A | None], interfaces: Interfaces) -> AsyncIterator[Browser[A]]:
-    async with _zeroconf(interfaces) as zeroconf:
-        browser = Browser(zeroconf.zeroconf, service, parse, _only_loopback(interfaces))
-        asking = AsyncServiceBrowser(zeroconf.zeroconf, service, handlers=[browser.changed])
+async def browsing(
+    kind: Kind[A],
+    interfaces: Interfaces,
+    on_sign: Callable[[A, str], None] = lambda heard, source: None,
+    on_gone: Callable[[str], None] = lambda announcer_id: None,
+) -> AsyncIterator[Browser[A]]:
+    """Hear announcers of a kind while the context lasts. Raises MethodFailedError (`network_unavailable`)."""
+    async with _multicast(interfaces) as multicast:
+        loopback = only_loopback(interfaces)
+        browser = Browser(_Cache(multicast, kind.service, loopback=loopback), kind, on_sign=on_sign, on_gone=on_gone)
+        listener = _Listener(browser, kind, multicast.sources)
+        multicast.zeroconf.async_add_listener(listener, None)
+        asking = asyncio.create_task(browser.keep_asking())
         try:
             yield browser
         finally:
-            await asking.async_cancel()
+            multicast.zeroconf.async_remove_listener(listener)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
             await browser.stop()
 
 
@@ -295,19 +238,20 @@ def browse_devices(interfaces: Interfaces = LOOPBACK) -> AbstractAsyncContextMan
 
     Raises MethodFailedError (`network_unavailable`).
     """
-    return _browse(DEVICE_SERVICE, parse_device, interfaces)
+    return browsing(DEVICES, interfaces)
 
 
 def browse_hubs(interfaces: Interfaces = LOOPBACK) -> AbstractAsyncContextManager[Browser[HubAnnouncement]]:
     """Hear hubs while the context lasts: how a device finds a hub that moved."""
-    return _browse(HUB_SERVICE, parse_hub, interfaces)
+    return browsing(HUBS, interfaces)
 
 
 class Announcer:
     """A service that is being announced."""
 
-    def __init__(self, zeroconf: AsyncZeroconf, interfaces: Interfaces) -> None:
-        self._zeroconf = zeroconf
+    def __init__(self, multicast: Multicast, interfaces: Interfaces) -> None:
+        self._multicast = multicast
+        self._zeroconf = multicast.running
         self._interfaces = interfaces
         self._service: Service | None = None
         self._broadcasts: list[asyncio.Future[Any]] = []
@@ -336,17 +280,18 @@ class Announcer:
         await self._stop_broadcasts()
 
     async def refresh(self) -> None:
-        """Look at the interfaces anew and announce there: an address has come or gone."""
-        await self._zeroconf.async_update_interfaces()
+        """Announce this machine's addresses as they are now, on the interfaces there are now."""
         if self._service is not None:
             await self.announce(self._service)
+        # Whoever is on a new interface is told by zeroconf, what has just been said.
+        await self._multicast.refresh()
 
 
 @asynccontextmanager
 async def announcing(service: Service, interfaces: Interfaces = LOOPBACK) -> AsyncIterator[Announcer]:
     """Announce the service while the context lasts, and say goodbye after it. Raises MethodFailedError."""
-    async with _zeroconf(interfaces) as zeroconf:
-        announcer = Announcer(zeroconf, interfaces)
+    async with _multicast(interfaces) as multicast:
+        announcer = Announcer(multicast, interfaces)
         try:
             await announcer.announce(service)
             yield announcer
@@ -363,11 +308,3 @@ def _info(service: Service, addresses: Sequence[str]) -> AsyncServiceInfo:
         server=f"{service.id}.local.",
         parsed_addresses=list(addresses),
     )
-
-
-def own_addresses(interfaces: Interfaces) -> list[str]:
-    """The addresses to be reached at: those named, or all of this machine's but loopback (which stands in for none)."""
-    if interfaces is not None:
-        return list(interfaces)
-    found = [ip.ip if ip.is_IPv4 else ip.ip[0] for adapter in ifaddr.get_adapters() for ip in adapter.ips]
-    return [a for a in map(str, found) if not _is_loopback(a)] or list(LOOPBACK)

@@ -13,15 +13,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from zeroconf import ServiceInfo, ServiceStateChange
+from zeroconf import ServiceInfo
 
 from pairing import mdns
 from pairing.mdns import (
     DEVICE_SERVICE,
-    MAX_HEARD,
-    MAX_PER_ADDRESS,
     Announcement,
-    Browser,
     Gone,
     HubAnnouncement,
     announcing,
@@ -173,87 +170,11 @@ def test_no_text_record_does_harm(txt: dict[str, str | None]) -> None:
     assert parse_hub({**txt, "id": "x"}, ("192.0.2.1",), 80) is None
 
 
-class Replies:
-    """Stands in for resolving: what each name answers."""
-
-    def __init__(self, browser: Browser[Announcement]) -> None:
-        self._browser = browser
-
-    def hear(self, name: str, number: int, address: str, *, port: int = 80, txt: dict[str, str] | None = None) -> None:
-        info = ServiceInfo(
-            DEVICE_SERVICE,
-            f"{name}.{DEVICE_SERVICE}",
-            port=port,
-            properties={**SOUND, "id": an_id(number), **(txt or {})},
-            parsed_addresses=[address],
-            server=f"{name}.local.",
-        )
-        self._browser._take(name, info)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def browser() -> Browser[Announcement]:
-    return Browser(None, DEVICE_SERVICE, parse_device, loopback=False)  # type: ignore[arg-type]
-
-
-async def drain(browser: Browser[Announcement]) -> list[Announcement | Gone]:
-    return [await anext(browser) for _ in range(len(browser._news))]
-
-
-async def test_a_flood_of_announcers_is_bounded(browser: Browser[Announcement]) -> None:
-    replies = Replies(browser)
-    for number in range(4 * MAX_HEARD):
-        replies.hear(f"n{number}", number, f"192.0.2.{number % 200 + 1}")
-    assert len(await drain(browser)) == MAX_HEARD
-
-
-async def test_one_address_does_not_crowd_out_the_others(browser: Browser[Announcement]) -> None:
-    replies = Replies(browser)
-    for number in range(4 * MAX_HEARD):
-        replies.hear(f"n{number}", number, "192.0.2.66")
-    replies.hear("late", 9_999, "192.0.2.7")
-    heard = await drain(browser)
-    assert len(heard) == MAX_PER_ADDRESS + 1
-    assert heard[-1].id == an_id(9_999)
-
-
-async def test_an_id_belongs_to_the_name_that_had_it_first(browser: Browser[Announcement]) -> None:
-    replies = Replies(browser)
-    replies.hear("lamp", 1, "192.0.2.1")
-    replies.hear("thief", 1, "192.0.2.66")
-    heard = await drain(browser)
-    assert [a.addresses for a in heard if isinstance(a, Announcement)] == [("192.0.2.1",)]
-    browser.changed(None, "", "lamp", ServiceStateChange.Removed)  # type: ignore[arg-type]
-    assert await drain(browser) == [Gone(an_id(1))]
-    replies.hear("thief", 1, "192.0.2.66")
-    assert len(await drain(browser)) == 1
-
-
-async def test_unread_news_are_replaced_and_a_change_of_id_is_a_goodbye(browser: Browser[Announcement]) -> None:
-    replies = Replies(browser)
-    for port in range(1, 500):
-        replies.hear("lamp", 1, "192.0.2.1", port=port)
-    (latest,) = await drain(browser)
-    assert isinstance(latest, Announcement)
-    assert latest.port == 499
-    replies.hear("lamp", 2, "192.0.2.1")
-    assert [type(news) for news in await drain(browser)] == [Gone, Announcement]
-    replies.hear("lamp", 2, "192.0.2.1", txt={"v": "9"})
-    assert await drain(browser) == [Gone(an_id(2))]
-
-
-async def test_loopback_only_means_it(browser: Browser[Announcement]) -> None:
-    inner: Browser[Announcement] = Browser(None, DEVICE_SERVICE, parse_device, loopback=True)  # type: ignore[arg-type]
-    Replies(inner).hear("lan", 1, "192.0.2.1")
-    assert await drain(inner) == []
-
-
-async def test_text_that_is_no_utf8_is_left_out(browser: Browser[Announcement]) -> None:
+def test_text_that_is_no_utf8_is_left_out() -> None:
     properties: dict[bytes, bytes] = {k.encode(): v.encode() for k, v in SOUND.items()} | {b"n": b"\xff\xfe"}
     info = ServiceInfo(DEVICE_SERVICE, f"x.{DEVICE_SERVICE}", 80, properties=properties, parsed_addresses=["192.0.2.1"])
-    browser._take("x", info)  # type: ignore[arg-type]
-    (heard,) = await drain(browser)
-    assert isinstance(heard, Announcement)
+    heard = parse_device(mdns._text(info), ("192.0.2.1",), info.port)  # type: ignore[arg-type]
+    assert heard is not None
     assert heard.name == ""
 
 
