@@ -10,7 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pairing import errors
 from pairing.session import effects as fx
 from pairing.session import events as ev
-from pairing.session.causes import CATALOGUE, NEXT_STEPS, next_step_text, text
+from pairing.session.cause import NEXT_STEPS
+from pairing.session.causes import CATALOGUE, next_step_text, text
 from pairing.session.reducer import reduce
 from pairing.session.states import (
     MAX_ATTEMPTS,
