@@ -16,6 +16,7 @@ VERBS: Final[dict[str, str]] = {
     "pair": "app.commands.pair:pair",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
+    "wifi": "app.commands.wifi:wifi",
     "member": "app.commands.member:member",
     "share": "app.commands.share:share",
     "key": "app.commands.key:key",

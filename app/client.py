@@ -122,9 +122,9 @@ class Client:
         response = await self._send(method, path, content=content, params=params, headers=headers)
         return _decoded(response.status_code, response.content)
 
-    async def text(self, path: str) -> str:
+    async def text(self, path: str, accept: str = "*/*") -> str:
         """Read what is no JSON."""
-        response = await self._send("GET", path)
+        response = await self._send("GET", path, headers={"Accept": accept})
         if response.status_code >= 400:
             _decoded(response.status_code, response.content)
         return response.text

@@ -8,15 +8,22 @@ from typing import Any
 import click
 
 from app.commands.exits import Exit
-from app.commands.terminal import CommandError, event, json_option, plain
+from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
 from app.virtual import misbehaviour, process
+from app.virtual.camera import Camera
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.parts import Place
 from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK
+from pairing.qr import picture
 
 SAYS = {
+    "setup": "[green]●[/] waits to be told its Wi-Fi",
+    "provisioned": "  was told of {ssid}",
+    "joined": "  is on {ssid}",
+    "not_joined": "[yellow]✗[/] did not get onto {ssid}: {reason}",
+    "label": "  its label says {text}",
     "ready": "[green]●[/] {name} [dim]{id}[/] can be paired at {host} port {port}",
     "proving": "  a hub is here",
     "code": "  [bold]blinks {code}[/]: say yes at the hub if it shows the same",
@@ -45,6 +52,17 @@ SAYS = {
     help="Its disk: start it with the same file and it is the same device. Without, it forgets all when it ends.",
 )
 @click.option("--pin", help="The PIN on its label. Without one it shows a code instead.")
+@click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
+@click.option(
+    "--method",
+    type=click.Choice(["wired", "qr"]),
+    default="wired",
+    show_default=True,
+    help="How it comes onto the network: by a cable, or by a code held before its camera.",
+)
+@click.option(
+    "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
+)
 @click.option("--host", help="Address to be paired at.  [default: 127.0.0.1; with --lan all]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to be paired at.  [default: a free one]")
 @click.option("--lan", is_flag=True, help="Announce it on the local network, not only on this machine.")
@@ -58,15 +76,32 @@ SAYS = {
 )
 @json_option
 def device(
-    *, misbehave: tuple[str, ...], state: Path | None, product: str, name: str, pin: str | None, **where: Any
+    *,
+    misbehave: tuple[str, ...],
+    state: Path | None,
+    product: str,
+    name: str,
+    pin: str | None,
+    label: bool,
+    method: str,
+    wifi: tuple[str, ...],
+    **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
 
     Its reset button is the signal USR1, or the line `reset` on standard input; `put SERVICE JSON` does something to it
-    by hand, as in: put light {"on": true}
+    by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
     """
     options = process.Options(
-        product=product, name=name, state=state, pin=pin or None, place=_place(**where), how=_how(misbehave)
+        product=product,
+        name=name,
+        state=state,
+        pin=pin or None,
+        camera=Camera() if method == "qr" else None,
+        networks=_networks(wifi),
+        label=label,
+        place=_place(**where),
+        how=_how(misbehave),
     )
     try:
         asyncio.run(process.run(options, tell))
@@ -89,6 +124,15 @@ def tell(notice: Notice) -> None:
     told = " ".join(f"{key}={value}" for key, value in shown.items())
     data = {"event": notice.event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **notice.details}
     event(data, text.format(**shown) if text else f"  {notice.event} [dim]{told}[/]")
+    if notice.event == "label" and out().is_terminal and not wants_json():
+        click.echo(picture.terminal(str(notice.details["text"])))
+
+
+def _networks(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if not all(ssid for ssid, _, _ in pairs):
+        raise CommandError("--wifi is SSID=PASSWORD.", exit=Exit.USAGE, code="usage")
+    return {ssid: password for ssid, _, password in pairs}
 
 
 def _place(*, host: str | None, port: int, lan: bool, unannounced: bool) -> Place:

@@ -18,6 +18,8 @@ Session = dict[str, Any]
 STEPS: Final = {
     "preparing": "getting ready",
     "searching": "listening for devices",
+    "show_qr": "hold this code before the device's camera",
+    "nothing_heard": "nothing heard so far",
     "search_failed": "this way of searching does not work here",
     "resumed": "the hub was restarted, and goes on",
     "found": "found a device",

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -12,8 +13,10 @@ from app.client import Client
 from app.commands.exits import Exit
 from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
-from app.commands.terminal import CommandError, event, plain, wants_json
+from app.commands.terminal import CommandError, event, out, plain, wants_json
+from app.commands.wifi import wifi_fields, wifi_password_option
 from app.errors import DoorstepError
+from pairing.qr import picture
 
 PATIENCE: Final = "The device must be on and not paired; a virtual one: doorstep device --product lamp"
 
@@ -33,6 +36,12 @@ class Answers(Struct, frozen=True):
 @click.option("--device", help="Pair the device with this id, whatever else is found.")
 @click.option("--address", metavar="HOST:PORT", help="Where the device is, when it cannot be found by itself.")
 @click.option("--label-pin", help="The PIN on the device's label.")
+@click.option("--code", metavar="TEXT", help="What the QR code on the device says: it tells how to go on.")
+@click.option("--method", help="Pair in this way only: wired, qr_shown, ...  [default: any that works]")
+@click.option("--ssid", help="The Wi-Fi it is to join. Its password is asked for, unless the home knows it.")
+@click.option("--bssid", help="Of the 2.4 GHz radio of that Wi-Fi, where it matters which.")
+@wifi_password_option
+@click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -44,6 +53,12 @@ async def pair(
     device: str | None,
     address: str | None,
     label_pin: str | None,
+    code: str | None,
+    method: str | None,
+    ssid: str | None,
+    bssid: str | None,
+    password_file: Path | None,
+    forget_wifi: bool,
     yes: bool,
 ) -> None:
     """Bring a device into a home and show each step with its time.
@@ -51,7 +66,11 @@ async def pair(
     Ctrl-C cancels the session; the hub closes everything it opened for it.
     """
     home = await home_of(api, home_name)
-    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin}
+    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "code": code, "method": method}
+    if ssid is not None:
+        wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
+    if forget_wifi:
+        wanted["keep_network"] = False
     if room:
         wanted["room_id"] = (await named(api, f"/api/homes/{home['id']}/rooms", room, "room"))["id"]
     if address:
@@ -82,6 +101,8 @@ async def _until_ended(api: Client, path: str, started: Session, answers: Answer
     async for session, steps in follow(api, started):
         for step in steps:
             show(step, session["created_at"])
+            if step["key"] == "show_qr":
+                await _show_code(api, path)
         open_attempt = waiting(session)
         if session["state"] == "found" and ("found", 0) not in asked:
             asked.add(("found", 0))
@@ -91,6 +112,18 @@ async def _until_ended(api: Client, path: str, started: Session, answers: Answer
             asked.add(mark)
             await _answer(api, path, open_attempt, answers)
     return session
+
+
+async def _show_code(api: Client, path: str) -> None:
+    """The code for a camera. It holds the Wi-Fi password: to a screen, or to a script that asked for all there is."""
+    if not (wants_json() or out().is_terminal):
+        event({}, f"  [dim]The picture: GET {path}/qr[/]")
+        return
+    text = await api.text(f"{path}/qr", "text/plain")
+    if wants_json():
+        event({"show": text}, "")
+    else:
+        click.echo(picture.terminal(text))
 
 
 async def _answer(api: Client, path: str, attempt: Any, answers: Answers) -> None:

@@ -26,6 +26,7 @@ from pairing.activation.exchange import normal_pin
 from pairing.device import DeviceState, DeviceStore, Facts
 from pairing.errors import PairingError
 from pairing.mdns import Announcer, Service, announcing, device_service
+from pairing.qr import label
 from pairing.token import hint_of
 
 FIRMWARE = "1.0.0"
@@ -88,6 +89,10 @@ class VirtualDevice:
     def port(self) -> int:
         """Where it is paired."""
         return self._joining.port
+
+    def label(self, *transports: str) -> str:
+        """What its label says, PIN and all; raises UnreadableCodeError where the PIN cannot be printed."""
+        return label.write(self.id, pin=self._pin or "", product=self.body.product.id, transports=transports)
 
     async def wait(self, event: str) -> Notice:
         """The oldest notice of this event that nobody has waited for yet, now or when it comes."""

@@ -16,11 +16,13 @@ from msgspec import Struct
 from app.devices.product.catalogue import built_in
 from app.devices.product.model import Product
 from app.devices.product.values import ValueUnfit
+from app.virtual.camera import Camera
 from app.virtual.device import VirtualDevice
 from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.parts import Place
+from app.virtual.station import ListedNetworks
 from pairing.errors import PairingError
 
 MAX_LINE = 4096
@@ -35,12 +37,19 @@ class StateInUse(Exception):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process."""
+    """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
+
+    With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords.
+    `label`: tell what its label says, PIN and all.
+    """
 
     product: str
     name: str = ""
     state: Path | None = None
     pin: str | None = None
+    camera: Camera | None = None
+    networks: dict[str, str] = {}
+    label: bool = False
     place: Place = msgspec.field(default_factory=Place)
     how: Misbehaviour = Misbehaviour()
 
@@ -56,9 +65,9 @@ def product_named(product_id: str) -> Product:
 async def run(options: Options, tell: Callable[[Notice], None]) -> None:
     """Be a device until SIGINT or SIGTERM, or the line `quit`. SIGUSR1 is its reset button, and so is the line `reset`.
 
-    A line `put SERVICE {"property": value}` is somebody doing something to it. Each notice goes to `tell` as it
-    happens. A `dies_at` ends the process by SIGKILL, as a power cut would. Raises UnknownProduct, StateInUse,
-    StorageFailedError, OSError where it cannot listen.
+    A line `put SERVICE {"property": value}` is somebody doing something to it, `scan TEXT` holds a code before its
+    camera. Each notice goes to `tell` as it happens. A `dies_at` ends the process by SIGKILL, as a power cut would.
+    Raises UnknownProduct, StateInUse, StorageFailedError, OSError where it cannot listen.
     """
     product = await asyncio.to_thread(product_named, options.product)
     lock = await asyncio.to_thread(_own, options.state) if options.state else None
@@ -71,10 +80,14 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             place=options.place,
             how=options.how,
             tell=partial(_tell, tell),
+            setup=options.camera,
+            station=ListedNetworks(options.networks),
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
-            await _attend(device, lines, partial(_tell, tell))
+            if options.label:
+                _tell(tell, Notice("label", {"text": device.label("qr" if options.camera else "wired")}))
+            await _attend(device, lines, partial(_tell, tell), options.camera)
     finally:
         if lock is not None:
             os.close(lock)
@@ -112,15 +125,17 @@ def _listen() -> asyncio.Queue[str]:
     return lines
 
 
-async def _attend(device: VirtualDevice, lines: asyncio.Queue[str], tell: Callable[[Notice], None]) -> None:
+async def _attend(
+    device: VirtualDevice, lines: asyncio.Queue[str], tell: Callable[[Notice], None], camera: Camera | None
+) -> None:
     while (said := (await lines.get()).strip()) != "quit":
         try:
-            await _do(device, said)
+            await _do(device, said, camera)
         except (ValueError, ValueUnfit, PairingError) as error:
             tell(Notice("misunderstood", {"cause": str(error)}))
 
 
-async def _do(device: VirtualDevice, said: str) -> None:
+async def _do(device: VirtualDevice, said: str, camera: Camera | None) -> None:
     verb, _, rest = said.partition(" ")
     match verb:
         case "":
@@ -130,8 +145,10 @@ async def _do(device: VirtualDevice, said: str) -> None:
         case "put":
             service, _, values = rest.strip().partition(" ")
             await device.put(service, msgspec.json.decode(values, type=dict[str, bool | int | float | str]))
+        case "scan" if camera is not None:
+            camera.see(rest.strip())
         case _:
-            raise ValueError("one of: reset, put SERVICE JSON, quit")
+            raise ValueError("one of: reset, put SERVICE JSON, scan TEXT (where it has a camera), quit")
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:
