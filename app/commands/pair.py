@@ -12,9 +12,10 @@ from app.client import Client
 from app.commands.exits import Exit
 from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
-from app.commands.terminal import CommandError, event, plain, wants_json
+from app.commands.terminal import CommandError, event, plain, table, wants_json
 from app.errors import DoorstepError
 
+INBOX: Final = ("id", "product", "name", "method", "auth", "address", "last_seen")
 PATIENCE: Final = "The device must be on and not paired; a virtual one: doorstep device --product lamp"
 
 
@@ -33,6 +34,7 @@ class Answers(Struct, frozen=True):
 @click.option("--device", help="Pair the device with this id, whatever else is found.")
 @click.option("--address", metavar="HOST:PORT", help="Where the device is, when it cannot be found by itself.")
 @click.option("--label-pin", help="The PIN on the device's label.")
+@click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -44,6 +46,7 @@ async def pair(
     device: str | None,
     address: str | None,
     label_pin: str | None,
+    lists: bool,
     yes: bool,
 ) -> None:
     """Bring a device into a home and show each step with its time.
@@ -51,6 +54,10 @@ async def pair(
     Ctrl-C cancels the session; the hub closes everything it opened for it.
     """
     home = await home_of(api, home_name)
+    if lists:
+        found = await api.get(f"/api/homes/{home['id']}/pairing/inbox")
+        table(found, INBOX, empty=f"Nobody is there. {PATIENCE}")
+        return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin}
     if room:
         wanted["room_id"] = (await named(api, f"/api/homes/{home['id']}/rooms", room, "room"))["id"]
