@@ -41,6 +41,7 @@ class Node:
         self.services: Services
         self.asgi: ASGIApp
         self.link_port = 0
+        self.discovery: Discovery
         self.metrics = Metrics()
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
@@ -79,14 +80,15 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
-        discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
+        self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
         offers = Offers(
             self.store,
             lambda: services.hub.view().name,
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         methods: tuple[Method, ...] = tuple(
-            made(identity, offers, entropy=secrets.token_bytes, browse=discovery.browse) for made in (Wired, QrShown)
+            made(identity, offers, entropy=secrets.token_bytes, browse=self.discovery.browse)
+            for made in (Wired, QrShown)
         )
         resumed = await services.onboarding.open(methods)
         if resumed:
