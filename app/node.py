@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import cast
 
 import structlog
@@ -18,8 +17,9 @@ from app.serving import AddressUnusable
 from app.settings import Settings
 from app.store.prepare import open_store
 from app.store.store import Store
-from pairing.errors import PairingError
-from pairing.mdns import LOOPBACK, Service, announcing, browse_devices, hub_service, own_addresses
+from pairing.announcement import Service, hub_service
+from pairing.discovery import Discovery, keep_announcing
+from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
 from pairing.methods.method import Method
 from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
@@ -41,6 +41,7 @@ class Node:
         self.services: Services
         self.asgi: ASGIApp
         self.link_port = 0
+        self.discovery: Discovery
         self.metrics = Metrics()
         self._closing: list[Callable[[], Awaitable[None]]] = []
 
@@ -79,28 +80,36 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
-        await self._announce(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
+        self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
         offers = Offers(
             self.store,
             lambda: services.hub.view().name,
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
-        browse = partial(browse_devices, interfaces)
         methods: tuple[Method, ...] = tuple(
-            made(identity, offers, entropy=secrets.token_bytes, browse=browse) for made in (Wired, QrShown)
+            made(identity, offers, entropy=secrets.token_bytes, browse=self.discovery.browse)
+            for made in (Wired, QrShown)
         )
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
 
-    async def _announce(self, service: Service, interfaces: tuple[str, ...] | None) -> None:
+    async def _discover(self, own: Service, interfaces: Interfaces) -> Discovery:
+        """Announce the hub and hear devices, from now on or as soon as there is a network."""
+        inbox, clock = self.services.onboarding.inbox, self.store.clock
+        discovery = Discovery(
+            interfaces,
+            on_heard=lambda device, source: inbox.saw(device, source, clock.now().ms),
+            on_gone=inbox.gone,
+        )
         stack = AsyncExitStack()
         self._closing.append(stack.aclose)
-        try:
-            await stack.enter_async_context(announcing(service, interfaces))
-        except PairingError as error:
+        await stack.enter_async_context(keep_announcing(own, interfaces))
+        await stack.enter_async_context(discovery)
+        if not discovery.listening:
             # Devices that know the hub's address still find it; those that do not must wait for a network.
-            _log.warning("the hub cannot announce itself", code=error.code)
+            _log.warning("there is no network to find devices on yet")
+        return discovery
 
     def _measure(self) -> None:
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)

@@ -83,6 +83,11 @@ class Discovery:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
+    @property
+    def listening(self) -> bool:
+        """Whether there is a network now."""
+        return self._browser is not None
+
     def browse(self) -> AbstractAsyncContextManager[AsyncIterator[Announcement | Gone]]:
         """A `Browse`: what is known to be there and then what is new, while the context lasts.
 

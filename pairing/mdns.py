@@ -306,5 +306,6 @@ def _info(service: Service, addresses: Sequence[str]) -> AsyncServiceInfo:
         port=service.port,
         properties=service.txt,
         server=f"{service.id}.local.",
-        parsed_addresses=list(addresses),
+        # A scope is this machine's own affair.
+        parsed_addresses=[address.partition("%")[0] for address in addresses],
     )

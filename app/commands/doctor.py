@@ -10,30 +10,20 @@ from pathlib import Path
 
 import click
 from cryptography import x509
-from msgspec import Struct, to_builtins
 
 from app import admin_client, systemd
 from app.client import Client
 from app.clock import machine_clock_is_set
-from app.commands.exits import Exit
+from app.commands.doctor_lan import lan
 from app.commands.failures import told
+from app.commands.findings import MARK, Finding, show
 from app.commands.reach import api_verb, data_folder, data_option, own_folder
 from app.commands.terminal import answer, json_option, plain
 from app.store.folder import FILE_MODE, TLS_CERTIFICATE, TLS_KEY, VAULT_KEY
 from app.store.salvage import salvage
 from app.version import version
 
-MARK = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "bad": "[red]✗[/]"}
 LOW_DISK_BYTES = 200 << 20
-
-
-class Finding(Struct, frozen=True):
-    """One thing looked at. `state`: ok, note (worth knowing) or bad (must be mended)."""
-
-    what: str
-    state: str
-    detail: str
-    hint: str = ""
 
 
 @click.group(invoke_without_command=True)
@@ -41,15 +31,15 @@ class Finding(Struct, frozen=True):
 @json_option
 @click.pass_context
 def doctor(context: click.Context, data: Path | None) -> None:
-    """Check this machine and the hub on it; `doctor systemd` prints a unit."""
+    """Check this machine and the hub on it; `doctor lan` its network; `doctor systemd` prints a unit."""
     if context.invoked_subcommand is not None:
         return
     with told():
         findings = list(examine(data_folder(data)))
-    lines = (f"{MARK[f.state]} {f.what}: {plain(f.detail)}{_hint(f)}" for f in findings)
-    answer({"version": version(), "findings": to_builtins(findings)}, *lines)
-    if any(finding.state == "bad" for finding in findings):
-        context.exit(Exit.UNSOUND)
+    show(context, findings)
+
+
+doctor.add_command(lan)
 
 
 @doctor.command("systemd")
@@ -166,10 +156,6 @@ def _hub(data: Path) -> Finding:
     return Finding(
         "hub", "ok", f"{status['name']} runs at {status['url']}, version {status['version']}, {owned}{clock}"
     )
-
-
-def _hint(finding: Finding) -> str:
-    return f"\n  [dim]→ {plain(finding.hint)}[/]" if finding.hint else ""
 
 
 def _own_command() -> str:

@@ -13,11 +13,12 @@ from app.client import Client
 from app.commands.exits import Exit
 from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
-from app.commands.terminal import CommandError, event, out, plain, wants_json
+from app.commands.terminal import CommandError, event, out, plain, table, wants_json
 from app.commands.wifi import wifi_fields, wifi_password_option
 from app.errors import DoorstepError
 from pairing.qr import picture
 
+INBOX: Final = ("id", "product", "name", "method", "auth", "address", "last_seen")
 PATIENCE: Final = "The device must be on and not paired; a virtual one: doorstep device --product lamp"
 
 
@@ -42,6 +43,7 @@ class Answers(Struct, frozen=True):
 @click.option("--bssid", help="Of the 2.4 GHz radio of that Wi-Fi, where it matters which.")
 @wifi_password_option
 @click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
+@click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -59,6 +61,7 @@ async def pair(
     bssid: str | None,
     password_file: Path | None,
     forget_wifi: bool,
+    lists: bool,
     yes: bool,
 ) -> None:
     """Bring a device into a home and show each step with its time.
@@ -66,6 +69,10 @@ async def pair(
     Ctrl-C cancels the session; the hub closes everything it opened for it.
     """
     home = await home_of(api, home_name)
+    if lists:
+        found = await api.get(f"/api/homes/{home['id']}/pairing/inbox")
+        table(found, INBOX, empty=f"Nobody is there. {PATIENCE}")
+        return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "code": code, "method": method}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}

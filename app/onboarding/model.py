@@ -6,6 +6,8 @@ from msgspec import Meta, Struct
 
 from app.clock import Time, to_time
 from app.errors import Conflict, Invalid, TooMany
+from pairing.inbox import Sighting
+from pairing.methods import wired
 from pairing.session import causes
 from pairing.session.states import Attempt, Candidate, Failure, SessionState, Step
 
@@ -48,6 +50,23 @@ class MethodView(Struct, frozen=True):
 
     name: str
     inputs: list[InputView]
+
+
+class InboxView(Struct, frozen=True):
+    """A device on the network that belongs to no home here yet. All but the times is what it claims of itself.
+
+    `method` is the way it is paired; `auth` "pin": its label carries one.
+    """
+
+    id: str
+    name: str
+    product: str
+    method: str
+    auth: str
+    address: str
+    paired: bool
+    first_seen: Time
+    last_seen: Time
 
 
 class FailureView(Struct, frozen=True):
@@ -127,6 +146,22 @@ def view_of(state: SessionState) -> PairingView:
         failure=_failure(state.failure),
         created_at=to_time(state.created_at),
         expires_at=to_time(state.expires_at),
+    )
+
+
+def inbox_view(sighting: Sighting) -> InboxView:
+    """One device of the inbox."""
+    device = sighting.device
+    return InboxView(
+        id=device.id,
+        name=device.name,
+        product=device.product,
+        method=wired.NAME,
+        auth=device.auth,
+        address=device.addresses[0],
+        paired=device.paired,
+        first_seen=to_time(sighting.first_seen),
+        last_seen=to_time(sighting.last_seen),
     )
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from app.caller import Caller
 from app.companion.conditions import ApiRequest, Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
 from app.onboarding.codes import Code, ScannedCode
-from app.onboarding.model import DeviceId, MethodView, PairingView, Pin, view_of
+from app.onboarding.model import DeviceId, InboxView, MethodView, PairingView, Pin, view_of
 from app.onboarding.service import Onboarding
 from app.onboarding.wanted import NewPairing, wanted
 from app.policy import Action
@@ -94,6 +94,17 @@ async def list_pairings(
     last = found[most - 1] if len(found) > most else None
     following = encode_cursor(last.created_at, last.id) if last else None
     return Page([view_of(state) for state in found[:most]], following)
+
+
+@get("/homes/{home_id:str}/pairing/inbox", operation_id="listPairingInbox", opt={"action": Action.PAIR})
+async def list_inbox(
+    caller: NamedDependency[Caller], onboarding: NamedDependency[Onboarding], home_id: FromPath[str]
+) -> list[InboxView]:
+    """The devices heard on the network that belong to no home of this hub yet, longest known first.
+
+    Anybody on the network can announce anything: a device proves who it is only when it is paired.
+    """
+    return onboarding.inbox_of(caller.actor, home_id)
 
 
 @get("/homes/{home_id:str}/pairing/{session_id:str}", operation_id="getPairing", opt={"action": Action.PAIR})
@@ -205,6 +216,7 @@ ROUTER = Router(
         read_printed_code,
         start_pairing,
         list_pairings,
+        list_inbox,
         get_pairing,
         show_code,
         cancel_pairing,

@@ -17,7 +17,17 @@ from app.ids import new_id
 from app.onboarding import queries
 from app.onboarding.codes import ScannedCode, read, scanned
 from app.onboarding.log import DurableLog
-from app.onboarding.model import InputView, MethodView, NoSuchMethod, NotNow, PairingView, TooManySessions, view_of
+from app.onboarding.model import (
+    InboxView,
+    InputView,
+    MethodView,
+    NoSuchMethod,
+    NotNow,
+    PairingView,
+    TooManySessions,
+    inbox_view,
+    view_of,
+)
 from app.onboarding.networks import Networks
 from app.onboarding.registrar import HomeRegistrar
 from app.policy import Action, Actor, Resource
@@ -28,6 +38,7 @@ from app.store.tx import Tx
 from pairing.activation import Offer
 from pairing.activation.messages import CREDENTIAL_SIZE
 from pairing.errors import PairingError
+from pairing.inbox import Inbox
 from pairing.messages import Endpoint
 from pairing.methods import qr_shown
 from pairing.methods.method import Method
@@ -57,6 +68,7 @@ class Onboarding:
         self._networks = networks
         self._log = DurableLog(store)
         self._registrar = HomeRegistrar(store, devices, self._log, networks)
+        self.inbox = Inbox(lambda device_id: devices.of_hardware(device_id) is not None)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()
         self._one_word = WeakValueDictionary[str, asyncio.Lock]()
@@ -157,6 +169,12 @@ class Onboarding:
         """A home's sessions, newest first."""
         demand(actor, Action.PAIR, self._standings.home(actor, home_id), self._store.clock.now())
         return await self._store.read(lambda reader: queries.of_home(reader, home_id, before, limit))
+
+    def inbox_of(self, actor: Actor, home_id: str) -> list[InboxView]:
+        """What could be brought into this home: devices on the network that belong to none."""
+        now = self._store.clock.now()
+        demand(actor, Action.PAIR, self._standings.home(actor, home_id), now)
+        return [inbox_view(sighting) for sighting in self.inbox.sightings(now.ms)]
 
     async def cancel(self, by: Caller, home_id: str, session_id: str) -> PairingView:
         """End a session; one that has ended stays as it ended."""

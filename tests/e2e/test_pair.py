@@ -1,13 +1,18 @@
 """`doorstep pair` against `doorstep device`: two processes and a hub, with a PIN, with a code, and without luck."""
 
+import asyncio
+import json
+import os
 import signal
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.commands.child import Child, ChildEnded, HubProcess
+from app.commands.child import ROOT, Child, ChildEnded, HubProcess
 
 PIN = "12345678"
 
@@ -50,6 +55,32 @@ async def test_with_the_pin_on_the_label(hub: HubProcess) -> None:
         code, lines = await pair(hub, "--device", ready["id"], "--label-pin", PIN, "--name", "Desk")
         assert (code, lines[-1]["key"]) == (0, "joined")
         await lamp.until(event="linked")
+
+
+async def test_what_is_there_to_be_paired_is_listed_until_it_is(hub: HubProcess) -> None:
+    async with asyncio.timeout(60), Child("device", "--product", "lamp", "--pin", PIN, "--name", "Desk") as lamp:
+        ready = await lamp.until(event="ready")
+        async with hub.client(hub.ready["token"]) as api:
+            (home,) = [home async for home in api.pages("/api/homes")]
+            inbox = f"/api/homes/{home['id']}/pairing/inbox"
+            while ready["id"] not in {each["id"] for each in await api.get(inbox)}:
+                await asyncio.sleep(0.1)
+            (seen,) = [each for each in await listed(hub) if each["id"] == ready["id"]]
+            assert (seen["product"], seen["name"], seen["method"], seen["paired"]) == ("lamp", "Desk", "wired", False)
+            code, _ = await pair(hub, "--device", ready["id"], "--label-pin", PIN)
+            assert code == 0
+            assert ready["id"] not in {each["id"] for each in await api.get(inbox)}
+
+
+async def listed(hub: HubProcess) -> list[dict[str, Any]]:
+    """What `doorstep pair --list` shows."""
+    arguments = ("-m", "app", "pair", "--data", hub.ready["data"], "--list", "--json")
+    environ = {**os.environ, "DOORSTEP_NO_BOOTSTRAP": "1"}
+    listing = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environ, cwd=ROOT, stdout=PIPE)
+    shown, _ = await listing.communicate()
+    assert listing.returncode == 0
+    found: list[dict[str, Any]] = json.loads(shown)
+    return found
 
 
 async def test_with_a_compared_code(hub: HubProcess) -> None:

@@ -107,7 +107,7 @@ async def main():
         except MethodFailedError as error:
             said(error.code)
         await interface()
-        while discovery._browser is None:
+        while not discovery.listening:
             await asyncio.sleep(0.05)
         async with discovery.browse() as browser:
             service = device_service(device, product="lamp", port=4711, paired=False)

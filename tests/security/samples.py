@@ -147,6 +147,7 @@ SAMPLES: dict[str, Sample] = {
     "listPairingMethods": Sample("anybody"),
     "startPairing": Sample("pair", body=lambda w, a: {"method": "wired"}, ok=(400,)),
     "listPairings": Sample("pair"),
+    "listPairingInbox": Sample("pair"),
     "readPrintedCode": Sample("read a code"),
     "getPairing": Sample("pair"),
     "showPairingCode": Sample("see the code of one's own pairing", ok=(410,)),
