@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -78,12 +78,16 @@ class Control:
 
         Raises NotFound, Refused, ValueUnfit, TooManyCommands.
         """
-        if by.once is None:
-            return await self._store.write(lambda tx: self._command_in(tx, by, device_id, new))
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
         )
         return bytes(raw)
+
+    def submit(
+        self, by: Caller, device_id: str, new: NewCommand, tell: Callable[[bytes | None, Exception | None], None]
+    ) -> None:
+        """`command`, for who would rather be told than wait; what it raises is told as well. Raises StoreError."""
+        self._store.submit(lambda tx: self._command_in(tx, by, device_id, new), tell, by.once)
 
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)

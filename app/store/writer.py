@@ -23,19 +23,22 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 
 Act = Callable[[Tx], Any]
+# The result, or the error.
+Tell = Callable[[Any, Exception | None], None]
 _log = structlog.get_logger("doorstep.store")
 
 
 class _Waiting:
     """One act in the queue, and then its outcome."""
 
-    __slots__ = ("act", "error", "future", "result", "tx")
+    __slots__ = ("act", "error", "result", "tell", "tx", "withdrawn")
 
-    def __init__(self, act: Act, future: asyncio.Future[Any]) -> None:
+    def __init__(self, act: Act, tell: Tell) -> None:
         self.act = act
-        self.future = future
+        self.tell = tell
+        self.withdrawn = False
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.tx: Tx | None = None
 
 
@@ -63,15 +66,24 @@ class Writer:
         Errors: whatever `act` raises (nothing of it is kept, its neighbours are untouched), or StoreError (nothing of
         the whole batch is kept). Cancelling the caller withdraws an act that has not begun; one that has is finished.
         """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiting = self.submit(act, partial(_settle, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            waiting.withdrawn = True
+            raise
+
+    def submit(self, act: Act, tell: Tell) -> _Waiting:
+        """`write` for who would rather be told than wait: a task and a future less. `tell` must not raise."""
         if self._closing or self._task.done():
             raise StoreClosed
         if len(self._queue) >= MAX_WAITING:
             raise StoreSaturated
-        waiting = _Waiting(act, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(act, tell)
         self._queue.append(waiting)
         self._wake.set()
-        result: T = await waiting.future
-        return result
+        return waiting
 
     async def close(self) -> None:
         """Finish what waits, then end the task; the connection is the caller's to close. Safe to call twice."""
@@ -97,7 +109,7 @@ class Writer:
 
     def _next(self) -> list[_Waiting]:
         some = (self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
-        return [waiting for waiting in some if not waiting.future.done()]
+        return [waiting for waiting in some if not waiting.withdrawn]
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         moment = self._clock.now()
@@ -163,12 +175,17 @@ def _fail(batch: "list[_Waiting] | deque[_Waiting]", make: Callable[[], StoreErr
 
 
 def _answer(waiting: _Waiting) -> None:
-    if waiting.future.done():
+    error = waiting.error
+    safely(partial(waiting.tell, None if error is not None else waiting.result, error), "an answer was not given")
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
         return
-    if waiting.error is not None:
-        waiting.future.set_exception(waiting.error)
+    if error is not None:
+        future.set_exception(error)
     else:
-        waiting.future.set_result(waiting.result)
+        future.set_result(result)
 
 
 def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) -> list[Event]:
