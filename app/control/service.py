@@ -149,7 +149,7 @@ class Control:
         """The command as kept and as shown, for an actor who may give it."""
         expires_at = tx.now + round(new.expires_in * 1000)
         command = Command(
-            0,  # until it is inserted
+            queries.next_place(tx),
             tx.new_id(),
             device_id,
             home_id,
@@ -163,7 +163,7 @@ class Control:
             expires_at,
             None,
         )
-        command = replace(command, n=queries.insert(tx, command))
+        queries.insert(tx, command)
         shown = _encode(view_of(command))
         tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
         tx.after(partial(self.dispatch.added, command))
