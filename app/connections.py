@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.accounts.attempts import peer_of
 from app.settings import Limits
+from app.turn import Heads, ShortWay, Turn
 
 # From the first octet of a request, or the connection, to its last: a megabyte over poor Wi-Fi takes a few.
 REQUEST_SECONDS: Final = 30.0
@@ -16,17 +17,26 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's, which by itself waits for ever and keeps whatever headers come. Who is over a limit is hung up on."""
+    """uvicorn's, which by itself waits for ever and keeps whatever headers come. Who is over a limit is hung up on.
+
+    A usual request of the hottest routes is answered by `short` as soon as it is read; any other is handed to uvicorn
+    when its head is whole, as if it had read that itself.
+    """
 
     limits: ClassVar[Limits] = Limits()
     request_seconds: ClassVar[float] = REQUEST_SECONDS
     peers: ClassVar[Counter[str]] = Counter()
+    heads: ClassVar[Heads] = Heads()
+    short: ClassVar[ShortWay | None] = None
 
     _peer = ""
     _patience: asyncio.TimerHandle | None = None
     _head: int | None = 0
     _begun = 0
     _whole = False
+    # The request that the short way has taken: until it is answered, and until it is read.
+    _turn: Turn | None = None
+    _reading: Turn | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or hang up."""
@@ -46,6 +56,8 @@ class Connection(HttpToolsProtocol):
         if not self.peers[self._peer]:
             del self.peers[self._peer]
         super().connection_lost(exc)
+        if self._turn is not None:
+            self._turn.lost()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless this is more than a request's head may be."""
@@ -54,8 +66,11 @@ class Connection(HttpToolsProtocol):
         # Most requests come whole, in one piece: those cost no timer.
         if self._whole:
             self._stop_waiting()
-        elif self._patience is None:
-            self._wait()
+        else:
+            if self._patience is None:
+                self._wait()
+            if self._reading is not None:
+                self._reading.late = True
         if self._head is not None and begun == self._begun:
             self._head += len(data)
             if self._head > MAX_HEAD_BYTES:
@@ -63,17 +78,80 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request has begun; the rest of it has `request_seconds` to come."""
-        super().on_message_begin()
         self._head, self._begun, self._whole = 0, self._begun + 1, False
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of it."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field of the head; what follows a body is nobody's."""
+        if self._head is not None:
+            self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """From here on the application says how much it reads."""
         self._head = None
-        super().on_headers_complete()
+        if self.short is not None and self._is_usual():
+            asked = self.short.look(self.parser.get_method(), self._target, self._fields)
+            if asked is not None:
+                self._reading = self._turn = Turn(self, asked)
+                self.cycle = self._turn  # type: ignore[assignment]  # to uvicorn a cycle as any
+                return
+        self._hand_over()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of it."""
+        if self._reading is None:
+            super().on_body(body)
+        else:
+            self._reading.read(body)
 
     def on_message_complete(self) -> None:
         """The request is whole: the answer takes as long as it takes."""
         self._whole = True
+        turn, self._reading = self._reading, None
+        if turn is None or self.short is None:
+            super().on_message_complete()
+        elif not self.short.answer(turn.asked, turn):
+            self._hand_over_whole(turn)
+
+    def head(self, status: int) -> bytes:
+        """The first lines of an answer."""
+        return self.heads.of(status, self.server_state.default_headers)
+
+    def answered(self, turn: Turn) -> None:
+        """The short way has; another request may come, or is there already."""
+        self._turn = None
+        self.on_response_complete()
+
+    def shutdown(self) -> None:
+        """The server ends: a request that the short way has taken is answered first, as any other."""
+        super().shutdown()
+        if self._turn is not None:
+            self._turn.finish(self.tasks)
+
+    def _is_usual(self) -> bool:
+        """Nothing before it is unanswered, nothing unread, and another may follow."""
+        cycle: RequestResponseCycle | None = self.cycle
+        free, parser = cycle is None or cycle.response_complete, self.parser
+        return free and not self.flow.write_paused and parser.should_keep_alive() and parser.get_http_version() == "1.1"
+
+    def _hand_over(self) -> None:
+        super().on_message_begin()
+        super().on_url(self._target)
+        for name, value in self._fields:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+    def _hand_over_whole(self, turn: Turn) -> None:
+        self.cycle, self._turn = None, None  # type: ignore[assignment]
+        self._hand_over()
+        self.cycle.keep_alive = self.cycle.keep_alive and turn.keep_alive
+        if turn.body:
+            super().on_body(bytes(turn.body))
         super().on_message_complete()
 
     def _wait(self) -> None:
@@ -85,7 +163,7 @@ class Connection(HttpToolsProtocol):
             self._patience = None
 
 
-def bounded(limits: Limits) -> type[Connection]:
+def bounded(limits: Limits, short: ShortWay | None = None) -> type[Connection]:
     """The protocol of one server: its connections count together."""
-    facts: dict[str, Any] = {"limits": limits, "peers": Counter[str]()}
+    facts: dict[str, Any] = {"limits": limits, "peers": Counter[str](), "heads": Heads(), "short": short}
     return type("Connection", (Connection,), facts)

@@ -41,10 +41,10 @@ class Answers(Collector):
     """Requests answered by (method, route, status), and the time to the head of the answer by route."""
 
     def __init__(self) -> None:
-        self._counts: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self._counts: defaultdict[tuple[str, str, int], int] = defaultdict(int)
         self._seconds: dict[str, tuple[list[int], list[float]]] = {}
 
-    def add(self, answer: tuple[str, str, str], seconds: float) -> None:
+    def add(self, answer: tuple[str, str, int], seconds: float) -> None:
         """Count one."""
         self._counts[answer] += 1
         kept = self._seconds.get(answer[1])
@@ -56,8 +56,8 @@ class Answers(Collector):
     def collect(self) -> Iterable[Metric]:
         """As `Tally.collect`."""
         requests = CounterMetricFamily("doorstep_requests", "Requests answered.", labels=["method", "route", "status"])
-        for answer, count in dict(self._counts).items():
-            requests.add_metric(answer, count)
+        for (method, route, status), count in dict(self._counts).items():
+            requests.add_metric((method, route, str(status)), count)
         yield requests
         text = "Time to the head of the answer."
         seconds = HistogramMetricFamily("doorstep_request_seconds", text, labels=["route"])

@@ -8,6 +8,7 @@ from typing import cast
 import structlog
 from litestar.types import ASGIApp
 
+from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
 from app.links.lan import LanLink
 from app.metrics import Metrics
@@ -30,7 +31,7 @@ _log = structlog.get_logger("doorstep.node")
 
 
 class Node:
-    """`start` opens everything over `settings.data`; `asgi` answers from then on; `stop` closes in reverse.
+    """`start` opens everything over `settings.data`; `asgi` and `short` answer from then on; `stop` closes in reverse.
 
     A start that fails closes what it had opened and raises what failed.
     """
@@ -40,6 +41,7 @@ class Node:
         self.store: Store
         self.services: Services
         self.asgi: ASGIApp
+        self.short: FastLane
         self.link_port = 0
         self.discovery: Discovery
         self.metrics = Metrics()
@@ -62,8 +64,9 @@ class Node:
         await self.services.start(self.settings.name)
         await self._reach_devices()
         counting = Counting(self.metrics)
-        inner = application(self.services, self.services.credentials, self.store.clock, count=counting)
-        self.asgi = cast("ASGIApp", ObservedLayer(inner, self.metrics, self._is_ready))
+        face = application(self.services, self.services.credentials, self.store.clock, counting)
+        self.asgi = cast("ASGIApp", ObservedLayer(face.asgi, self.metrics, self._is_ready))
+        self.short = face.short
         self._measure()
 
     async def _reach_devices(self) -> None:

@@ -8,6 +8,7 @@ from litestar.config.response_cache import ResponseCacheConfig
 from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
+from msgspec import Struct
 
 from app.accounts.attempts import Allowance
 from app.accounts.credentials import Credentials
@@ -27,8 +28,9 @@ from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
-from app.companion.layers import Authenticator, Count, DeclaredLayer, FrontLayer
+from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
 from app.companion.limits import LimitLayer
+from app.companion.observed import Counting
 from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.model import Device
@@ -247,15 +249,28 @@ def _allowances(limits: Limits) -> tuple[Allowance, Allowance]:
     )
 
 
+class Application(Struct, frozen=True):
+    """A hub's face: the ASGI layers around Litestar, and the short way below them for the hottest routes."""
+
+    asgi: ASGIApp
+    short: FastLane
+
+
 def application(
-    services: Services, authenticator: Authenticator, clock: Clock, *, fast: bool = True, count: Count | None = None
-) -> ASGIApp:
-    """The whole ASGI application: layers around Litestar; `fast` False leaves out the short way beside it."""
+    services: Services, authenticator: Authenticator, clock: Clock, counting: Counting | None = None
+) -> Application:
+    """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    front = FrontLayer(limited, authenticator, clock, count)
-    if not fast:
-        return front
-    return FastLane(front, limited, services.devices, services.control, services.limits.body_bytes)
+    front = FrontLayer(limited, authenticator, clock, counting)
+    lane = FastLane(
+        front,
+        limited,
+        services.devices,
+        services.control,
+        body_bytes=services.limits.body_bytes,
+        count=None if counting is None else counting.add,
+    )
+    return Application(front, lane)
 
 
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:

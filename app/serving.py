@@ -19,6 +19,7 @@ from app import systemd, tls
 from app.connections import bounded
 from app.errors import Unavailable
 from app.settings import Settings
+from app.turn import ShortWay
 
 BACKLOG: Final = 512
 FLUSH_SECONDS: Final = 0.5
@@ -76,13 +77,13 @@ class Serving:
         self._running: asyncio.Task[None]
         self._renewing: asyncio.Task[None] | None = None
 
-    async def open(self, app: Any) -> Endpoint:
-        """Answer with `app` (ASGI) from now on. Raises AddressUnusable or TlsError."""
+    async def open(self, app: Any, short: ShortWay | None = None) -> Endpoint:
+        """Answer with `app` (ASGI), or what `short` takes with that. Raises AddressUnusable or TlsError."""
         settings = self._settings
         bound = _bind(settings.host, settings.port)
         try:
             certificate = await self._certificate() if settings.tls else None
-            self._server = _Server(self._config(app, certificate))
+            self._server = _Server(self._config(app, short, certificate))
             self._running = asyncio.create_task(self._server.serve([bound]))
             await self._started()
         except BaseException:
@@ -102,10 +103,10 @@ class Serving:
         self._server.should_exit = True
         await self._running
 
-    def _config(self, app: Any, certificate: tls.Certificate | None) -> uvicorn.Config:
+    def _config(self, app: Any, short: ShortWay | None, certificate: tls.Certificate | None) -> uvicorn.Config:
         config = uvicorn.Config(
             app,
-            http=bounded(self._settings.limits),
+            http=bounded(self._settings.limits, short),
             ws="none",
             lifespan="off",
             log_config=None,

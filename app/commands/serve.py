@@ -55,7 +55,7 @@ async def _until_stopped(settings: Settings) -> None:
         node, door, admin = Node(settings), Serving(settings), Admin(settings.data)
         await node.start()
         closing.push_async_callback(node.stop)
-        endpoint = await door.open(node.asgi)
+        endpoint = await door.open(node.asgi, node.short)
         closing.push_async_callback(door.close)
         closing.callback(node.end_streams)
         AdminVerbs(node, endpoint).register(admin)

@@ -1,37 +1,43 @@
-"""A short way beside Litestar for the hottest routes: match, the service, bytes.
+"""A short way for the hottest routes: match, the service, bytes.
 
-It holds no rule of its own. Whatever is unusual about a request (a query, a credential missing, a condition) falls
-through to the ordinary way, which calls the same services; `tests/security` compares the two.
+It stands below ASGI, not beside Litestar as DESIGN 8 has it: a server's scope, task and messages for each request cost
+more than all the rest of these two. It holds no rule of its own. Whatever is unusual about a request (a query, no
+credential, a condition) goes the ordinary way, which calls the same services; `tests/security` compares the two.
 """
 
+import re
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Final, Protocol
 
 import msgspec
-from litestar.enums import ScopeType
-from litestar.types import HTTPScope, Receive, Scope, Send
+import structlog
 
 from app.caller import Caller
 from app.companion.conditions import once_of
 from app.companion.layers import FrontLayer, token_in
 from app.companion.limits import LimitLayer, refusal
-from app.companion.problems import send_problem, status_of
+from app.companion.problems import CONTENT_TYPE, headers_of, problem_of
 from app.control.model import NewCommand, decode_new
-from app.errors import DoorstepError, Unauthenticated
+from app.errors import Unauthenticated
 from app.logs import REQUEST_ID
 from app.policy import Actor
+from app.turn import Fields, Turn
 
-PREFIX = "/api/devices/"
-COMMANDS = "/commands"
 # As Litestar names the routes that this is a short way of.
-ONE_DEVICE = "/api/devices/{device_id}"
-ITS_COMMANDS = "/api/devices/{device_id}/commands"
+ONE_DEVICE: Final = "/api/devices/{device_id}"
+ITS_COMMANDS: Final = "/api/devices/{device_id}/commands"
 # Larger bodies go the ordinary way, which knows the limits.
-MAX_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
+ACCEPTED: Final = 202
 
-_JSON = (b"content-type", b"application/json")
+# Ids as this hub makes them: nothing that would have to be decoded.
+_TARGET = re.compile(rb"/api/devices/([0-9A-Za-z-]{1,64})(/commands)?").fullmatch
 # What the ordinary way looks at and this one does not.
-_UNUSUAL = frozenset({b"if-match", b"if-none-match", b"content-encoding", b"transfer-encoding", b"expect"})
+_UNUSUAL = frozenset({b"if-match", b"if-none-match", b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"})
+_log = structlog.get_logger("doorstep.api")
 
 
 class DeviceBytes(Protocol):
@@ -44,57 +50,68 @@ class DeviceBytes(Protocol):
 class Commanding(Protocol):
     """A command to a device; raises DoorstepError."""
 
-    async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
-        """The body of the 202, once the command is on disk."""
+    def submit(
+        self, by: Caller, device_id: str, new: NewCommand, tell: Callable[[bytes | None, Exception | None], None]
+    ) -> None:
+        """`tell` the body of the 202, once the command is on disk, or what went wrong."""
 
 
-class _Asked:
-    """What the headers of a usual request say."""
+Counted = Callable[[str, str, int, float, str], None]
 
-    __slots__ = ("actor", "key", "request_id", "token")
 
-    def __init__(self, actor: Actor, token: bytes, key: bytes | None, request_id: str) -> None:
+class Asked:
+    """What the head of a usual request says."""
+
+    __slots__ = ("actor", "device_id", "key", "method", "request_id", "route", "token")
+
+    def __init__(self, found: re.Match[bytes], actor: Actor, token: bytes, key: bytes | None, request_id: str) -> None:
+        self.device_id = found[1].decode()
+        self.method, self.route = ("GET", ONE_DEVICE) if found[2] is None else ("POST", ITS_COMMANDS)
         self.actor = actor
         self.token = token
         self.key = key
         self.request_id = request_id
 
+    def caller(self, address: str, body: bytes | bytearray) -> Caller:
+        """Who asks for a command."""
+        once = None
+        if self.key:
+            path = f"/api/devices/{self.device_id}/commands"
+            once = once_of(self.actor, self.key.decode("latin-1"), self.method, path, bytes(body))
+        return Caller(self.actor, once, None, address, self.request_id)
+
 
 class FastLane:
-    """GET /api/devices/{id} and POST /api/devices/{id}/commands, in front of the layers of the ordinary way.
+    """GET /api/devices/{id} and POST /api/devices/{id}/commands: `app.turn.ShortWay`.
 
-    Those would wrap every message of an answer; here their parts are called one after the other.
+    The parts of the layers of the ordinary way are called one after the other. `body_bytes` is the most the hub takes
+    of any request; `count` is told the method, route, status, seconds and id of each answer.
     """
 
     def __init__(
-        self, front: FrontLayer, limits: LimitLayer, devices: DeviceBytes, control: Commanding, body_bytes: int
+        self,
+        front: FrontLayer,
+        limits: LimitLayer,
+        devices: DeviceBytes,
+        control: Commanding,
+        *,
+        body_bytes: int,
+        count: Counted | None = None,
     ) -> None:
-        """`body_bytes`: the most the hub takes of any request."""
         self._most = min(body_bytes, MAX_BODY_BYTES)
         self._front = front
         self._limits = limits
         self._devices = devices
         self._control = control
+        self._count = count
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] == ScopeType.HTTP and scope["path"].startswith(PREFIX) and not scope["query_string"]:
-            rest, method = scope["path"][len(PREFIX) :], scope["method"]
-            if method == "GET" and rest and "/" not in rest:
-                if (asked := self._look(scope)) is not None:
-                    await self._device(asked, rest, scope, send)
-                    return
-            elif method == "POST" and rest.endswith(COMMANDS):
-                device_id = rest[: -len(COMMANDS)]
-                if device_id and "/" not in device_id and (asked := self._look(scope)) is not None:
-                    await self._command(asked, device_id, scope, receive, send)
-                    return
-        await self._front(scope, receive, send)
-
-    def _look(self, scope: HTTPScope) -> _Asked | None:
+    def look(self, method: bytes, target: bytes, fields: Fields) -> Asked | None:
         """None: something about it is unusual, the credential for instance."""
+        found = _TARGET(target)
+        if found is None or method != (b"GET" if found[2] is None else b"POST"):
+            return None
         token = key = None
-        for name, value in scope["headers"]:
+        for name, value in fields:
             if name == b"authorization":
                 if token is not None or (token := token_in(value)) is None:
                     return None
@@ -102,98 +119,68 @@ class FastLane:
                 if key is not None:
                     return None
                 key = value
-            elif name in _UNUSUAL or (name == b"content-length" and not self._small(value)):
+            elif name in _UNUSUAL or (name == b"content-length" and not self._small(method, value)):
                 return None
         actor = None if token is None else self._front.actor_of(token)
         if actor is None or token is None or actor.credential_id is None:
             return None
-        return _Asked(actor, token, key, self._front.new_id())
+        return Asked(found, actor, token, key, self._front.new_id())
 
-    def _small(self, length: bytes) -> bool:
-        return length.isdigit() and int(length) <= self._most
+    def _small(self, method: bytes, length: bytes) -> bool:
+        return method == b"POST" and length.isdigit() and int(length) <= self._most
 
-    async def _device(self, asked: _Asked, device_id: str, scope: HTTPScope, send: Send) -> None:
+    def answer(self, asked: Asked, turn: Turn) -> bool:
+        """False: the ordinary way says what is wrong with the body."""
         began = perf_counter()
-        try:
-            self._admit(asked, scope, ONE_DEVICE)
-            body, version = self._devices.view_bytes(asked.actor, device_id)
-        except DoorstepError as error:
-            await self._refuse(asked, scope, send, error, began)
-            return
-        self._front.counted(scope, 200, perf_counter() - began)
-        await _answer(send, 200, body, asked.request_id, (b"etag", b'"%d"' % version))
-
-    async def _command(self, asked: _Asked, device_id: str, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        began = perf_counter()
-        body, whole = await _body(receive)
-        try:
-            new = decode_new(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            new = None
-        if new is None or not whole:
-            # The ordinary way says what is wrong with it.
-            await self._front(scope, _again(body, whole), send)
-            return
-        try:
-            self._admit(asked, scope, ITS_COMMANDS)
-            # Who was signed out while they were still sending is.
-            if self._front.actor_of(asked.token) is None:
-                raise Unauthenticated
-            answer = await self._control.command(_caller(asked, scope, body), device_id, new)
-        except DoorstepError as error:
-            await self._refuse(asked, scope, send, error, began)
-            return
-        self._front.counted(scope, 202, perf_counter() - began)
-        await _answer(send, 202, answer, asked.request_id)
-
-    def _admit(self, asked: _Asked, scope: HTTPScope, template: str) -> None:
+        new = None
+        if asked.route is ITS_COMMANDS:
+            try:
+                new = decode_new(turn.body)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                return False
         REQUEST_ID.set(asked.request_id)
-        scope["path_template"] = template
-        if (wait := self._limits.wait_of(asked.actor.credential_id or "")) > 0:
-            raise refusal(wait)
+        try:
+            if (wait := self._limits.wait_of(asked.actor.credential_id or "")) > 0:
+                raise refusal(wait)
+            if new is None:
+                self._device(asked, turn, began)
+            else:
+                self._command(asked, turn, new, began)
+        except Exception as error:
+            self._refuse(asked, turn, began, error)
+        return True
 
-    async def _refuse(self, asked: _Asked, scope: HTTPScope, send: Send, error: DoorstepError, began: float) -> None:
-        self._front.counted(scope, status_of(type(error)), perf_counter() - began)
+    def _device(self, asked: Asked, turn: Turn, began: float) -> None:
+        body, version = self._devices.view_bytes(asked.actor, asked.device_id)
+        self._answered(asked, 200, began)
+        fields = b'content-type: application/json\r\netag: "%d"\r\nx-request-id: %b\r\n'
+        turn.answer(200, fields % (version, asked.request_id.encode()), body)
 
-        async def marked(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", asked.request_id.encode())]
-            await send(message)
+    def _command(self, asked: Asked, turn: Turn, new: NewCommand, began: float) -> None:
+        # Who was signed out while they were still sending is.
+        if turn.late and self._front.actor_of(asked.token) is None:
+            raise Unauthenticated
+        by = asked.caller(turn.address, turn.body)
+        self._control.submit(by, asked.device_id, new, partial(self._commanded, asked, turn, began))
 
-        await send_problem(marked, error, asked.request_id)
+    def _commanded(self, asked: Asked, turn: Turn, began: float, shown: bytes | None, error: Exception | None) -> None:
+        if shown is None:
+            self._refuse(asked, turn, began, error or RuntimeError("no answer"))
+            return
+        self._answered(asked, ACCEPTED, began)
+        fields = b"content-type: application/json\r\nx-request-id: %b\r\n"
+        turn.answer(ACCEPTED, fields % asked.request_id.encode(), shown)
 
+    def _refuse(self, asked: Asked, turn: Turn, began: float, error: Exception) -> None:
+        request_id = asked.request_id
+        problem = problem_of(error, request_id)
+        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("internal error", exc_info=error, request_id=request_id)
+        stated = {"content-type": CONTENT_TYPE, **headers_of(error), "x-request-id": request_id}
+        lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in stated.items())
+        self._answered(asked, problem.status, began)
+        turn.answer(problem.status, lines.encode(), msgspec.json.encode(problem))
 
-def _again(body: bytes, whole: bool) -> Receive:
-    async def receive() -> Any:
-        if not whole:
-            return {"type": "http.disconnect"}
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-async def _body(receive: Receive) -> tuple[bytes, bool]:
-    """The body, and whether it came to its end."""
-    parts: list[bytes] = []
-    while True:
-        message: Any = await receive()
-        if message["type"] != "http.request":
-            return b"".join(parts), False
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return parts[0] if len(parts) == 1 else b"".join(parts), True
-
-
-def _caller(asked: _Asked, scope: HTTPScope, body: bytes) -> Caller:
-    once = None
-    if asked.key:
-        once = once_of(asked.actor, asked.key.decode("latin-1"), "POST", scope["path"], body)
-    client = scope.get("client")
-    return Caller(asked.actor, once, None, client[0] if client else "", asked.request_id)
-
-
-async def _answer(send: Send, status: int, body: bytes, request_id: str, *more: tuple[bytes, bytes]) -> None:
-    mark = (b"x-request-id", request_id.encode())
-    headers = [_JSON, (b"content-length", b"%d" % len(body)), *more, mark]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    def _answered(self, asked: Asked, status: int, began: float) -> None:
+        if self._count is not None:
+            self._count(asked.method, asked.route, status, perf_counter() - began, asked.request_id)

@@ -97,11 +97,6 @@ class FrontLayer:
         """Whose token this is, now."""
         return self._authenticator.actor_of(token, self._clock.now())
 
-    def counted(self, scope: HTTPScope, status: int, seconds: float) -> None:
-        """An answer that was given beside this layer."""
-        if self._count is not None:
-            self._count(scope, status, seconds)
-
 
 def request_ids() -> Callable[[], str]:
     """Makes ids of requests: unique, and cheaper than random ones, which nothing needs here."""

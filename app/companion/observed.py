@@ -29,7 +29,7 @@ class MetricsRefused(Refused):
 
 
 class Counting:
-    """Counts every answer; `FrontLayer` calls it."""
+    """Counts every answer: `FrontLayer` calls it, and the short way beside that calls `add`."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._answers = metrics.answers
@@ -39,9 +39,12 @@ class Counting:
         # Litestar notes the template of the route it matched; a path as it came would be a label without bound.
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = scope.get("path_template") or UNMATCHED
-        self._answers.add((method, route, str(status)), seconds)
+        self.add(method, route, status, seconds, scope.get("state", {}).get("request_id", ""))
+
+    def add(self, method: str, route: str, status: int, seconds: float, request_id: str) -> None:
+        """Count one; `method` and `route` are labels, of which there are few."""
+        self._answers.add((method, route, status), seconds)
         if _stdlib_log.isEnabledFor(logging.DEBUG):
-            request_id = scope.get("state", {}).get("request_id", "")
             _log.debug("answered", method=method, route=route, status=status, ms=seconds * 1e3, request_id=request_id)
 
 

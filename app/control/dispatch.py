@@ -142,7 +142,7 @@ class Dispatch:
         if not link.send(command.device_id, command):
             return False
         if command.state is State.QUEUED:
-            self._sent.add(command.id)
+            self._sent.add(command.n)
             self._open[command.device_id][command.id] = replace(command, state=State.SENT)
         return True
 

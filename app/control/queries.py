@@ -1,6 +1,6 @@
 """The SQL of commands; rows become structs by position."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from app.control.model import Command, Kind, Outcome, decode_body, decode_outcome, encode_body
 from app.control.states import State
@@ -9,33 +9,26 @@ from app.store.tx import Reader, Row, Tx
 _COLUMNS = "n,id,device_id,home_id,kind,body,state,result,account_id,group_id,created_at,expires_at,ended_at"
 _SELECT = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - our own names
 _INSERT = (
-    "INSERT INTO commands(id,device_id,home_id,kind,body,state,account_id,group_id,created_at,expires_at)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO commands(n,id,device_id,home_id,kind,body,state,account_id,group_id,created_at,expires_at)"
+    " VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 )
+_SENT = "UPDATE commands SET state='sent', sent_at=? WHERE n BETWEEN ? AND ? AND state='queued'"
 
 
-def insert(tx: Tx, new: Command) -> int:
-    """Store a new command (its `n` is not looked at); returns its place in the order of delivery."""
-    place = tx.db.execute(
-        _INSERT,
-        (
-            new.id,
-            new.device_id,
-            new.home_id,
-            new.kind.value,
-            encode_body(new.body).decode(),
-            new.state.value,
-            new.account_id,
-            new.group_id,
-            new.created_at,
-            new.expires_at,
-        ),
-    ).lastrowid
-    return place or 0
+def insert(tx: Tx, new: Command) -> None:
+    """Store a new command, whose `n` is `next_place`; written with those of other acts."""
+    row = (new.id, new.device_id, new.home_id, new.kind.value, encode_body(new.body).decode(), new.state.value)
+    tx.put(_INSERT, (new.n, *row, new.account_id, new.group_id, new.created_at, new.expires_at))
+
+
+def next_place(tx: Tx) -> int:
+    """The place of a new command in the order of delivery."""
+    return tx.batch.number("commands")
 
 
 def command(reader: Reader, command_id: str) -> Command | None:
     """One command, open or ended."""
+    reader.settle()
     row = reader.one(f"{_SELECT} WHERE id=?", (command_id,))
     return None if row is None else _command(row)
 
@@ -47,6 +40,7 @@ def open_commands(reader: Reader) -> Iterable[Command]:
 
 def open_of_device(reader: Reader, device_id: str) -> list[Command]:
     """A device's commands that have not ended, in order of delivery."""
+    reader.settle()
     rows = reader.all(f"{_SELECT} WHERE device_id=? AND ended_at IS NULL ORDER BY n", (device_id,))
     return [_command(row) for row in rows]
 
@@ -70,17 +64,33 @@ def of_device(
 
 def delete_of_device(tx: Tx, device_id: str) -> None:
     """Forget what a device that has left was told, once all of it has ended."""
+    tx.settle()
     tx.run("DELETE FROM commands WHERE device_id=? AND ended_at IS NOT NULL", (device_id,))
 
 
-def set_sent(tx: Tx, command_ids: Iterable[str]) -> None:
-    """Handed to their links; what has gone further stays there."""
-    sql = "UPDATE commands SET state='sent', sent_at=? WHERE id=? AND state='queued'"
-    tx.db.executemany(sql, [(tx.now, command_id) for command_id in command_ids])
+def set_sent(tx: Tx, places: Iterable[int]) -> None:
+    """Those in these places were handed to their links; what has gone further stays there."""
+    for first, last in _runs(sorted(places)):
+        tx.put(_SENT, (tx.now, first, last))
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Unbroken runs of ascending numbers, as (first, last): commands of one batch are often sent in one turn."""
+    first = last = None
+    for number in numbers:
+        if first is None or last is None:
+            first = number
+        elif number != last + 1:
+            yield first, last
+            first = number
+        last = number
+    if first is not None and last is not None:
+        yield first, last
 
 
 def set_state(tx: Tx, command_id: str, state: State, outcome: Outcome | None) -> None:
     """What has become of it."""
+    tx.settle()
     tx.run(
         "UPDATE commands SET state=?, result=?, ended_at=? WHERE id=?",
         (

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -78,12 +78,16 @@ class Control:
 
         Raises NotFound, Refused, ValueUnfit, TooManyCommands.
         """
-        if by.once is None:
-            return await self._store.write(lambda tx: self._command_in(tx, by, device_id, new))
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
         )
         return bytes(raw)
+
+    def submit(
+        self, by: Caller, device_id: str, new: NewCommand, tell: Callable[[bytes | None, Exception | None], None]
+    ) -> None:
+        """`command`, for who would rather be told than wait; what it raises is told as well. Raises StoreError."""
+        self._store.submit(lambda tx: self._command_in(tx, by, device_id, new), tell, by.once)
 
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
@@ -145,7 +149,7 @@ class Control:
         """The command as kept and as shown, for an actor who may give it."""
         expires_at = tx.now + round(new.expires_in * 1000)
         command = Command(
-            0,  # until it is inserted
+            queries.next_place(tx),
             tx.new_id(),
             device_id,
             home_id,
@@ -159,7 +163,7 @@ class Control:
             expires_at,
             None,
         )
-        command = replace(command, n=queries.insert(tx, command))
+        queries.insert(tx, command)
         shown = _encode(view_of(command))
         tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
         tx.after(partial(self.dispatch.added, command))

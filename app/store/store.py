@@ -109,6 +109,15 @@ class Store:
             return result  # type: ignore[return-value]  # None only when T is None
         return msgspec.json.decode(encoded, type=returns) if returns is not None else result  # type: ignore[return-value]
 
+    def submit(
+        self, act: Callable[[Tx], bytes], tell: Callable[[bytes | None, Exception | None], None], once: Once | None
+    ) -> None:
+        """`write` of an act whose result is JSON, for who would rather be told than wait; raises StoreError as well."""
+        if once is not None:
+            self._writer.submit(lambda tx: self._do_encoded_once(tx, act, once), tell)
+        else:
+            self._writer.submit(act, tell)
+
     async def answered(self, once: Once | None, returns: type[T]) -> Answered[T] | None:
         """What a repeat of `once` is answered, None the first time: for who asks more than a transaction can first."""
         if once is None:
@@ -122,6 +131,10 @@ class Store:
         result = act(tx)
         remember(tx, self.vault, once, result)
         return result, None
+
+    def _do_encoded_once(self, tx: Tx, act: Callable[[Tx], bytes], once: Once) -> bytes:
+        result, known = self._do_once(tx, lambda tx: msgspec.Raw(act(tx)), once)
+        return bytes(result or known or b"")
 
     async def read(self, ask: Callable[[Reader], T]) -> T:
         """Run `ask` on a reading connection: what is committed, one snapshot within the call; raises StoreError."""

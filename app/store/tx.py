@@ -1,12 +1,11 @@
 """What a write function is given: the transaction, the time, and the three rows every change leaves behind."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
 
 from app.clock import Moment
 from app.ids import new_id
@@ -22,7 +21,7 @@ _EVENT = (
     "INSERT INTO events(seq,at,type,kind,entity_id,home_id,account_id,device_id,sees,data) VALUES(?,?,?,?,?,?,?,?,?,?)"
 )
 # The highest number ever given, which survives pruning.
-_LAST_EVENT = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name='events'), 0)"
+_LAST_NUMBER = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name=?), 0)"
 
 
 class Change(Struct, frozen=True, gc=False):
@@ -64,8 +63,14 @@ class Reader:
 
     __slots__ = ("db",)
 
+    # Whether what is resident in memory is what a question to the database would find.
+    is_as_in_memory = False
+
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+
+    def settle(self) -> None:
+        """Nothing waits to be written (see `Tx.settle`)."""
 
     def one(self, sql: str, args: Sequence[Any] = ()) -> Row | None:
         """The first row, or None."""
@@ -77,18 +82,61 @@ class Reader:
         return self.db.execute(sql, args).fetchall()
 
 
+class Batch:
+    """What the acts of one transaction share. `memory_holds`: every commit before it has reached memory."""
+
+    __slots__ = ("_before", "_db", "_memory_holds", "_numbers", "rows")
+
+    def __init__(self, db: sqlite3.Connection, *, memory_holds: bool = False) -> None:
+        self._db = db
+        self._memory_holds = memory_holds
+        self._before = db.total_changes
+        self._numbers: dict[str, int] = {}
+        # Statements that wait, of acts that are done.
+        self.rows: list[tuple[str, Row]] = []
+
+    @property
+    def is_as_in_memory(self) -> bool:
+        """Nothing has been written in this transaction yet, and memory has all that was before."""
+        return self._memory_holds and self._db.total_changes == self._before
+
+    def number(self, table: str) -> int:
+        """The next key of a table that counts its rows; a number of an act that fails is left out."""
+        last = self._numbers.get(table)
+        if last is None:
+            last = self._db.execute(_LAST_NUMBER, (table,)).fetchone()[0]
+        self._numbers[table] = last + 1
+        return last + 1
+
+    def settle(self) -> None:
+        """Run the statements that wait, each with all its rows at once."""
+        rows, self.rows = self.rows, []
+        by_statement: dict[str, list[Row]] = {}
+        for sql, args in rows:
+            by_statement.setdefault(sql, []).append(args)
+        for sql, several in by_statement.items():
+            self._db.executemany(sql, several)
+
+
 class Tx(Reader):
     """One act inside the writer's current transaction. Lives only as long as the write function runs."""
 
-    __slots__ = ("after_commit", "audit", "moment", "outbox", "told")
+    __slots__ = ("after_commit", "audit", "batch", "moment", "outbox", "rows", "told")
 
-    def __init__(self, db: sqlite3.Connection, moment: Moment) -> None:
-        super().__init__(db)
+    def __init__(self, db: sqlite3.Connection, moment: Moment, batch: Batch) -> None:
+        self.db = db
         self.moment = moment
+        self.batch = batch
         self.after_commit: list[Callable[[], None]] = []
         self.audit: list[Row] = []
         self.outbox: list[Row] = []
         self.told: list[Row] = []
+        self.rows: list[tuple[str, Row]] = []
+
+    @property
+    def is_as_in_memory(self) -> bool:  # type: ignore[override]
+        """As of the batch: then memory, which only the writer changes, after commits, may answer for the disk."""
+        return self.batch.is_as_in_memory
 
     @property
     def now(self) -> int:
@@ -103,6 +151,22 @@ class Tx(Reader):
         """Execute one statement; returns the number of rows it changed."""
         self._stand()
         return self.db.execute(sql, args).rowcount
+
+    def put(self, sql: str, args: Row) -> None:
+        """Execute one statement by the end of the batch, together with the same one of other acts.
+
+        For rows that are asked for behind `settle` alone.
+        """
+        self._stand()
+        self.rows.append((sql, args))
+
+    def settle(self) -> None:
+        """Have all that was `put` in this batch written: who is about to read or change such rows asks for it."""
+        if self.rows or self.batch.rows:
+            self._stand()
+            self.batch.rows += self.rows
+            self.rows = []
+            self.batch.settle()
 
     def after(self, fn: Callable[[], None]) -> None:
         """Have `fn` called on the event loop once this is on disk, before the caller is answered. It must not raise."""
@@ -127,11 +191,12 @@ class Tx(Reader):
             raise sqlite3.OperationalError("the transaction has been rolled back")
 
 
-def leave(db: sqlite3.Connection, done: Iterable[Tx]) -> list[Event]:
+def leave(db: sqlite3.Connection, batch: Batch, done: Sequence[Tx]) -> list[Event]:
     """Write what the acts of a batch recorded, a statement a table: three inserts an act cost more than all else of it.
 
     Returns the events, numbered in the order of the acts.
     """
+    batch.settle()
     audit = [row for tx in done for row in tx.audit]
     outbox = [row for tx in done for row in tx.outbox]
     told = [row for tx in done for row in tx.told]
@@ -141,8 +206,7 @@ def leave(db: sqlite3.Connection, done: Iterable[Tx]) -> list[Event]:
         db.executemany(_OUTBOX, outbox)
     if not told:
         return []
-    last: int = db.execute(_LAST_EVENT).fetchone()[0]
-    events = [Event(seq, *row) for seq, row in enumerate(told, last + 1)]
+    first = batch.number("events")
     # An enum member costs the driver a search for an adapter.
-    db.executemany(_EVENT, [(*astuple(event)[:8], event.sees.value, event.data) for event in events])
-    return events
+    db.executemany(_EVENT, [(seq, *row[:7], row[7]._value_, row[8]) for seq, row in enumerate(told, first)])
+    return [Event(seq, *row) for seq, row in enumerate(told, first)]

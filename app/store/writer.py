@@ -13,7 +13,7 @@ import structlog
 from app.clock import Clock, Moment
 from app.store.connection import Connection
 from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, of_act
-from app.store.tx import Event, Tx, leave
+from app.store.tx import Batch, Event, Tx, leave
 
 T = TypeVar("T")
 
@@ -23,19 +23,22 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 
 Act = Callable[[Tx], Any]
+# The result, or the error.
+Tell = Callable[[Any, Exception | None], None]
 _log = structlog.get_logger("doorstep.store")
 
 
 class _Waiting:
     """One act in the queue, and then its outcome."""
 
-    __slots__ = ("act", "error", "future", "result", "tx")
+    __slots__ = ("act", "error", "result", "tell", "tx", "withdrawn")
 
-    def __init__(self, act: Act, future: asyncio.Future[Any]) -> None:
+    def __init__(self, act: Act, tell: Tell) -> None:
         self.act = act
-        self.future = future
+        self.tell = tell
+        self.withdrawn = False
         self.result: Any = None
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.tx: Tx | None = None
 
 
@@ -50,6 +53,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._closing = False
         self.failing: StoreError | None = None
+        self._memory_holds = True
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     @property
@@ -63,15 +67,24 @@ class Writer:
         Errors: whatever `act` raises (nothing of it is kept, its neighbours are untouched), or StoreError (nothing of
         the whole batch is kept). Cancelling the caller withdraws an act that has not begun; one that has is finished.
         """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiting = self.submit(act, partial(_settle, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            waiting.withdrawn = True
+            raise
+
+    def submit(self, act: Act, tell: Tell) -> _Waiting:
+        """`write` for who would rather be told than wait: a task and a future less. `tell` must not raise."""
         if self._closing or self._task.done():
             raise StoreClosed
         if len(self._queue) >= MAX_WAITING:
             raise StoreSaturated
-        waiting = _Waiting(act, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(act, tell)
         self._queue.append(waiting)
         self._wake.set()
-        result: T = await waiting.future
-        return result
+        return waiting
 
     async def close(self) -> None:
         """Finish what waits, then end the task; the connection is the caller's to close. Safe to call twice."""
@@ -97,14 +110,14 @@ class Writer:
 
     def _next(self) -> list[_Waiting]:
         some = (self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))
-        return [waiting for waiting in some if not waiting.future.done()]
+        return [waiting for waiting in some if not waiting.withdrawn]
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         moment = self._clock.now()
 
         events: list[Event] = []
         try:
-            events = await self._connection.hop(partial(_run_batch, batch=batch, moment=moment))
+            events = await self._connection.hop(partial(_run_batch, acts=batch, moment=moment, memory_holds=self._memory_holds))
             self.failing = None
         except sqlite3.Error as error:
             self._batch_failed(batch, error, partial(from_sqlite, error))
@@ -129,7 +142,8 @@ class Writer:
             done = [waiting.tx for waiting in batch if waiting.error is None and waiting.tx is not None]
             for tx in done:
                 for fn in tx.after_commit:
-                    safely(fn, "a hook after a commit raised: memory may differ from the disk until the next start")
+                    if not safely(fn, "a hook after a commit raised: memory may differ from the disk until a restart"):
+                        self._memory_holds = False
             if events:
                 self._publish(events)
         finally:
@@ -137,10 +151,14 @@ class Writer:
                 _answer(waiting)
 
 
-def safely(fn: Callable[[], None], complaint: str) -> None:
-    """Call `fn`; what it raises is only logged: what is on disk stays acknowledged, whatever memory makes of it."""
+def safely(fn: Callable[[], None], complaint: str) -> bool:
+    """Call `fn`; what it raises is only logged: what is on disk stays acknowledged, whatever memory makes of it.
+
+    Returns whether all went well.
+    """
     try:
         fn()
+        return True
     except Exception as error:
         # The place by hand: a renderer of tracebacks reads source files, and this is the event loop.
         place = error.__traceback__
@@ -148,6 +166,7 @@ def safely(fn: Callable[[], None], complaint: str) -> None:
             place = place.tb_next
         where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
         _say(complaint, error=type(error).__name__, detail=str(error), where=where)
+        return False
 
 
 def _say(what: str, **facts: object) -> None:
@@ -163,15 +182,20 @@ def _fail(batch: "list[_Waiting] | deque[_Waiting]", make: Callable[[], StoreErr
 
 
 def _answer(waiting: _Waiting) -> None:
-    if waiting.future.done():
+    error = waiting.error
+    safely(partial(waiting.tell, None if error is not None else waiting.result, error), "an answer was not given")
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
         return
-    if waiting.error is not None:
-        waiting.future.set_exception(waiting.error)
+    if error is not None:
+        future.set_exception(error)
     else:
-        waiting.future.set_result(waiting.result)
+        future.set_result(result)
 
 
-def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) -> list[Event]:
+def _run_batch(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, *, memory_holds: bool) -> list[Event]:
     """Runs on the connection's thread. Leaves each outcome in its `_Waiting`; raises only when the commit failed.
 
     Returns what listeners are to be told.
@@ -181,12 +205,14 @@ def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) ->
         db.execute("ROLLBACK")
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not _run_all(db, batch, moment):
+        batch = Batch(db, memory_holds=memory_holds)
+        if not _run_all(db, acts, moment, batch):
             db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
-            for waiting in batch:
-                _run_one(db, waiting, Tx(db, moment))
-        events = leave(db, [waiting.tx for waiting in batch if waiting.tx is not None])
+            batch = Batch(db, memory_holds=memory_holds)
+            for waiting in acts:
+                _run_one(db, waiting, Tx(db, moment, batch))
+        events = leave(db, batch, [waiting.tx for waiting in acts if waiting.tx is not None])
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -196,17 +222,18 @@ def _run_batch(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) ->
     return events
 
 
-def _run_all(db: sqlite3.Connection, batch: list[_Waiting], moment: Moment) -> bool:
+def _run_all(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch: Batch) -> bool:
     """Run the acts without savepoints, which most batches do not need: an act that refuses has seldom written anything.
 
     False when one failed after it had: then nothing of this counts, and all are run again, each in its own savepoint.
     """
-    for waiting in batch:
-        waiting.error, waiting.tx, tx = None, None, Tx(db, moment)
+    for waiting in acts:
+        waiting.error, waiting.tx, tx = None, None, Tx(db, moment, batch)
         before = db.total_changes
         try:
             waiting.result = waiting.act(tx)
             waiting.tx = tx
+            batch.rows += tx.rows
         except Exception as error:
             if not db.in_transaction:
                 raise
@@ -221,6 +248,8 @@ def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx) -> None:
     db.execute("SAVEPOINT act")
     try:
         waiting.result = waiting.act(tx)
+        # Within its savepoint: nothing waits for a later act to undo.
+        tx.settle()
         db.execute("RELEASE act")
         waiting.tx = tx
     except Exception as error:

@@ -59,7 +59,7 @@ class Api:
         self.store = await open_store(self._folder, clock=self.clock)
         self.services = Services(self.store, self._limits)
         await self.services.start("Doorstep")
-        self.app = application(self.services, self.services.credentials, self.clock)
+        self.app = application(self.services, self.services.credentials, self.clock).asgi
         return self
 
     async def __aexit__(

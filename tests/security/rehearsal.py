@@ -14,6 +14,7 @@ from app.store.store import Store
 from app.store.tx import Event, Tx
 
 T = TypeVar("T")
+Tell = Callable[[bytes | None, Exception | None], None]
 
 
 class Undone(Exception):
@@ -49,8 +50,19 @@ def rehearsing(store: Store, events: list[Event], keys: list[str] | None = None)
             result: T = undone.result
             return result
 
+    def rehearse_submitted(act: Callable[[Tx], bytes], tell: Tell, once: Once | None) -> None:
+        def told(result: bytes | None, error: Exception | None) -> None:
+            tell(*((error.result, None) if isinstance(error, Undone) else (result, error)))
+
+        def undo(tx: Tx) -> bytes:
+            raise Undone(act(tx))
+
+        submit(undo, told, None)
+
+    submit = store.submit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "write", rehearse)
+        patch.setattr(store, "submit", rehearse_submitted)
         yield
 
 
