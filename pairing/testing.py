@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pairing.errors import RefusedByPersonError, WrongPinError
-from pairing.methods.method import AttemptContext, Input, SearchContext
+from pairing.methods.method import AttemptContext, Follows, Input, SearchContext
 from pairing.session.log import Activation, Entry, JoinRefusedError, Secrets, Stored
 from pairing.session.states import Candidate, SessionState
 
@@ -108,8 +108,11 @@ class FakeMethod:
 
     inputs: tuple[Input, ...] = ()
 
-    def __init__(self, *candidates: Candidate, name: str = "fake", right_pin: str = "1234") -> None:
+    def __init__(
+        self, *candidates: Candidate, name: str = "fake", right_pin: str = "1234", follows: Follows | None = None
+    ) -> None:
         self.name = name
+        self.follows = follows
         self.candidates = candidates
         self.right_pin = right_pin
         self.ends = False
