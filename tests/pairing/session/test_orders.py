@@ -163,7 +163,6 @@ class Orders(RuleBasedStateMachine):
             assert session.failure is None
             return
         assert self.running == set()
-        assert not session.searching
         assert not self.searching
         assert session.open_attempts == ()
         assert (session.state is State.JOINED) == bool(session.devices) == (session.failure is None)
@@ -171,6 +170,10 @@ class Orders(RuleBasedStateMachine):
             assert session.failure.cause in CATALOGUE
             assert text(session.failure)
             assert next_step_text(session.failure)
+
+    @invariant()
+    def what_searches_is_what_it_says(self) -> None:
+        assert set(self.session.searching) == self.searching
 
     @invariant()
     def the_state_sums_up_the_attempts(self) -> None:
