@@ -81,6 +81,6 @@ async def _listen(api: Client, news: asyncio.Event) -> None:
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
-def waiting(session: Session) -> Any | None:
-    """The attempt that waits for the person (its `state` is asking or confirming), if one does."""
-    return next((one for one in session["attempts"] if one["state"] in ("asking", "confirming")), None)
+def waiting(session: Session) -> list[Any]:
+    """The attempts that wait for the person (their `state` is asking or confirming), oldest first."""
+    return [one for one in session["attempts"] if one["state"] in ("asking", "confirming")]

@@ -33,6 +33,7 @@ class Answers(Struct, frozen=True):
 @click.option("--device", help="Pair the device with this id, whatever else is found.")
 @click.option("--address", metavar="HOST:PORT", help="Where the device is, when it cannot be found by itself.")
 @click.option("--label-pin", help="The PIN on the device's label.")
+@click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices may come in.")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -44,14 +45,15 @@ async def pair(
     device: str | None,
     address: str | None,
     label_pin: str | None,
+    want: int,
     yes: bool,
 ) -> None:
-    """Bring a device into a home and show each step with its time.
+    """Bring a device into a home, or several, and show each step with its time.
 
-    Ctrl-C cancels the session; the hub closes everything it opened for it.
+    Ctrl-C cancels the session; the hub closes everything it opened for it. A device that is in the home stays there.
     """
     home = await home_of(api, home_name)
-    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin}
+    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     if room:
         wanted["room_id"] = (await named(api, f"/api/homes/{home['id']}/rooms", room, "room"))["id"]
     if address:
@@ -65,6 +67,8 @@ async def pair(
         with contextlib.suppress(DoorstepError):
             await api.post(f"{path}/cancel")
         raise
+    if want > 1:
+        show_results(ended)
     if ended["state"] != "joined":
         raise _refusal(ended)
 
@@ -82,26 +86,36 @@ async def _until_ended(api: Client, path: str, started: Session, answers: Answer
     async for session, steps in follow(api, started):
         for step in steps:
             show(step, session["created_at"])
-        open_attempt = waiting(session)
         if session["state"] == "found" and ("found", 0) not in asked:
             asked.add(("found", 0))
             chosen = answers.device or await _choose(session)
             await api.post(f"{path}/choose", {"candidate_id": chosen})
-        elif open_attempt is not None and (mark := (open_attempt["state"], open_attempt["number"])) not in asked:
-            asked.add(mark)
-            await _answer(api, path, open_attempt, answers)
+        for attempt in waiting(session):
+            if (mark := (attempt["state"], attempt["number"])) not in asked:
+                asked.add(mark)
+                await _answer(api, path, attempt, answers)
     return session
 
 
 async def _answer(api: Client, path: str, attempt: Any, answers: Answers) -> None:
-    number = attempt["number"]
+    which = plain(attempt["name"] or attempt["product"] or "the device")
     if attempt["state"] == "asking":
-        pin = answers.label_pin or await _ask(lambda: click.prompt("PIN on the label", err=True), "--label-pin")
-        await api.post(f"{path}/pin", {"pin": pin, "attempt": number})
+        question = f"PIN on the label of {which}"
+        pin = answers.label_pin or await _ask(lambda: click.prompt(question, err=True), "--label-pin")
+        await _tell(api, f"{path}/pin", {"pin": pin, "attempt": attempt["number"]})
         return
-    question = f"Does the device show {attempt['code']}?"
+    question = f"Does {which} show {attempt['code']}?"
     accepted = answers.yes or await _ask(lambda: click.confirm(question, err=True), "--yes")
-    await api.post(f"{path}/confirm", {"accepted": accepted, "attempt": number})
+    await _tell(api, f"{path}/confirm", {"accepted": accepted, "attempt": attempt["number"]})
+
+
+async def _tell(api: Client, path: str, word: dict[str, Any]) -> None:
+    """A word to one attempt; it may have ended while the person looked at another device."""
+    try:
+        await api.post(path, word)
+    except DoorstepError as error:
+        if error.code != "not_now":
+            raise
 
 
 async def _choose(session: Session) -> str:
@@ -124,6 +138,13 @@ def show(step: Any, began: str) -> None:
     facts = " ".join(f"{key}={value}" for key, value in step["detail"].items())
     text, seconds = STEPS.get(step["key"], step["key"]), seconds_between(began, step["at"])
     event(step, f"[dim]{seconds:7.3f} s[/]  {plain(text)} [dim]{plain(facts)}[/]")
+
+
+def show_results(session: Session) -> None:
+    """One line a device: whether it joined, or why not."""
+    for result in session["results"]:
+        became = "joined" if result["device_id"] else result["cause"] or result["state"]
+        event(result, f"  {plain(result['name'] or result['candidate_id'])}: {plain(became)}")
 
 
 def seconds_between(began: str, at: str) -> float:

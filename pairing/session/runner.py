@@ -146,13 +146,11 @@ class Runner:
         return await actor.ended()
 
     async def finish(self, session_id: str) -> SessionState:
-        """That is all: no further devices; its last state, once those being spoken to have joined or failed."""
+        """That is all: no further devices. It ends with those being spoken to, at once where there are none."""
         actor = self._actor(session_id)
-        try:
+        with suppress(SessionOverError):
             await actor.dispatch(ev.Finish())
-        except SessionOverError:
-            return actor.shown
-        return await actor.ended()
+        return actor.shown
 
     async def confirm(self, session_id: str, accepted: bool, attempt: int | None = None) -> SessionState:
         """The person's word on the code shown. Raises NotNowError when none is (or names no attempt of several)."""

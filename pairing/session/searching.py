@@ -36,7 +36,7 @@ def heard(session: SessionState, event: ev.Heard, now: int) -> Outcome:
     engaged = session.state.engaged and request.want == 1
     if new is None or engaged or session.finishing:
         return session, ()
-    if request.device not in (None, new.id) or session.candidate(new.id) == new:
+    if request.device not in (None, new.id) or _is_known(session, new):
         return session, ()
     first = not session.candidates
     session, known = _with_candidate(session, new, now)
@@ -49,6 +49,12 @@ def heard(session: SessionState, event: ev.Heard, now: int) -> Outcome:
     if new.id in (request.device, session.chosen) or request.host is not None:
         return engage(session, now, new)
     return session, (Settle(SETTLE_MS),) if first else ()
+
+
+def _is_known(session: SessionState, new: Candidate) -> bool:
+    """Heard already, by whichever method: they hear the same network."""
+    old = session.candidate(new.id)
+    return old is not None and structs.replace(new, method=old.method) == old
 
 
 def worth_trying(session: SessionState, new: Candidate) -> Candidate | None:

@@ -10,6 +10,17 @@ from pairing.session.states import LIFETIME_MS, Later, SessionState, State, with
 
 HEAR_MS = 3_000
 """After a restart: time for devices that are on the network by now to be heard before a method gives way."""
+TELLING = frozenset(
+    {
+        "decoded_never_joined",
+        "joined_never_announced",
+        "setup_refused",
+        "wifi_not_found",
+        "wifi_password_wrong",
+        "wrong_pop",
+    }
+)
+"""Failures that tell of a device that was there: no other search that heard nothing is told of in their place."""
 SIGN = "decoded"
 """A method's note that a device has taken in what it sends: it will not give way now."""
 
@@ -110,7 +121,8 @@ def search_failed(session: SessionState, event: ev.SearchFailed, now: int) -> Ou
     session = with_step(session, now, "search_failed", method=event.method, cause=failed.cause)
     # One that was not ready cannot work here, which says nothing about the device.
     last = session.searching == (event.method,) and not session.later
-    if event.method in session.ready or (last and session.missed is None):
+    learned = event.method in session.ready or (last and session.missed is None)
+    if learned and (session.missed is None or session.missed.cause not in TELLING or failed.cause in TELLING):
         session = structs.replace(session, missed=failed)
     return search_ended(session, ev.SearchEnded(event.method), now)
 
