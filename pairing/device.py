@@ -56,6 +56,7 @@ class DeviceState(Struct, frozen=True):
     active: Binding | None = None
     pending: Binding | None = None
     wrong_tries: int = 0
+    token_tries: int = 0
     answered: tuple[Answer, ...] = ()
 
     @property
@@ -98,6 +99,11 @@ def forget_tries(state: DeviceState) -> DeviceState:
     return replace(state, wrong_tries=0)
 
 
+def count_token_try(state: DeviceState) -> DeviceState:
+    """A hub did not hold the token this device was given; after `MAX_TOKEN_TRIES` of them it is to be forgotten."""
+    return replace(state, token_tries=state.token_tries + 1)
+
+
 def prepare(state: DeviceState, binding: Binding) -> DeviceState:
     """Keep a binding that the hub has not committed yet."""
     return replace(state, pending=binding)
@@ -108,7 +114,8 @@ def activate(state: DeviceState) -> DeviceState:
     if state.pending is None:
         return state
     same = state.active is not None and state.active.hub_id == state.pending.hub_id
-    return replace(state, active=state.pending, pending=None, answered=state.answered if same else ())
+    answered = state.answered if same else ()
+    return replace(state, active=state.pending, pending=None, token_tries=0, answered=answered)
 
 
 def drop_pending(state: DeviceState) -> DeviceState:

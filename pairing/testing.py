@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pairing.errors import RefusedByPersonError, WrongPinError
-from pairing.methods.method import AttemptContext, Input, SearchContext
+from pairing.methods.method import AttemptContext, Follows, Input, SearchContext
 from pairing.session.log import Activation, Entry, JoinRefusedError, Secrets, Stored
 from pairing.session.states import Candidate, SessionState
 
@@ -101,17 +101,21 @@ class MemoryRegistrar:
 class FakeMethod:
     """A `Method` that hears the given candidates and proves them with a PIN ("pin" candidates) or a code.
 
-    It passes the points search, ready, heard, connect, proving, proven, told, in this order. At a point of `hold` it
-    waits until cancelled (`reached` tells); at one of `fail` it raises that error. `open` counts what is open: 0 when
-    it has been stopped.
+    `pins` are the right PINs of those that have one of their own. It passes the points search, ready, heard, connect,
+    proving, proven, told, in this order. At a point of `hold` it waits until cancelled (`reached` tells); at one of
+    `fail` it raises that error. `open` counts what is open: 0 when it has been stopped.
     """
 
     inputs: tuple[Input, ...] = ()
 
-    def __init__(self, *candidates: Candidate, name: str = "fake", right_pin: str = "1234") -> None:
+    def __init__(
+        self, *candidates: Candidate, name: str = "fake", right_pin: str = "1234", follows: Follows | None = None
+    ) -> None:
         self.name = name
+        self.follows = follows
         self.candidates = candidates
         self.right_pin = right_pin
+        self.pins: dict[str, str] = {}
         self.ends = False
         self.hold: set[str] = set()
         self.fail: dict[str, Exception] = {}
@@ -153,7 +157,7 @@ class FakeMethod:
             await self._pass("connect")
             await context.note("connecting")
             if context.candidate.auth == "pin":
-                if await context.pin() != self.right_pin:
+                if await context.pin() != self.pins.get(context.candidate.id, self.right_pin):
                     raise WrongPinError
                 await self._pass("proving")
             else:

@@ -14,6 +14,8 @@ TOKEN_SIZE: Final = 14
 """ASCII letters and digits: region 2, token 8, secret 4, as Tuya's devices expect it (specs/ez, token group)."""
 MAX_TOKEN_TRIES: Final = 20
 """Wrong proofs after which a token is dead, on either side."""
+TOKEN_LIFE: Final = 600.0
+"""Seconds after which it is, as the session that made it."""
 
 _REGION: Final = b"DS"
 _LETTERS: Final = b"ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789"

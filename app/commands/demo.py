@@ -162,9 +162,9 @@ class Tale:
         async for session, steps in follow(anna, started):
             for step in steps:
                 self.story.step(STEPS.get(step["key"], step["key"]), **step["detail"])
-            if (attempt := waiting(session)) is not None and not confirmed:
+            if (attempts := waiting(session)) and not confirmed:
                 confirmed = True
-                await self._confirm(anna, session, attempt)
+                await self._confirm(anna, session, attempts[0])
         if session["state"] != "joined":
             failure = session["failure"] or {"text": f"pairing ended as {session['state']}", "hint": ""}
             raise WentWrong(f"{failure['text']} {failure['hint']}")

@@ -17,6 +17,9 @@ Session = dict[str, Any]
 # The steps of a session in English; a key that is not here is shown as it is.
 STEPS: Final = {
     "preparing": "getting ready",
+    "starting": "trying several ways",
+    "switching": "no sign of a device: trying another way",
+    "still_searching": "still listening",
     "searching": "listening for devices",
     "show_qr": "hold this code before the device's camera",
     "nothing_heard": "nothing heard so far",
@@ -29,12 +32,14 @@ STEPS: Final = {
     "connecting": "connecting to it",
     "pin_needed": "it has a PIN on its label",
     "pin_given": "PIN given",
+    "wrong_proof": "who answers there is another",
     "proving": "hub and device prove themselves to each other",
     "confirm": "compare the code with what the device shows",
     "confirmed": "code confirmed",
     "handing_over": "handing over what the device needs",
     "joining": "the device is ready; writing it down",
     "registered": "it belongs to the home now, on disk",
+    "finishing": "no further devices",
     "joined": "joined",
     "attempt_failed": "that did not work",
     "not_registered": "it could not be written down",
@@ -78,6 +83,6 @@ async def _listen(api: Client, news: asyncio.Event) -> None:
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
-def waiting(session: Session) -> Any | None:
-    """The attempt that waits for the person (its `state` is asking or confirming), if one does."""
-    return next((one for one in session["attempts"] if one["state"] in ("asking", "confirming")), None)
+def waiting(session: Session) -> list[Any]:
+    """The attempts that wait for the person (their `state` is asking or confirming), oldest first."""
+    return [one for one in session["attempts"] if one["state"] in ("asking", "confirming")]

@@ -44,6 +44,7 @@ class Answers(Struct, frozen=True):
 @wifi_password_option
 @click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
 @click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
+@click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices may come in.")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -62,18 +63,20 @@ async def pair(
     password_file: Path | None,
     forget_wifi: bool,
     lists: bool,
+    want: int,
     yes: bool,
 ) -> None:
-    """Bring a device into a home and show each step with its time.
+    """Bring a device into a home, or several, and show each step with its time.
 
-    Ctrl-C cancels the session; the hub closes everything it opened for it.
+    Ctrl-C cancels the session; the hub closes everything it opened for it. A device that is in the home stays there.
     """
     home = await home_of(api, home_name)
     if lists:
         found = await api.get(f"/api/homes/{home['id']}/pairing/inbox")
         table(found, INBOX, empty=f"Nobody is there. {PATIENCE}")
         return
-    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "code": code, "method": method}
+    wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
+    wanted |= {"code": code, "method": method}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:
@@ -91,6 +94,8 @@ async def pair(
         with contextlib.suppress(DoorstepError):
             await api.post(f"{path}/cancel")
         raise
+    if want > 1:
+        show_results(ended)
     if ended["state"] != "joined":
         raise _refusal(ended)
 
@@ -110,14 +115,14 @@ async def _until_ended(api: Client, path: str, started: Session, answers: Answer
             show(step, session["created_at"])
             if step["key"] == "show_qr":
                 await _show_code(api, path)
-        open_attempt = waiting(session)
         if session["state"] == "found" and ("found", 0) not in asked:
             asked.add(("found", 0))
             chosen = answers.device or await _choose(session)
             await api.post(f"{path}/choose", {"candidate_id": chosen})
-        elif open_attempt is not None and (mark := (open_attempt["state"], open_attempt["number"])) not in asked:
-            asked.add(mark)
-            await _answer(api, path, open_attempt, answers)
+        for attempt in waiting(session):
+            if (mark := (attempt["state"], attempt["number"])) not in asked:
+                asked.add(mark)
+                await _answer(api, path, attempt, answers)
     return session
 
 
@@ -134,14 +139,24 @@ async def _show_code(api: Client, path: str) -> None:
 
 
 async def _answer(api: Client, path: str, attempt: Any, answers: Answers) -> None:
-    number = attempt["number"]
+    which = plain(attempt["name"] or attempt["product"] or "the device")
     if attempt["state"] == "asking":
-        pin = answers.label_pin or await _ask(lambda: click.prompt("PIN on the label", err=True), "--label-pin")
-        await api.post(f"{path}/pin", {"pin": pin, "attempt": number})
+        question = f"PIN on the label of {which}"
+        pin = answers.label_pin or await _ask(lambda: click.prompt(question, err=True), "--label-pin")
+        await _tell(api, f"{path}/pin", {"pin": pin, "attempt": attempt["number"]})
         return
-    question = f"Does the device show {attempt['code']}?"
+    question = f"Does {which} show {attempt['code']}?"
     accepted = answers.yes or await _ask(lambda: click.confirm(question, err=True), "--yes")
-    await api.post(f"{path}/confirm", {"accepted": accepted, "attempt": number})
+    await _tell(api, f"{path}/confirm", {"accepted": accepted, "attempt": attempt["number"]})
+
+
+async def _tell(api: Client, path: str, word: dict[str, Any]) -> None:
+    """A word to one attempt; it may have ended while the person looked at another device."""
+    try:
+        await api.post(path, word)
+    except DoorstepError as error:
+        if error.code != "not_now":
+            raise
 
 
 async def _choose(session: Session) -> str:
@@ -164,6 +179,13 @@ def show(step: Any, began: str) -> None:
     facts = " ".join(f"{key}={value}" for key, value in step["detail"].items())
     text, seconds = STEPS.get(step["key"], step["key"]), seconds_between(began, step["at"])
     event(step, f"[dim]{seconds:7.3f} s[/]  {plain(text)} [dim]{plain(facts)}[/]")
+
+
+def show_results(session: Session) -> None:
+    """One line a device: whether it joined, or why not."""
+    for result in session["results"]:
+        became = "joined" if result["device_id"] else result["cause"] or result["state"]
+        event(result, f"  {plain(result['name'] or result['candidate_id'])}: {plain(became)}")
 
 
 def seconds_between(began: str, at: str) -> float:

@@ -128,6 +128,7 @@ _PAIRING: Examples = {
         "search": {"method": "wired", "name": "Reading lamp", "room_id": ROOM},
         "by label": {"method": "wired", "device_id": "d-2gn7prq3ufryaprn6j7oedxk", "pin": "1234-5678"},
         "by address": {"method": "wired", "host": "192.0.2.17", "port": 5540},
+        "three at once": {"want": 3, "ssid": "Lindenweg", "wifi_password": "correct horse battery"},
         "a camera": {"method": "qr_shown", "ssid": "Lindenweg", "wifi_password": "correct horse battery"},
         "onto a known network": {"method": "qr_shown", "ssid": "Lindenweg"},
         "by the code on the device": {"code": "DS1:I=d-2gn7prq3ufryaprn6j7oedxk;P=1234-5678;M=lamp;T=wired"},

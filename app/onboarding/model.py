@@ -103,10 +103,16 @@ class CandidateView(Struct, frozen=True):
 
 
 class AttemptView(Struct, frozen=True):
-    """One try with one candidate. `code` is to be compared with what the device shows, while `state` is confirming."""
+    """One try with one candidate. `code` is to be compared with what the device shows, while `state` is confirming.
+
+    Its steps are those of the session with this `number` as their `attempt`.
+    """
 
     number: int
     candidate_id: str
+    method: str
+    name: str
+    product: str
     state: str
     code: str
     trust: str
@@ -114,16 +120,47 @@ class AttemptView(Struct, frozen=True):
     failure: FailureView | None
 
 
+class ResultView(Struct, frozen=True):
+    """What has become of one device so far: `attempt` is the one it joined in, or the latest with it."""
+
+    candidate_id: str
+    name: str
+    attempt: int
+    state: str
+    device_id: str | None
+    cause: str | None
+
+
+class HandoverView(Struct, frozen=True):
+    """What a phone sends to the device itself, in the device's setup network. All of it is secret."""
+
+    ssid: str
+    password: str
+    bssid: str
+    token: str
+    expires_at: Time
+
+    def __repr__(self) -> str:
+        return f"HandoverView(ssid={self.ssid!r})"
+
+
 class PairingView(Struct, frozen=True):
-    """One attempt to bring devices into a home."""
+    """One attempt to bring devices into a home. `want` is how many may come, `results` has what became of each.
+
+    `searching` are the methods that look for devices now; `finishing`: no further device is wanted.
+    """
 
     id: str
     home_id: str
     account_id: str
     method: str
+    want: int
     state: str
+    searching: list[str]
+    finishing: bool
     candidates: list[CandidateView]
     attempts: list[AttemptView]
+    results: list[ResultView]
     device_ids: list[str]
     steps: list[StepView]
     failure: FailureView | None
@@ -138,9 +175,13 @@ def view_of(state: SessionState) -> PairingView:
         home_id=state.request.home,
         account_id=state.request.account,
         method=state.request.method,
+        want=state.request.want,
         state=state.state.value,
+        searching=list(state.searching),
+        finishing=state.finishing,
         candidates=[_candidate(candidate) for candidate in state.candidates],
         attempts=[_attempt(attempt) for attempt in state.attempts],
+        results=[_result(attempt) for attempt in state.results],
         device_ids=list(state.devices),
         steps=[step_view(step) for step in state.steps],
         failure=_failure(state.failure),
@@ -179,12 +220,21 @@ def _attempt(attempt: Attempt) -> AttemptView:
     return AttemptView(
         attempt.number,
         attempt.candidate.id,
+        attempt.candidate.method,
+        attempt.candidate.name,
+        attempt.candidate.product,
         attempt.state.value,
         attempt.code,
         attempt.trust,
         attempt.device,
         _failure(attempt.failure),
     )
+
+
+def _result(attempt: Attempt) -> ResultView:
+    cause = attempt.failure.cause if attempt.failure else None
+    candidate = attempt.candidate
+    return ResultView(candidate.id, candidate.name, attempt.number, attempt.state.value, attempt.device, cause)
 
 
 def _failure(failed: Failure | None) -> FailureView | None:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from app.caller import Caller
 from app.companion.conditions import ApiRequest, Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
 from app.onboarding.codes import Code, ScannedCode
-from app.onboarding.model import DeviceId, InboxView, MethodView, PairingView, Pin, view_of
+from app.onboarding.model import DeviceId, HandoverView, InboxView, MethodView, PairingView, Pin, view_of
 from app.onboarding.service import Onboarding
 from app.onboarding.wanted import NewPairing, wanted
 from app.policy import Action
@@ -137,6 +137,38 @@ async def show_code(
     return unkept(_PICTURES[kind](text), kind)
 
 
+@get(
+    "/homes/{home_id:str}/pairing/{session_id:str}/handover",
+    operation_id="getPairingHandover",
+    opt={"action": Action.PAIR},
+)
+async def get_handover(
+    caller: NamedDependency[Caller],
+    onboarding: NamedDependency[Onboarding],
+    home_id: FromPath[str],
+    session_id: FromPath[str],
+) -> Response[HandoverView]:
+    """What the phone sends to the device in its setup network, for who opened the session. Each reading is audited."""
+    return unkept(await onboarding.hand_over(caller, home_id, session_id))
+
+
+@post(
+    "/homes/{home_id:str}/pairing/{session_id:str}/finish",
+    operation_id="finishPairing",
+    opt={"action": Action.PAIR, "keyed": False},
+    status_code=200,
+)
+async def finish_pairing(
+    caller: NamedDependency[Caller],
+    onboarding: NamedDependency[Onboarding],
+    home_id: FromPath[str],
+    session_id: FromPath[str],
+) -> PairingView:
+    """That is all: no further devices. The session ends once those being spoken to have joined or failed: as joined
+    where any has, else as cancelled."""
+    return await onboarding.finish(caller, home_id, session_id)
+
+
 @post(
     "/homes/{home_id:str}/pairing/{session_id:str}/cancel",
     operation_id="cancelPairing",
@@ -219,6 +251,8 @@ ROUTER = Router(
         list_inbox,
         get_pairing,
         show_code,
+        get_handover,
+        finish_pairing,
         cancel_pairing,
         confirm_pairing,
         choose_candidate,

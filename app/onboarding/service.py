@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 from msgspec import structs
 
 from app.caller import Caller, demand
+from app.clock import to_time
 from app.devices.service import Devices
 from app.errors import DoorstepError, Gone, NotFound, Refused, Unavailable
 from app.homes.model import Home, Member
@@ -18,6 +19,7 @@ from app.onboarding import queries
 from app.onboarding.codes import ScannedCode, read, scanned
 from app.onboarding.log import DurableLog
 from app.onboarding.model import (
+    HandoverView,
     InboxView,
     InputView,
     MethodView,
@@ -34,14 +36,14 @@ from app.policy import Action, Actor, Resource
 from app.store.housekeeping import BATCH
 from app.store.retention import DAY_MS, KEEP
 from app.store.store import Store
-from app.store.tx import Tx
+from app.store.tx import Change, Tx
 from pairing.activation import Offer
 from pairing.activation.messages import CREDENTIAL_SIZE
 from pairing.errors import PairingError
 from pairing.inbox import Inbox
 from pairing.messages import Endpoint
 from pairing.methods import qr_shown
-from pairing.methods.method import Method
+from pairing.methods.method import TOKEN, Method
 from pairing.session.contexts import SessionOverError
 from pairing.session.runner import (
     MethodUnavailableError,
@@ -55,6 +57,8 @@ from pairing.session.states import Request, SessionState, new_session
 # A home pairs a few devices at a time; the runner's own limit bounds the hub.
 MAX_OPEN_PER_HOME = 8
 KEEP_ENDED_MS = 30 * DAY_MS
+BY_PHONE = frozenset({"ap"})
+"""Methods in which a phone may tell the device its network, in place of the hub's radio."""
 # Open and ended ones together (store.retention): the oldest ended one gives way.
 KEPT_PER_HOME = KEEP["pairing_sessions"].most or 1
 
@@ -159,6 +163,30 @@ class Onboarding:
             raise NotFound("this pairing shows no code")
         return qr_shown.code_of(state.request, secrets)
 
+    async def hand_over(self, by: Caller, home_id: str, session_id: str) -> HandoverView:
+        """What the phone must tell the device itself: for nobody but who opened the session, and noted in the audit
+        trail. Raises NotFound, Refused, NotNow unless a method is in use that leaves this to the phone.
+        """
+        state = await self._state(by.actor, home_id, session_id)
+        if state.request.account != by.actor.account_id:
+            raise Refused
+        return await self._store.write(lambda tx: self._hand_over_in(tx, by, state))
+
+    def _hand_over_in(self, tx: Tx, by: Caller, state: SessionState) -> HandoverView:
+        inputs, secrets = state.request.inputs, self._log.secrets_in(tx, state.id)
+        by_phone = bool(BY_PHONE.intersection(state.methods)) and "ssid" in inputs and TOKEN.name in secrets
+        if state.state.terminal or state.closing is not None or not by_phone:
+            raise NotNow("there is nothing to be handed over by phone")
+        change = Change("pairing.handed_over", "pairing", state.id, state.request.home, Action.PAIR, sync=False)
+        tx.record(by.actor, change)
+        return HandoverView(
+            ssid=inputs["ssid"],
+            password=secrets.get("wifi_password", ""),
+            bssid=inputs.get("bssid", ""),
+            token=bytes.fromhex(secrets[TOKEN.name]).decode("ascii"),
+            expires_at=to_time(state.expires_at),
+        )
+
     async def get(self, actor: Actor, home_id: str, session_id: str) -> PairingView:
         """One session, open or ended; raises NotFound."""
         return view_of(await self._state(actor, home_id, session_id))
@@ -182,6 +210,13 @@ class Onboarding:
         if state.state.terminal:
             return view_of(state)
         return await self._tell(by, session_id, lambda: self._runner.cancel(session_id))
+
+    async def finish(self, by: Caller, home_id: str, session_id: str) -> PairingView:
+        """No further devices; those being spoken to are awaited by the session, not by who says so."""
+        state = await self._state(by.actor, home_id, session_id)
+        if state.state.terminal:
+            return view_of(state)
+        return await self._tell(by, session_id, lambda: self._runner.finish(session_id))
 
     async def confirm(
         self, by: Caller, home_id: str, session_id: str, accepted: bool, attempt: int | None

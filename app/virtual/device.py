@@ -15,7 +15,7 @@ from app.virtual.body import Changes
 from app.virtual.joining import Joining
 from app.virtual.kinds import body_of
 from app.virtual.linking import Linking
-from app.virtual.memory import Memory, MemoryStore
+from app.virtual.memory import KeptState, Memory, MemoryStore, without_token
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice, Notices
 from app.virtual.parts import Parts, Place
@@ -23,7 +23,7 @@ from app.virtual.setup import Setup, WifiSetup
 from app.virtual.station import ListedNetworks, Station
 from pairing import device as memory
 from pairing.activation.exchange import normal_pin
-from pairing.device import DeviceState, DeviceStore, Facts
+from pairing.device import DeviceStore, Facts
 from pairing.errors import PairingError
 from pairing.mdns import Announcer, Service, announcing, device_service
 from pairing.qr import label
@@ -81,7 +81,7 @@ class VirtualDevice:
         return self.state.identity.device_id
 
     @property
-    def state(self) -> DeviceState:
+    def state(self) -> KeptState:
         """What is on its disk."""
         return self._parts.memory.state
 
@@ -151,7 +151,7 @@ class VirtualDevice:
             paired=self.state.paired,
             auth=self._auth,
         )
-        doing = [self._linking.run(), self._age()]
+        doing = [self._linking.run(), self._age(), self._forget_token()]
         if announcer is not None:
             doing.append(self._keep_announced(announcer))
         tasks = [asyncio.create_task(work) for work in doing]
@@ -202,6 +202,12 @@ class VirtualDevice:
             await announcer.announce(self._service(paired=False))
             await self._parts.memory.until(lambda state: state.paired)
             await announcer.announce(self._service(paired=True))
+
+    async def _forget_token(self) -> None:
+        token = self.state.token
+        if token:
+            await asyncio.sleep(self._place.token_life)
+            await self._parts.memory.change(lambda now: without_token(now) if now.token == token else now)
 
     async def _age(self) -> None:
         last = time.monotonic()

@@ -10,6 +10,7 @@ from msgspec.structs import asdict, replace
 from app.virtual.body import Changes
 from pairing.device import DeviceState, DeviceStore, FileDeviceStore, new_state
 from pairing.talk import Entropy
+from pairing.token import MAX_TOKEN_TRIES
 from pairing.wifi import WifiNetwork
 
 
@@ -93,5 +94,12 @@ def _kept(state: DeviceState) -> KeptState:
     """The state with what this device keeps besides: nothing after a physical reset, which leaves a bare one."""
     if not isinstance(state, KeptState):
         return KeptState(**asdict(state))
+    if state.token_tries >= MAX_TOKEN_TRIES:
+        return without_token(state)
     # A token is for one pairing.
     return replace(state, token=b"") if state.paired and state.token else state
+
+
+def without_token(state: KeptState) -> KeptState:
+    """Nobody came for it in time, or too many without it: it wants to be told anew."""
+    return replace(state, token=b"", network=None, token_tries=0)

@@ -13,6 +13,7 @@ from pairing.device import Facts
 from pairing.mdns import LOOPBACK, Interfaces
 from pairing.messages import HEARTBEAT
 from pairing.talk import Entropy
+from pairing.token import TOKEN_LIFE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +21,7 @@ class Place:
     """Where a device stands, and its patience. `host` "" is every interface, with `interfaces` None.
 
     `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub, `heartbeat` is how often it
-    pings (pairing/PROTOCOL.md, 9), `tick` how often its body lives.
+    pings (pairing/PROTOCOL.md, 9), `tick` how often its body lives. It keeps a token for `token_life` on a network.
     """
 
     host: str = LOOPBACK[0]
@@ -31,6 +32,7 @@ class Place:
     retry_most: float = 60.0
     tick: float = 1.0
     heartbeat: float = HEARTBEAT
+    token_life: float = TOKEN_LIFE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,12 @@ class _DeviceSide:
         yield Send(ours)
         script = transcript(frame, ours)
         psk = (yield from self._prove_pin(hello, pin, script)) if pin else token_psk(token)
-        hub_key = yield from self._handshake(hello, psk, script)
+        try:
+            hub_key = yield from self._handshake(hello, psk, script)
+        except ProofFailedError:
+            if token and not pin:
+                yield from self._keep(memory.count_token_try(self._state))
+            raise
         if pin:
             yield from self.exchange.say(self._device_facts(None))
             handover = yield from self.exchange.hear(Handover, "handing_over")

@@ -34,6 +34,14 @@ TOKEN = Input(name="token", secret=True, made=True)
 """Of a method that carries the session's token to devices: in hex."""
 
 
+class Follows(Struct, frozen=True, kw_only=True):
+    """Where whatever works is wanted: the method takes the place of these, once they have seen no sign for `after`
+    seconds or are at their end. Where none of them is in use it searches from the start, as methods do."""
+
+    methods: tuple[str, ...]
+    after: float
+
+
 class MethodFailedError(PairingError):
     """A method gave up: `code` is a cause of the catalogue, `facts` are shown with it."""
 
@@ -107,10 +115,17 @@ class Method(Protocol):
     @property
     def inputs(self) -> tuple[Input, ...]: ...
 
+    @property
+    def follows(self) -> Follows | None:
+        """The methods it must not search beside; None where it may beside any."""
+        ...
+
     async def search(self, context: SearchContext) -> None:
         """Prepare, say `ready`, report devices until the method's own patience is at its end; then return.
 
-        Cancelled as soon as the session needs no further device. Raises MethodFailedError where it cannot search.
+        Cancelled as soon as the session needs no further device, or another method takes its place. The note
+        "decoded" says that a device has taken in what it sends: then none does. Raises MethodFailedError where it
+        cannot search: before `ready` because it cannot work here, after it because no device came.
         """
         ...
 

@@ -6,12 +6,20 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeAlias
 
 from pairing.activation import Activated, Offer, hub_talk
+from pairing.errors import (
+    ConnectionLostError,
+    DeviceBusyError,
+    MalformedMessageError,
+    PairingError,
+    PeerSilentError,
+    ProofFailedError,
+)
 from pairing.identity import Identity
 from pairing.mdns import Announcement, Gone, browse_devices
 from pairing.methods.method import AttemptContext, MethodFailedError, SearchContext
 from pairing.pump import pump
 from pairing.session.states import Candidate
-from pairing.talk import Entropy, Progress, Talk
+from pairing.talk import Entropy, Progress
 from pairing.token import was_given
 
 CONNECT_TIMEOUT = 5.0
@@ -50,7 +58,7 @@ class OverLan:
             async for news in browser:
                 if isinstance(news, Announcement) and _meant(news, token, context.request.device):
                     reported.add(news.id)
-                    await context.heard(candidate_of(news, method))
+                    await context.heard(candidate_of(news, method, has_token=True))
                 elif news.id in reported:
                     reported.discard(news.id)
                     await context.lost(news.id)
@@ -60,23 +68,89 @@ class OverLan:
         await self.activate(context, token=bytes.fromhex(context.secrets["token"]))
 
     async def activate(self, context: AttemptContext, *, token: bytes) -> None:
-        """Connect to the candidate, prove each other, have it joined. Raises PairingError."""
-        candidate, request = context.candidate, context.request
+        """Connect to the candidate, prove each other, have it joined. Raises PairingError.
+
+        Whoever copies what a device announces is heard at an address besides the device's own: where one does not
+        answer, or is not who it says, the next is tried.
+        """
+        candidate = context.candidate
         pin = context.secrets.get("pin")
         if pin is None and candidate.auth == "pin":
             pin = await context.pin()
+        failed: PairingError | None = None
+        for address in candidate.addresses:
+            connection = await _connect(context, address)
+            if connection is None:
+                continue
+            try:
+                return await self._converse(context, *connection, pin=pin, token=token)
+            except _NotHereError as error:
+                if isinstance(error.why, ProofFailedError):
+                    await context.note("wrong_proof", address=address)
+                failed = failed or error.why
+        raise failed or MethodFailedError(
+            "unreachable", address=" ".join(candidate.addresses), port=str(candidate.port)
+        )
+
+    async def _converse(
+        self,
+        context: AttemptContext,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        pin: str | None,
+        token: bytes,
+    ) -> None:
+        """Carry an activation out over a connection, with the session as its person and its disk."""
+        try:
+            offer = await self._offers(context.session_id, context.number)
+        except BaseException:
+            writer.close()
+            raise
         talk = hub_talk(
             self._identity,
-            await self._offers(context.session_id, context.number),
+            offer,
             entropy=self._entropy,
             pin=pin,
             token=token,
-            expect=candidate.id if request.host is None else request.device,
+            expect=context.candidate.id if context.request.host is None else context.request.device,
         )
-        await _converse(talk, context, *await _connect(context))
+        proving = True
+
+        async def on_progress(progress: Progress) -> None:
+            if progress.step not in _TOLD_BY_THE_SESSION:
+                await context.note(progress.step, **({"detail": progress.detail} if progress.detail else {}))
+
+        async def on_confirm(code: str) -> bool:
+            nonlocal proving
+            proving = False
+            return await context.confirm(code)
+
+        async def on_commit(activated: Activated) -> None:
+            nonlocal proving
+            proving = False
+            await context.join(activated)
+
+        try:
+            await pump(talk, reader, writer, on_progress=on_progress, on_confirm=on_confirm, on_commit=on_commit)
+        except _ELSEWHERE as error:
+            if proving:
+                raise _NotHereError(error) from error
+            raise
 
 
-def candidate_of(heard: Announcement, method: str) -> Candidate:
+class _NotHereError(Exception):
+    """Who answers at this address has proved nothing, for the reason `why`: the device may be at another."""
+
+    def __init__(self, why: PairingError) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+_ELSEWHERE = (ProofFailedError, MalformedMessageError, PeerSilentError, ConnectionLostError, DeviceBusyError)
+
+
+def candidate_of(heard: Announcement, method: str, *, has_token: bool = False) -> Candidate:
     """The announcer as a method's candidate."""
     return Candidate(
         id=heard.id,
@@ -86,6 +160,7 @@ def candidate_of(heard: Announcement, method: str) -> Candidate:
         auth=heard.auth,
         addresses=heard.addresses,
         port=heard.port,
+        has_token=has_token,
     )
 
 
@@ -94,29 +169,12 @@ def _meant(heard: Announcement, token: bytes, device: str | None) -> bool:
     return was_given(heard.hint, token, heard.id) and (not heard.paired or heard.id == device)
 
 
-async def _converse(
-    talk: Talk[Activated], context: AttemptContext, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> None:
-    """Carry an activation out over a connection, with the session as its person and its disk."""
-
-    async def on_progress(progress: Progress) -> None:
-        if progress.step not in _TOLD_BY_THE_SESSION:
-            await context.note(progress.step, **({"detail": progress.detail} if progress.detail else {}))
-
-    async def on_commit(activated: Activated) -> None:
-        await context.join(activated)
-
-    await pump(talk, reader, writer, on_progress=on_progress, on_confirm=context.confirm, on_commit=on_commit)
-
-
-async def _connect(context: AttemptContext) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the first of the candidate's addresses, newest first, that takes one."""
-    candidate = context.candidate
-    for address in candidate.addresses:
-        await context.note("connecting", address=address, port=str(candidate.port))
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                return await asyncio.open_connection(address, candidate.port)
-        except (OSError, TimeoutError):
-            continue
-    raise MethodFailedError("unreachable", address=" ".join(candidate.addresses), port=str(candidate.port))
+async def _connect(context: AttemptContext, address: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    """A connection to this address of the candidate's; None where there is none to be had."""
+    port = context.candidate.port
+    await context.note("connecting", address=address, port=str(port))
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return None

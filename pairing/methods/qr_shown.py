@@ -4,7 +4,7 @@ import asyncio
 
 from pairing.identity import Identity
 from pairing.mdns import browse_devices
-from pairing.methods.method import TOKEN, AttemptContext, Input, MethodFailedError, SearchContext
+from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.qr import camera
 from pairing.session.log import Secrets
@@ -30,6 +30,7 @@ class QrShown:
         Input(name="pin", secret=True, optional=True),
         TOKEN,
     )
+    follows: Follows | None = None
 
     def __init__(
         self,

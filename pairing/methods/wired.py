@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from pairing.identity import Identity
 from pairing.mdns import Announcement, Gone, browse_devices
-from pairing.methods.method import AttemptContext, Input, MethodFailedError, SearchContext
+from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.methods.over_lan import Browse, Offers, OverLan, candidate_of
 from pairing.session.states import Candidate, Request
 from pairing.talk import Entropy
@@ -28,6 +28,7 @@ class Wired:
         Input(name="pin", secret=True, optional=True),
         Input(name="token", secret=True, optional=True),
     )
+    follows: Follows | None = None
 
     def __init__(
         self,

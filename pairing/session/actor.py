@@ -137,8 +137,8 @@ class Actor:
             return False
         entry = self._entry(before, letter.event)
         await self._log.append(self._state.id, entry, self._state)
-        if letter.pin is not None:
-            self._work.secrets["pin"] = letter.pin
+        if letter.pin is not None and isinstance(letter.event, ev.PinGiven):
+            self._work.pins[letter.event.attempt] = letter.pin
         await self._carry_out(effects)
         self._publish(entry)
         return True

@@ -4,13 +4,17 @@ from msgspec import structs
 
 from pairing.session import events as ev
 from pairing.session.causes import failure
-from pairing.session.effects import Answer, ForgetPin, Join, StartAttempt, SupplyPin
-from pairing.session.ending import Outcome, attempt_closed, finish, finish_closing, put
-from pairing.session.searching import engage, engage_next, search_again
-from pairing.session.states import Attempt, Candidate, Failure, SessionState, State, with_step
+from pairing.session.effects import Answer, Join, Refuse, SupplyPin
+from pairing.session.ending import Outcome, attempt_closed, close, finish, finish_after, finish_closing, put
+from pairing.session.searching import engage, engage_next, is_doubtful, without_candidate, worth_trying
+from pairing.session.states import MAX_ATTEMPTS, Attempt, Candidate, Failure, SessionState, State, with_step
+from pairing.session.turns import search_again
+from pairing.token import MAX_TOKEN_TRIES
 
 MAX_PIN_TRIES = 5
 """PINs a person may type in one session; a device counts its own tries besides, over all sessions."""
+WRONG_PROOF = "wrong_proof"
+"""A method's note that who answers at one of the candidate's addresses does not hold the session's token."""
 
 
 def _move(session: SessionState, attempt: Attempt, state: State, code: str = "") -> SessionState:
@@ -22,7 +26,17 @@ def _of(session: SessionState, event: ev.AttemptEvent) -> Attempt:
 
 
 def noted(session: SessionState, event: ev.Noted, now: int) -> Outcome:
-    return with_step(session, now, event.key, event.attempt, **event.detail), ()
+    session = with_step(session, now, event.key, event.attempt, **event.detail)
+    counts = event.key == WRONG_PROOF and _of(session, event).candidate.has_token and session.closing is None
+    return _count_wrong(session, now) if counts else (session, ())
+
+
+def _count_wrong(session: SessionState, now: int) -> Outcome:
+    """One more proof has failed under the token; the last one ends the session."""
+    session = structs.replace(session, wrong_tokens=session.wrong_tokens + 1)
+    if session.wrong_tokens < MAX_TOKEN_TRIES:
+        return session, ()
+    return close(session, now, State.FAILED, "token_blocked")
 
 
 def pin_asked(session: SessionState, event: ev.PinAsked, now: int) -> Outcome:
@@ -47,9 +61,21 @@ def confirmed(session: SessionState, event: ev.Confirmed, now: int) -> Outcome:
 
 
 def proven(session: SessionState, event: ev.Proven, now: int) -> Outcome:
-    attempt = structs.replace(_of(session, event), trust=event.trust)
+    """Register it, unless the session has brought it in already: a token is for one joining of each device."""
+    attempt = structs.replace(_of(session, event), trust=event.trust, proved=event.device)
+    others = (a for a in session.attempts if a.number != attempt.number and a.proved == event.device)
+    if any(a.device is not None or not a.state.terminal for a in others):
+        return _refuse(session, attempt, "token_used", now)
     session = with_step(_move(session, attempt, State.JOINING), now, "joining", attempt.number, device=event.device)
     return session, (Join(event.attempt),)
+
+
+def _refuse(session: SessionState, attempt: Attempt, cause: str, now: int) -> Outcome:
+    """Not to be registered; the connection is given its time to tell the device so."""
+    failed = failure(cause, session.where(attempt.number))
+    session = _move(session, structs.replace(attempt, failure=failed), State.JOINING)
+    session = with_step(session, now, "not_registered", attempt.number, cause=failed.cause)
+    return session, (Refuse(attempt.number, failed.cause),)
 
 
 def registered(session: SessionState, event: ev.Registered, now: int) -> Outcome:
@@ -88,6 +114,8 @@ def undone(session: SessionState, event: ev.Undone, now: int) -> Outcome:
     session = attempt_closed(session, event.attempt, State.FAILED, failed)
     if session.closing is not None:
         return _or_close(session, now, event.attempt)
+    if session.finishing:
+        return _go_on(session, now)
     return search_again(structs.replace(session, chosen=attempt.candidate.id), now)
 
 
@@ -123,13 +151,27 @@ def _failed(session: SessionState, now: int, number: int, failed: Failure) -> Ou
         return _or_close(session, now, number)
     again = _once_more(session, attempt, failed)
     if again is not None:
-        session, effects = engage(session, now, again, asked=attempt.asked)
-        return session, (ForgetPin(), *effects) if failed.cause == "wrong_pin" else effects
+        return engage(session, now, again, asked=attempt.asked)
     if session.request.want == 1:
-        if attempt.asked and failed.cause == "wrong_pin":
-            failed = failure("too_many_tries", failed.step)
-        return finish(session, now, State.FAILED, failed)
+        return _end_or_search(session, now, session.attempts[number - 1], failed)
     return _go_on(session, now)
+
+
+def _end_or_search(session: SessionState, now: int, attempt: Attempt, failed: Failure) -> Outcome:
+    """The one device wanted did not join, which ends the session; unless another answered in its name."""
+    if _may_be_elsewhere(session, attempt):
+        return search_again(without_candidate(session, attempt.candidate.id), now)
+    if attempt.asked and failed.cause == "wrong_pin":
+        failed = failure("too_many_tries", failed.step)
+    return finish(session, now, State.FAILED, failed)
+
+
+def _may_be_elsewhere(session: SessionState, attempt: Attempt) -> bool:
+    if session.finishing or len(session.attempts) == MAX_ATTEMPTS or not is_doubtful(attempt):
+        return False
+    # Silence may be all there is; whoever answers wrongly is another than the one that was given the token.
+    silent = attempt.failure is not None and attempt.failure.cause == "unreachable"
+    return not silent or worth_trying(session, attempt.candidate) is not None
 
 
 def _once_more(session: SessionState, attempt: Attempt, failed: Failure) -> Candidate | None:
@@ -145,10 +187,10 @@ def _once_more(session: SessionState, attempt: Attempt, failed: Failure) -> Cand
 
 def _go_on(session: SessionState, now: int) -> Outcome:
     """Where several are wanted: the next, or wait for more, or end with what there is."""
+    if session.finishing:
+        return (session, ()) if session.open_attempts else finish_after(session, now)
     session, effects = engage_next(session, now)
-    if session.state.terminal or any(isinstance(e, StartAttempt) for e in effects):
-        return session, effects
-    if session.open_attempts or session.searching:
+    if session.open_attempts or (session.searching and len(session.attempts) < MAX_ATTEMPTS):
         return session, effects
     last = next((a.failure for a in reversed(session.attempts) if a.failure is not None), None)
     return finish(session, now, State.FAILED, last)

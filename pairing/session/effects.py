@@ -12,7 +12,14 @@ class StartSearch(Effect, frozen=True):
 
 
 class StopSearch(Effect, frozen=True):
-    pass
+    methods: tuple[str, ...]
+
+
+class Await(Effect, frozen=True):
+    """Say `Due` for this method after so many milliseconds."""
+
+    method: str
+    after_ms: int
 
 
 class Settle(Effect, frozen=True):
@@ -35,10 +42,6 @@ class SupplyPin(Effect, frozen=True):
     attempt: int
 
 
-class ForgetPin(Effect, frozen=True):
-    """The PIN was wrong: ask for another."""
-
-
 class Answer(Effect, frozen=True):
     """Hand the person's verdict on the code to the waiting attempt."""
 
@@ -50,6 +53,13 @@ class Join(Effect, frozen=True):
     """Run the registration of this attempt's device; its outcome comes back as Registered or NotRegistered."""
 
     attempt: int
+
+
+class Refuse(Effect, frozen=True):
+    """Tell the attempt that its device is not registered."""
+
+    attempt: int
+    cause: str
 
 
 class CheckJoined(Effect, frozen=True):

@@ -37,7 +37,7 @@ def _closed(attempt: Attempt, state: State, failed: Failure | None) -> Attempt:
 
 def finish(session: SessionState, now: int, state: State, failed: Failure | None) -> Outcome:
     """End the session. With a device in the home it has joined, whatever ended it."""
-    effects: list[Effect] = [StopSearch()] if session.searching else []
+    effects: list[Effect] = [StopSearch(session.searching)] if session.searching else []
     attempts = []
     for attempt in session.attempts:
         if attempt.state.terminal:
@@ -45,18 +45,34 @@ def finish(session: SessionState, now: int, state: State, failed: Failure | None
             continue
         effects.append(StopAttempt(attempt.number))
         attempts.append(_closed(attempt, state, failed))
-    session = structs.replace(session, attempts=tuple(attempts), searching=(), closing=None)
+    session = structs.replace(
+        session, attempts=tuple(attempts), searching=(), later=(), closing=None, closing_cause="", finishing=False
+    )
     if session.devices:
         state, failed = State.JOINED, None
-    detail = {"devices": " ".join(session.devices)} if failed is None else {"cause": failed.cause}
-    session = with_step(session, now, state, **detail)
+    session = with_step(session, now, state, **_summary(session, failed))
     return structs.replace(session, state=state, failure=failed), tuple(effects)
 
 
-def close(session: SessionState, now: int, end: State) -> Outcome:
-    """End by cancel or deadline: at once, but for registrations that may yet commit: those are awaited (`closing`)."""
-    failed = failure(end, session.where())
-    effects: list[Effect] = [StopSearch()] if session.searching else []
+def _summary(session: SessionState, failed: Failure | None) -> dict[str, str]:
+    """What the last step says: the cause, or who has joined; where several were wanted, how many and why not others."""
+    detail = {"devices": " ".join(session.devices)} if failed is None else {"cause": failed.cause}
+    if session.request.want == 1:
+        return detail
+    without = [last.failure.cause for last in session.results if last.failure is not None]
+    counted = detail | {"joined": str(len(session.devices)), "failed": str(len(without))}
+    return counted | ({"causes": " ".join(without)} if without else {})
+
+
+def finish_after(session: SessionState, now: int) -> Outcome:
+    """The person wanted no more, and nobody is spoken to any more."""
+    return finish(session, now, State.CANCELLED, failure("cancelled", session.where()))
+
+
+def close(session: SessionState, now: int, end: State, cause: str = "") -> Outcome:
+    """End by cancel, deadline or for a cause: at once, but for registrations that may yet commit: those are awaited."""
+    failed = failure(cause or end, session.where())
+    effects: list[Effect] = [StopSearch(session.searching)] if session.searching else []
     session = structs.replace(session, searching=())
     pending = [a for a in session.open_attempts if a.state is State.JOINING and a.device is None and not a.failure]
     if not pending:
@@ -66,11 +82,11 @@ def close(session: SessionState, now: int, end: State) -> Outcome:
         if attempt not in pending:
             effects.append(StopAttempt(attempt.number))
             session = put(session, _closed(attempt, end, failed))
-    return structs.replace(session, closing=end), tuple(effects)
+    return structs.replace(session, closing=end, closing_cause=cause), tuple(effects)
 
 
 def finish_closing(session: SessionState, now: int, end: State) -> Outcome:
-    return finish(session, now, end, failure(end, session.where()))
+    return finish(session, now, end, failure(session.closing_cause or end, session.where()))
 
 
 def attempt_closed(session: SessionState, number: int, state: State, failed: Failure | None) -> SessionState:

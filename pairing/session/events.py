@@ -2,7 +2,7 @@
 
 from msgspec import Struct, field
 
-from pairing.session.states import Candidate
+from pairing.session.states import Candidate, Later
 
 
 class Event(Struct, frozen=True, tag=True):
@@ -16,9 +16,10 @@ class AttemptEvent(Event, frozen=True, tag=True):
 
 
 class Begin(Event, frozen=True, tag=True):
-    """The session is on disk: start. `methods` are those that will search."""
+    """The session is on disk: start. `methods` are those that search at once, `later` those whose turn may come."""
 
     methods: tuple[str, ...]
+    later: tuple[Later, ...] = ()
 
 
 class Ready(Event, frozen=True, tag=True):
@@ -47,6 +48,12 @@ class Chosen(Event, frozen=True, tag=True):
     candidate: str
 
 
+class Due(Event, frozen=True, tag=True):
+    """The time has come for a method that waits for its turn."""
+
+    method: str
+
+
 class SearchEnded(Event, frozen=True, tag=True):
     """A method's search has run its time."""
 
@@ -66,6 +73,10 @@ class SearchNoted(Event, frozen=True, tag=True):
     detail: dict[str, str] = field(default_factory=dict)
 
 
+class Finish(Event, frozen=True, tag=True):
+    """The person wants no further devices: those being spoken to are awaited, then it ends."""
+
+
 class Cancel(Event, frozen=True, tag=True):
     """The person, or whoever may end the session, ends it."""
 
@@ -78,6 +89,7 @@ class Resumed(Event, frozen=True, tag=True):
     """The hub has started again and found this session open. Every connection it had is gone."""
 
     methods: tuple[str, ...]
+    later: tuple[Later, ...] = ()
 
 
 class Broken(Event, frozen=True, tag=True):

@@ -24,22 +24,9 @@ from pairing.session.attempting import (
     undone,
 )
 from pairing.session.ending import Outcome
-from pairing.session.searching import (
-    begin,
-    broken,
-    cancel,
-    chosen,
-    expire,
-    heard,
-    lost,
-    ready,
-    resumed,
-    search_ended,
-    search_failed,
-    search_noted,
-    settled,
-)
+from pairing.session.searching import broken, cancel, chosen, expire, finish_up, heard, lost, settled
 from pairing.session.states import SessionState, State
+from pairing.session.turns import begin, due, ready, resumed, search_ended, search_failed, search_noted
 
 Transition: TypeAlias = Callable[[SessionState, Any, int], Outcome]
 
@@ -61,8 +48,10 @@ _GRID: Final[dict[type[ev.Event], tuple[Transition, str]]] = {
     ev.Lost:           (lost,           ".xxx xxxx ...."),
     ev.Settled:        (settled,        "..x. .... ...."),
     ev.Chosen:         (chosen,         "..xx .... ...."),
+    ev.Due:            (due,            ".xx. .... ...."),
     ev.SearchEnded:    (search_ended,   ".xxx xxxx ...."),
     ev.SearchFailed:   (search_failed,  ".xxx xxxx ...."),
+    ev.Finish:         (finish_up,      "xxxx xxxx ...."),
     ev.Cancel:         (cancel,         "xxxx xxxx ...."),
     ev.Expire:         (expire,         "xxxx xxxx ...."),
     ev.Resumed:        (resumed,        "xxxx xxxx ...."),

@@ -11,7 +11,7 @@ from pairing.session import events as ev
 from pairing.session.actor import Actor, OnChange
 from pairing.session.contexts import SessionOverError
 from pairing.session.log import Registrar, Secrets, SessionLog
-from pairing.session.states import ANY, Request, SessionState, State, Step, new_session
+from pairing.session.states import ANY, Later, Request, SessionState, State, Step, new_session
 from pairing.talk import Entropy
 from pairing.token import make_token
 
@@ -104,12 +104,12 @@ class Runner:
         if self._closed:
             raise SessionOverError
         known = dict(given or {})
-        methods = self._usable(request, known)
+        methods, later = self._plan(request, known)
         if not methods:
             raise MethodUnavailableError(self._missing(request, known))
         if "pin" in known:
             _check_pin(known["pin"])
-        if any(i == TOKEN for name in methods for i in self._methods[name].inputs):
+        if any(i == TOKEN for name in self._usable(request, known) for i in self._methods[name].inputs):
             known.setdefault(TOKEN.name, make_token(self._entropy).hex())
         if len(self) + self._starting >= self._limit:
             raise TooManySessionsError
@@ -122,7 +122,7 @@ class Runner:
         if self._closed:
             raise SessionOverError  # it is kept: the next start resumes it
         actor = self._launch(state, known)
-        await actor.dispatch(ev.Begin(methods))
+        await actor.dispatch(ev.Begin(methods, later))
         return actor.shown
 
     async def resume_all(self) -> int:
@@ -131,9 +131,9 @@ class Runner:
         resumed = [s for s in stored if s.state.id not in self._open]
         for session in resumed:
             actor = self._launch(session.state, session.secrets)
-            methods = self._usable(session.state.request, session.secrets)
+            plan = self._plan(session.state.request, session.secrets)
             with suppress(StorageFailedError):  # that one has ended; the others still want resuming
-                await actor.dispatch(ev.Resumed(methods))
+                await actor.dispatch(ev.Resumed(*plan))
         return len(resumed)
 
     async def cancel(self, session_id: str) -> SessionState:
@@ -144,6 +144,13 @@ class Runner:
         except SessionOverError:
             return actor.shown
         return await actor.ended()
+
+    async def finish(self, session_id: str) -> SessionState:
+        """That is all: no further devices. It ends with those being spoken to, at once where there are none."""
+        actor = self._actor(session_id)
+        with suppress(SessionOverError):
+            await actor.dispatch(ev.Finish())
+        return actor.shown
 
     async def confirm(self, session_id: str, accepted: bool, attempt: int | None = None) -> SessionState:
         """The person's word on the code shown. Raises NotNowError when none is (or names no attempt of several)."""
@@ -201,6 +208,18 @@ class Runner:
         given = set(secrets) | set(request.inputs)
         meant = self._methods.values() if request.method == ANY else filter(None, [self._methods.get(request.method)])
         return tuple(m.name for m in meant if all(i.name in given for i in m.inputs if i.required))
+
+    def _plan(self, request: Request, secrets: Mapping[str, str]) -> tuple[tuple[str, ...], tuple[Later, ...]]:
+        """The methods that search at once, and those whose turn may come."""
+        usable = self._usable(request, secrets)
+        later = []
+        for method in (self._methods[name] for name in usable):
+            before = () if method.follows is None else tuple(n for n in method.follows.methods if n in usable)
+            if method.follows is not None and before:
+                after_ms = int(method.follows.after * 1000)
+                later.append(Later(method=method.name, follows=before, after_ms=after_ms))
+        waiting = [each.method for each in later]
+        return tuple(name for name in usable if name not in waiting), tuple(later)
 
     def _missing(self, request: Request, secrets: Mapping[str, str]) -> str:
         method = self._methods.get(request.method)

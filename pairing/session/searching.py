@@ -1,13 +1,14 @@
 """What the session does while it looks for devices: the transitions of events that concern it as a whole."""
 
+from collections import Counter
+
 from msgspec import structs
 
 from pairing.session import events as ev
 from pairing.session.causes import failure
-from pairing.session.effects import CheckJoined, Effect, Settle, StartAttempt, StartSearch, StopSearch
-from pairing.session.ending import Outcome, close, finish, put, summed
+from pairing.session.effects import Effect, Settle, StartAttempt, StopSearch
+from pairing.session.ending import Outcome, close, finish, finish_after, put
 from pairing.session.states import (
-    LIFETIME_MS,
     MAX_ATTEMPTS,
     MAX_CANDIDATES,
     Attempt,
@@ -16,39 +17,26 @@ from pairing.session.states import (
     State,
     with_step,
 )
+from pairing.session.turns import ended_without, overdue
 
 SETTLE_MS = 1_000
 """Time given to other devices to be heard before the only one is taken to be the one meant."""
-
-
-def begin(session: SessionState, event: ev.Begin, now: int) -> Outcome:
-    if not event.methods:
-        return finish(session, now, State.FAILED, failure("no_method", session.where()))
-    return _search(with_step(session, now, "preparing"), event.methods)
-
-
-def _search(session: SessionState, methods: tuple[str, ...]) -> Outcome:
-    started = structs.replace(session, state=State.PREPARING, methods=methods, searching=methods)
-    return summed(started), (StartSearch(methods),)
-
-
-def ready(session: SessionState, event: ev.Ready, now: int) -> Outcome:
-    session = with_step(session, now, "searching", method=event.method)
-    if session.state is State.PREPARING:
-        session = structs.replace(session, state=State.SEARCHING)
-    return session, ()
-
-
-def search_noted(session: SessionState, event: ev.SearchNoted, now: int) -> Outcome:
-    return with_step(session, now, event.key, **event.detail), ()
+MAX_TRIES_EACH = 3
+"""Tries at one address of one id: who answers there may have no more than the id, copied from an announcement."""
+DOUBTFUL = frozenset(
+    {"proof_failed", "unreachable", "connection_lost", "device_silent", "device_busy", "malformed_message"}
+)
+"""Failures after which the device that was given the token may yet be heard elsewhere, or try better."""
 
 
 def heard(session: SessionState, event: ev.Heard, now: int) -> Outcome:
     """A candidate: taken at once where it is the one asked for or every one is; else others get time to be heard."""
-    new = event.candidate
+    new = worth_trying(session, event.candidate)
     request = session.request
     engaged = session.state.engaged and request.want == 1
-    if engaged or request.device not in (None, new.id) or session.candidate(new.id) == new:
+    if new is None or engaged or session.finishing:
+        return session, ()
+    if request.device not in (None, new.id) or _is_known(session, new):
         return session, ()
     first = not session.candidates
     session, known = _with_candidate(session, new, now)
@@ -61,6 +49,31 @@ def heard(session: SessionState, event: ev.Heard, now: int) -> Outcome:
     if new.id in (request.device, session.chosen) or request.host is not None:
         return engage(session, now, new)
     return session, (Settle(SETTLE_MS),) if first else ()
+
+
+def _is_known(session: SessionState, new: Candidate) -> bool:
+    """Heard already, by whichever method: they hear the same network."""
+    old = session.candidate(new.id)
+    return old is not None and structs.replace(new, method=old.method) == old
+
+
+def worth_trying(session: SessionState, new: Candidate) -> Candidate | None:
+    """The candidate at those of its addresses that have not failed too often yet."""
+    if not new.has_token:
+        return new
+    tries = Counter(
+        address
+        for attempt in session.attempts
+        if attempt.candidate.id == new.id and is_doubtful(attempt)
+        for address in attempt.candidate.addresses
+    )
+    left = tuple(address for address in new.addresses if tries[address] < MAX_TRIES_EACH)
+    return structs.replace(new, addresses=left) if left else None
+
+
+def is_doubtful(attempt: Attempt) -> bool:
+    """Whether it failed in a way that another who announces the same could have made it fail."""
+    return attempt.candidate.has_token and attempt.failure is not None and attempt.failure.cause in DOUBTFUL
 
 
 def _with_candidate(session: SessionState, new: Candidate, now: int) -> tuple[SessionState, bool]:
@@ -77,15 +90,21 @@ def _with_candidate(session: SessionState, new: Candidate, now: int) -> tuple[Se
     return with_step(session, now, "found", **{k: v for k, v in detail.items() if v}), True
 
 
+def without_candidate(session: SessionState, candidate_id: str) -> SessionState:
+    return structs.replace(session, candidates=tuple(c for c in session.candidates if c.id != candidate_id))
+
+
 def lost(session: SessionState, event: ev.Lost, now: int) -> Outcome:
     if session.candidate(event.candidate) is None:
         return session, ()
-    kept = tuple(c for c in session.candidates if c.id != event.candidate)
-    session = with_step(structs.replace(session, candidates=kept), now, "lost", id=event.candidate)
-    if session.state is State.FOUND and not kept:
+    session = with_step(without_candidate(session, event.candidate), now, "lost", id=event.candidate)
+    if session.candidates or session.state.engaged:
+        return session, ()
+    if session.state is State.FOUND:
         session = structs.replace(session, state=State.SEARCHING)
-        return _ended_without(session, now) if not session.searching else (session, ())
-    return session, ()
+        if not session.searching:
+            return ended_without(session, now)
+    return overdue(session, now)
 
 
 def settled(session: SessionState, event: ev.Settled, now: int) -> Outcome:
@@ -94,7 +113,7 @@ def settled(session: SessionState, event: ev.Settled, now: int) -> Outcome:
         return structs.replace(session, state=State.FOUND), ()
     if session.candidates:
         return engage(session, now, session.candidates[0])
-    return (session, ()) if session.searching else _ended_without(session, now)
+    return (session, ()) if session.searching else ended_without(session, now)
 
 
 def chosen(session: SessionState, event: ev.Chosen, now: int) -> Outcome:
@@ -109,12 +128,12 @@ def engage(session: SessionState, now: int, candidate: Candidate, *, asked: bool
     """Start an attempt with the candidate; where one device is wanted, the search has done its work."""
     number = len(session.attempts) + 1
     if number > MAX_ATTEMPTS:
-        return finish(session, now, State.FAILED, failure("too_many_tries", session.where()))
+        return close(session, now, State.FAILED, "too_many_tries")
     attempt = Attempt(number=number, candidate=candidate, started_at=now, asked=asked)
     session = put(structs.replace(session, attempts=(*session.attempts, attempt)), attempt)
     effects: tuple[Effect, ...] = ()
     if session.request.want == 1 and session.searching:
-        session, effects = structs.replace(session, searching=()), (StopSearch(),)
+        session, effects = structs.replace(session, searching=()), (StopSearch(session.searching),)
     return session, (*effects, StartAttempt(number))
 
 
@@ -122,39 +141,32 @@ def engage_next(session: SessionState, now: int) -> Outcome:
     """Where several are wanted: take candidates not tried yet, as many as are still wanted."""
     effects: list[Effect] = []
     for candidate in session.candidates:
-        if session.state.terminal or len(session.open_attempts) + len(session.devices) >= session.request.want:
+        enough = len(session.open_attempts) + len(session.devices) >= session.request.want
+        if enough or len(session.attempts) == MAX_ATTEMPTS:
             break
-        if all(a.candidate.id != candidate.id for a in session.attempts):
+        if _is_news(session, candidate):
             session, more = engage(session, now, candidate)
             effects += more
     return session, tuple(effects)
 
 
-def search_ended(session: SessionState, event: ev.SearchEnded, now: int) -> Outcome:
-    if event.method not in session.searching:
+def _is_news(session: SessionState, candidate: Candidate) -> bool:
+    """Not tried yet; or who answered last may have been another, and since then it was heard differently."""
+    tries = [a for a in session.attempts if a.candidate.id == candidate.id]
+    return not tries or (
+        tries[-1].state is State.FAILED and is_doubtful(tries[-1]) and tries[-1].candidate != candidate
+    )
+
+
+def finish_up(session: SessionState, event: ev.Finish, now: int) -> Outcome:
+    """No further devices; those being spoken to are awaited."""
+    if session.finishing:
         return session, ()
-    session = structs.replace(session, searching=tuple(m for m in session.searching if m != event.method))
-    if session.searching or session.open_attempts or (session.candidates and not session.attempts):
-        return session, ()
-    return _ended_without(session, now)
-
-
-def search_failed(session: SessionState, event: ev.SearchFailed, now: int) -> Outcome:
-    """One method fewer. The session fails with it when it was the last and nothing was heard."""
-    if event.method not in session.searching:
-        return session, ()
-    where = session.where()
-    session = with_step(session, now, "search_failed", method=event.method, cause=event.cause)
-    others = tuple(m for m in session.searching if m != event.method)
-    if others or session.candidates or session.attempts:
-        return search_ended(session, ev.SearchEnded(event.method), now)
-    return finish(session, now, State.FAILED, failure(event.cause, where, event.detail))
-
-
-def _ended_without(session: SessionState, now: int) -> Outcome:
-    """Every search is over and nobody is being spoken to: the last failure stands, or nothing was found."""
-    last = next((a.failure for a in reversed(session.attempts) if a.failure is not None), None)
-    return finish(session, now, State.FAILED, last or failure("not_found", session.where()))
+    if not session.open_attempts:
+        return finish_after(session, now)
+    effects = (StopSearch(session.searching),) if session.searching else ()
+    session = structs.replace(session, finishing=True, searching=(), later=())
+    return with_step(session, now, "finishing", open=str(len(session.open_attempts))), effects
 
 
 def cancel(session: SessionState, event: ev.Cancel, now: int) -> Outcome:
@@ -167,33 +179,3 @@ def expire(session: SessionState, event: ev.Expire, now: int) -> Outcome:
 
 def broken(session: SessionState, event: ev.Broken, now: int) -> Outcome:
     return finish(session, now, State.FAILED, failure(event.cause, session.where()))
-
-
-def resumed(session: SessionState, event: ev.Resumed, now: int) -> Outcome:
-    """Connections are gone: who was spoken to is searched for again; a registration in flight is looked up first."""
-    gone = failure("hub_stopped", session.where())
-    session = with_step(session, now, "resumed")
-    session = structs.replace(session, expires_at=min(session.expires_at, now + LIFETIME_MS), searching=())
-    checks: list[Effect] = []
-    for attempt in session.open_attempts:
-        if attempt.state is State.JOINING:
-            checks.append(CheckJoined(attempt.number))
-        else:
-            session = put(session, structs.replace(attempt, state=State.FAILED, code="", failure=gone))
-            session = structs.replace(session, chosen=attempt.candidate.id)
-    session = structs.replace(session, candidates=())
-    if session.closing or (checks and session.request.want == 1):
-        return structs.replace(session, methods=event.methods), tuple(checks)
-    if not event.methods:
-        return finish(session, now, State.FAILED, gone)
-    session, effects = _search(session, event.methods)
-    return session, (*checks, *effects)
-
-
-def search_again(session: SessionState, now: int) -> Outcome:
-    """After a restart, when a registration turned out never to have been."""
-    if session.searching:
-        return session, ()
-    if not session.methods:
-        return finish(session, now, State.FAILED, failure("hub_stopped", session.where()))
-    return _search(session, session.methods)

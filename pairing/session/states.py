@@ -11,7 +11,7 @@ LIFETIME_MS = 600_000
 """No session lives longer: 10 minutes."""
 
 ANY = "any"
-"""`Request.method` for "whatever works": every method the hub has searches at once."""
+"""`Request.method` for "whatever works": every method that has what it needs searches, each in its turn."""
 
 MAX_STEPS = 256
 MAX_CANDIDATES = 32
@@ -76,6 +76,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
     `id` is what it claims to be, unproven. `addresses` are newest first, in the method's own notation (IP addresses,
     a Bluetooth address); `port` is 0 where the method has none. `auth` is "pin" when its label carries a PIN.
+    `has_token`: it says that it was given the session's token, which others on its network may say in its name.
     """
 
     id: str
@@ -85,11 +86,15 @@ class Candidate(Struct, frozen=True, kw_only=True):
     auth: str = "open"
     addresses: tuple[str, ...] = ()
     port: int = 0
+    has_token: bool = False
     facts: dict[str, str] = field(default_factory=dict)
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """One try with one candidate. `number` counts from 1; `device` is set once the device is in the home, durably."""
+    """One try with one candidate. `number` counts from 1; `device` is set once the device is in the home, durably.
+
+    `proved` is the id that the device has proved to be its own.
+    """
 
     number: int
     candidate: Candidate
@@ -98,6 +103,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     code: str = ""
     asked: bool = False
     trust: str = ""
+    proved: str = ""
     device: str | None = None
     failure: Failure | None = None
 
@@ -121,11 +127,22 @@ class Request(Struct, frozen=True, kw_only=True):
     inputs: dict[str, str] = field(default_factory=dict)
 
 
+class Later(Struct, frozen=True, kw_only=True):
+    """A method that takes the place of others, `after_ms` into a session that has seen no sign of a device by then."""
+
+    method: str
+    follows: tuple[str, ...]
+    after_ms: int
+
+
 class SessionState(Struct, frozen=True, kw_only=True):
     """The whole of a session. `state` sums up its attempts while any is open.
 
-    `methods` are those in use, `searching` those whose search still runs; `closing` is the end a cancel or the
-    deadline has decided on while a registration that may still commit is awaited.
+    `methods` are those in use, `searching` those whose search still runs, `ready` those that could search at all,
+    `later` those whose turn may come; `sign` says that a device took in what a method sent; `missed` is what a search
+    that was ready failed with. `wrong_tokens` counts proofs that failed under the session's token. `finishing`: the
+    person wants no further devices, those being spoken to are awaited. `closing` is the end a cancel, the deadline or
+    `closing_cause` has decided on while a registration that may still commit is awaited.
     """
 
     id: str
@@ -139,8 +156,15 @@ class SessionState(Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     methods: tuple[str, ...] = ()
     searching: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
+    later: tuple[Later, ...] = ()
+    sign: bool = False
+    missed: Failure | None = None
+    wrong_tokens: int = 0
     chosen: str | None = None
+    finishing: bool = False
     closing: State | None = None
+    closing_cause: str = ""
     failure: Failure | None = None
 
     def attempt(self, number: int) -> Attempt | None:
@@ -161,6 +185,12 @@ class SessionState(Struct, frozen=True, kw_only=True):
     @property
     def open_attempts(self) -> tuple[Attempt, ...]:
         return tuple(a for a in self.attempts if not a.state.terminal)
+
+    @property
+    def results(self) -> tuple[Attempt, ...]:
+        """What has become of each device that was spoken to: the attempt it joined in, or its latest."""
+        latest = {a.candidate.id: a for a in self.attempts}
+        return tuple((latest | {a.candidate.id: a for a in self.attempts if a.device is not None}).values())
 
     @property
     def devices(self) -> tuple[str, ...]:

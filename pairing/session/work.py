@@ -27,6 +27,8 @@ class Work:
 
     def __init__(self, methods: Mapping[str, Method], registrar: Registrar, dispatch: Dispatch) -> None:
         self.secrets: dict[str, str] = {}
+        self.pins: dict[int, str] = {}
+        """What the person has typed, by attempt: another device has another label."""
         self._methods = methods
         self._registrar = registrar
         self._dispatch = dispatch
@@ -38,8 +40,8 @@ class Work:
     async def do(self, effect: fx.Effect, session: SessionState) -> None:
         """Carry out one effect of `session` as it is now."""
         match effect:
-            case fx.StopSearch():
-                await self._stop_searches()
+            case fx.StopSearch(methods):
+                await self._stop_searches(methods)
             case fx.StopAttempt(number):
                 await self._stop_attempt(number)
             case fx.StartSearch(methods):
@@ -48,11 +50,11 @@ class Work:
             case fx.StartAttempt(number):
                 self._start_attempt(number, session)
             case fx.Settle(after_ms):
-                self._job(self._settle(after_ms / 1000))
+                self._job(self._say(ev.Settled(), after_ms / 1000))
+            case fx.Await(method, after_ms):
+                self._job(self._say(ev.Due(method), after_ms / 1000))
             case fx.CheckJoined(number):
                 self._job(self._check_joined(session, number))
-            case fx.ForgetPin():
-                self.secrets.pop("pin", None)
             case _:
                 self._answer(effect, session)
 
@@ -60,9 +62,11 @@ class Work:
         """The effects an attempt is waiting for."""
         match effect:
             case fx.SupplyPin(number):
-                _resolve(self._attempts[number][1].pin_given, self.secrets["pin"])
+                _resolve(self._attempts[number][1].pin_given, self.pins.pop(number))
             case fx.Answer(number, accepted):
                 _resolve(self._attempts[number][1].answered, accepted)
+            case fx.Refuse(number, cause):
+                _resolve(self._attempts[number][1].registered, JoinFailedError(cause))
             case fx.Join(number):
                 self._job(self._join(session, number, self._attempts[number][1]))
 
@@ -91,9 +95,9 @@ class Work:
         task.add_done_callback(self._stopping.discard)
         return task
 
-    async def _settle(self, seconds: float) -> None:
+    async def _say(self, event: ev.Event, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await _report(self._dispatch, ev.Settled())
+        await _report(self._dispatch, event)
 
     def _start_search(self, method: Method, session: SessionState) -> None:
         context = Searching(method.name, session, self.secrets, self._dispatch)
@@ -159,11 +163,11 @@ class Work:
         await _report(self._dispatch, ev.Registered(number, device))
         await _report(self._dispatch, ev.AttemptEnded(number))
 
-    async def _stop_searches(self) -> None:
-        searches, self._searches = self._searches, {}
-        for _, context in searches.values():
+    async def _stop_searches(self, methods: tuple[str, ...]) -> None:
+        searches = [self._searches.pop(name) for name in methods if name in self._searches]
+        for _, context in searches:
             context.shut()
-        await self._stop_tasks(task for task, _ in searches.values())
+        await self._stop_tasks(task for task, _ in searches)
 
     async def _stop_attempt(self, number: int) -> None:
         if number not in self._attempts:

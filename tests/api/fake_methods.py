@@ -5,7 +5,7 @@ import hashlib
 import secrets
 
 from pairing.activation.messages import CREDENTIAL_SIZE, Activated
-from pairing.methods.method import TOKEN, AttemptContext, Input, SearchContext
+from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, SearchContext
 from pairing.session.states import Candidate
 
 DEVICE = "d-2gn7prq3ufryaprn6j7oedxk"
@@ -20,6 +20,7 @@ class Joining:
         Input(name="pin", secret=True, optional=True),
         TOKEN,
     )
+    follows: Follows | None = None
 
     def __init__(self, name: str = "ap") -> None:
         self.name = name

@@ -3,7 +3,7 @@
 import asyncio
 
 from app.store.tx import Reader
-from pairing.methods.method import AttemptContext, Input, MethodFailedError, SearchContext
+from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.session.states import Candidate
 from tests.api.harness import Api
 from tests.api.things import home_of
@@ -14,6 +14,7 @@ class Endless:
 
     name = "endless"
     inputs: tuple[Input, ...] = (Input(name="pin", secret=True),)
+    follows: Follows | None = None
 
     async def search(self, context: SearchContext) -> None:
         await context.ready()

@@ -154,6 +154,8 @@ SAMPLES: dict[str, Sample] = {
     "listWifiNetworks": Sample("pair"),
     "keepWifiNetwork": Sample("pair"),
     "forgetWifiNetwork": Sample("pair"),
+    "getPairingHandover": Sample("see the code of one's own pairing", ok=(409,)),
+    "finishPairing": Sample("pair"),
     "cancelPairing": Sample("pair"),
     "confirmPairing": Sample("pair", ok=(409,)),
     "choosePairingCandidate": Sample("pair", ok=(409,)),

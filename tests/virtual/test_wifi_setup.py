@@ -8,10 +8,15 @@ from contextlib import asynccontextmanager
 from app.devices.product.catalogue import built_in
 from app.virtual.device import VirtualDevice
 from app.virtual.memory import KeptState, MemoryStore
+from app.virtual.parts import Place
 from app.virtual.station import ListedNetworks
+from pairing.activation import Offer, hub_talk
 from pairing.device import new_state
+from pairing.errors import PairingError
+from pairing.identity import Identity
 from pairing.mdns import Announcement, browse_devices
-from pairing.token import was_given
+from pairing.pump import pump
+from pairing.token import MAX_TOKEN_TRIES, was_given
 from pairing.wifi import Provisioned, WifiNetwork
 
 LAMP = built_in().get("lamp")
@@ -40,9 +45,9 @@ class Post:
         self.outcomes.append(refused)
 
 
-def lamp(post: Post, store: MemoryStore | None = None) -> VirtualDevice:
+def lamp(post: Post, store: MemoryStore | None = None, place: Place | None = None) -> VirtualDevice:
     assert LAMP is not None
-    return VirtualDevice(LAMP, store=store, setup=post, station=ListedNetworks(HOME))
+    return VirtualDevice(LAMP, store=store, place=place, setup=post, station=ListedNetworks(HOME))
 
 
 async def announced(device_id: str, *, hinted: bool) -> Announcement:
@@ -98,3 +103,42 @@ def test_neither_network_nor_token_is_of_use_to_who_reads_a_log() -> None:
     state = KeptState(new_state(secrets.token_bytes).identity, network=RIGHT.network)
     assert "the password" not in repr(state)
     assert TOKEN.decode() not in repr(RIGHT)
+
+
+async def knock(device: VirtualDevice, token: bytes) -> str:
+    """The code of how a hub with that token fares."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", device.port)
+    offer = Offer("Home", (("127.0.0.1", 1),), secrets.token_bytes(32), "b-1", 0)
+    talk = hub_talk(Identity.generate(secrets.token_bytes), offer, entropy=secrets.token_bytes, token=token)
+    try:
+        await pump(talk, reader, writer)
+    except PairingError as error:
+        return error.code
+    return ""
+
+
+async def test_a_token_that_was_tried_wrongly_too_often_is_forgotten_and_so_is_the_network() -> None:
+    post = Post()
+    post.letters.put_nowait(RIGHT)
+    async with asyncio.timeout(30), lamp(post) as device:
+        await device.wait("ready")
+        await device.wait("setup")
+        for _ in range(MAX_TOKEN_TRIES):
+            assert device.state.token == TOKEN
+            assert await knock(device, b"DSanothertoken") == "proof_failed"
+            await device.wait("pairing_failed")
+        await device.wait("setup")
+        assert device.state.token_tries == 0
+        assert (device.state.token, device.state.network) == (b"", None)
+        post.letters.put_nowait(RIGHT)
+        await device.wait("ready")
+
+
+async def test_a_token_that_nobody_comes_for_is_forgotten_in_time() -> None:
+    post = Post()
+    post.letters.put_nowait(RIGHT)
+    async with asyncio.timeout(30), lamp(post, place=Place(token_life=0.1)) as device:
+        await device.wait("ready")
+        await device.wait("setup")
+        await device.wait("setup")
+    assert (device.state.token, device.state.network) == (b"", None)

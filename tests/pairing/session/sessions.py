@@ -2,13 +2,15 @@
 
 from pairing.session import events as ev
 from pairing.session.reducer import reduce
-from pairing.session.states import Candidate, Request, SessionState, State, new_session
+from pairing.session.states import Candidate, Later, Request, SessionState, State, new_session
 
 NOW = 1_700_000_000_000
 LAMP = Candidate(id="d-lamp", method="wired", name="Lamp", product="lamp", addresses=("127.0.0.1",), port=4000)
 PLUG = Candidate(id="d-plug", method="wired", name="Plug", product="plug", addresses=("127.0.0.1",), port=4001)
 
-_BEGUN = (ev.Begin(("wired",)),)
+SLOW = Later(method="slow", follows=("wired",), after_ms=45_000)
+
+_BEGUN = (ev.Begin(("wired",), (SLOW,)),)
 _SEARCHING = (*_BEGUN, ev.Ready("wired"), ev.Heard(LAMP))
 _PROVING = (*_SEARCHING, ev.Settled())
 _JOINING = (*_PROVING, ev.Proven(1, "pin", "d-lamp"))

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from pairing import errors
 from pairing.session import effects as fx
@@ -18,6 +19,7 @@ from pairing.session.states import (
     MAX_CANDIDATES,
     MAX_STEPS,
     Candidate,
+    Later,
     Request,
     SessionState,
     State,
@@ -26,25 +28,32 @@ from pairing.session.states import (
 from tests.pairing.session.sessions import LAMP, NOW, PLUG
 
 NUMBERS = st.integers(0, 4)
-CANDIDATES = st.sampled_from([LAMP, PLUG, Candidate(id="d-pinned", method="ez", auth="pin", port=1)])
+TOLD = Candidate(id="d-told", method="ez", addresses=("192.0.2.1", "192.0.2.2"), port=1, has_token=True)
+COPIED = structs.replace(TOLD, addresses=("192.0.2.3",))
+CANDIDATES = st.sampled_from([LAMP, PLUG, TOLD, COPIED, Candidate(id="d-pinned", method="ez", auth="pin", port=1)])
 CAUSES = st.sampled_from([*CATALOGUE, "made_up"])
-METHODS = st.sampled_from(["wired", "ez"])
+METHODS = st.sampled_from(["wired", "ez", "ap"])
+AP = Later(method="ap", follows=("ez",), after_ms=5_000)
+PLANS = [(("wired",), ()), (("wired", "ez"), (AP,)), ((), ())]
+NOTES = st.sampled_from(["connecting", "wrong_proof"])
 
 EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
-    st.builds(ev.Begin, st.sampled_from([("wired",), ("wired", "ez"), ()])),
+    st.sampled_from([ev.Begin(*plan) for plan in PLANS]),
     st.builds(ev.Ready, METHODS),
-    st.builds(ev.SearchNoted, st.just("sending")),
+    st.builds(ev.SearchNoted, st.sampled_from(["sending", "decoded"])),
     st.builds(ev.Heard, CANDIDATES),
     st.builds(ev.Lost, CANDIDATES.map(lambda c: c.id)),
     st.just(ev.Settled()),
     st.builds(ev.Chosen, CANDIDATES.map(lambda c: c.id)),
+    st.builds(ev.Due, METHODS),
     st.builds(ev.SearchEnded, METHODS),
     st.builds(ev.SearchFailed, METHODS, CAUSES),
+    st.just(ev.Finish()),
     st.just(ev.Cancel()),
     st.just(ev.Expire()),
-    st.builds(ev.Resumed, st.sampled_from([("wired",), ("wired", "ez"), ()])),
+    st.sampled_from([ev.Resumed(*plan) for plan in PLANS]),
     st.just(ev.Broken("storage_failed")),
-    st.builds(ev.Noted, NUMBERS, st.just("connecting")),
+    st.builds(ev.Noted, NUMBERS, NOTES),
     st.builds(ev.PinAsked, NUMBERS),
     st.builds(ev.PinGiven, NUMBERS),
     st.builds(ev.CodeShown, NUMBERS, st.just("123456")),
@@ -70,7 +79,7 @@ class Orders(RuleBasedStateMachine):
         self.now = NOW
         self.session = new_session("s-1", request, self.now)
         self.running: set[int] = set()
-        self.searching = False
+        self.searching: set[str] = set()
         self.joins: list[int] = []
 
     @rule(event=EVENTS, passed=st.integers(0, 5_000))
@@ -81,7 +90,7 @@ class Orders(RuleBasedStateMachine):
     # Rules that make progress likely: a random order rarely comes far by itself.
     @rule()
     def begins(self) -> None:
-        self._tell(ev.Begin(("wired", "ez")))
+        self._tell(ev.Begin(("wired", "ez"), (AP,)))
 
     @rule(candidate=CANDIDATES)
     def a_device_is_there_and_chosen(self, candidate: Candidate) -> None:
@@ -107,7 +116,9 @@ class Orders(RuleBasedStateMachine):
             assert effects == ()
         if isinstance(event, ev.Resumed):
             # A start of the hub: nothing was running.
-            self.running, self.searching = set(), False
+            self.running, self.searching = set(), set()
+        if isinstance(event, ev.SearchEnded | ev.SearchFailed):
+            self.searching.discard(event.method)
         for effect in effects:
             self._carry_out(effect)
         for attempt in after.attempts:
@@ -121,10 +132,12 @@ class Orders(RuleBasedStateMachine):
 
     def _carry_out(self, effect: Any) -> None:
         match effect:
-            case fx.StartSearch():
-                self.searching = True
-            case fx.StopSearch():
-                self.searching = False
+            case fx.StartSearch(methods):
+                assert not self.searching & set(methods)
+                self.searching |= set(methods)
+                assert not {"ez", "ap"} <= self.searching, "two on one radio"
+            case fx.StopSearch(methods):
+                self.searching -= set(methods)
             case fx.StartAttempt(number):
                 assert number not in self.running
                 self.running.add(number)
@@ -150,13 +163,17 @@ class Orders(RuleBasedStateMachine):
             assert session.failure is None
             return
         assert self.running == set()
-        assert not session.searching
+        assert not self.searching
         assert session.open_attempts == ()
         assert (session.state is State.JOINED) == bool(session.devices) == (session.failure is None)
         if session.failure is not None:
             assert session.failure.cause in CATALOGUE
             assert text(session.failure)
             assert next_step_text(session.failure)
+
+    @invariant()
+    def what_searches_is_what_it_says(self) -> None:
+        assert set(self.session.searching) == self.searching
 
     @invariant()
     def the_state_sums_up_the_attempts(self) -> None:

@@ -20,8 +20,10 @@ EXAMPLES: dict[type[ev.Event], ev.Event] = {
         ev.Lost(LAMP.id),
         ev.Settled(),
         ev.Chosen(LAMP.id),
+        ev.Due("slow"),
         ev.SearchEnded("wired"),
         ev.SearchFailed("wired", "network_unavailable"),
+        ev.Finish(),
         ev.Cancel(),
         ev.Expire(),
         ev.Resumed(("wired",)),
@@ -59,9 +61,12 @@ LEADS: dict[type[ev.Event], dict[State, State]] = {
     ev.Lost: _same([S.SEARCHING, S.FOUND, *SPOKEN]),
     ev.Settled: {S.SEARCHING: S.PROVING},
     ev.Chosen: {S.SEARCHING: S.PROVING, S.FOUND: S.PROVING},
-    # With a candidate in sight the end of the search ends nothing; with none in sight nothing was found.
-    ev.SearchEnded: {S.PREPARING: S.FAILED, S.SEARCHING: S.SEARCHING, S.FOUND: S.FOUND},
-    ev.SearchFailed: {S.PREPARING: S.FAILED, S.SEARCHING: S.SEARCHING, S.FOUND: S.FOUND},
+    # Wherever a candidate is in sight no other method takes its turn.
+    ev.Due: {S.PREPARING: S.PREPARING},
+    # With a candidate in sight the end of the search ends nothing; with none in sight the next method has its turn.
+    ev.SearchEnded: {S.PREPARING: S.PREPARING, S.SEARCHING: S.SEARCHING, S.FOUND: S.FOUND},
+    ev.SearchFailed: {S.PREPARING: S.PREPARING, S.SEARCHING: S.SEARCHING, S.FOUND: S.FOUND},
+    ev.Finish: dict.fromkeys(LIVING, S.CANCELLED) | _same(SPOKEN),
     ev.Cancel: dict.fromkeys(LIVING, S.CANCELLED) | {S.JOINING: S.JOINING},
     ev.Expire: dict.fromkeys(LIVING, S.EXPIRED) | {S.JOINING: S.JOINING},
     ev.Resumed: dict.fromkeys(LIVING, S.PREPARING) | {S.JOINING: S.JOINING},
