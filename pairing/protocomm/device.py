@@ -108,28 +108,33 @@ class SetupDevice:
 
     def _scan(self, plain: bytes) -> bytes:
         command = schema.parse("Scan", plain, step="scanning")
-        if command.HasField("cmd_start"):
-            self._seen = tuple(self._inside.networks())[: messages.MAX_NETWORKS]
-            return schema.pack("Scan", msg=schema.RESP_SCAN_START, resp_start={})
-        if command.HasField("cmd_status"):
-            said = {"finished": True, "count": len(self._seen)}
-            return schema.pack("Scan", msg=schema.RESP_SCAN_STATUS, resp_status=said)
-        if command.HasField("cmd_result"):
-            start, count = command.cmd_result.start, min(command.cmd_result.count, messages.MAX_NETWORKS)
-            return messages.pack_entries(self._seen[start : start + count])
-        raise MalformedMessageError("no command of a scan", step="scanning")
+        # By its number, not by which member is there: an empty one need not be written.
+        match command.msg:
+            case schema.CMD_SCAN_START:
+                self._seen = tuple(self._inside.networks())[: messages.MAX_NETWORKS]
+                return schema.pack("Scan", msg=schema.RESP_SCAN_START, resp_start={})
+            case schema.CMD_SCAN_STATUS:
+                said = {"finished": True, "count": len(self._seen)}
+                return schema.pack("Scan", msg=schema.RESP_SCAN_STATUS, resp_status=said)
+            case schema.CMD_SCAN_RESULT:
+                start, count = command.cmd_result.start, command.cmd_result.count
+                return messages.pack_entries(self._seen[start : start + count])
+            case _:
+                raise MalformedMessageError("no command of a scan", step="scanning")
 
     def _configure(self, plain: bytes) -> bytes:
         command = schema.parse("Config", plain, step="sending")
-        if command.HasField("cmd_set"):
-            self._network = messages.parse_set_config(command.cmd_set)
-            return schema.pack("Config", msg=schema.RESP_SET_CONFIG, resp_set={"status": schema.SUCCESS})
-        if command.msg == schema.CMD_APPLY_CONFIG:
-            return self._apply()
-        if command.msg == schema.CMD_GET_STATUS:
-            ssid = self._network.ssid if self._network else ""
-            return messages.pack_status(self._inside.status(), ssid)
-        raise MalformedMessageError("no command about a network", step="sending")
+        match command.msg:
+            case schema.CMD_SET_CONFIG:
+                self._network = messages.parse_set_config(command.cmd_set)
+                return schema.pack("Config", msg=schema.RESP_SET_CONFIG, resp_set={"status": schema.SUCCESS})
+            case schema.CMD_APPLY_CONFIG:
+                return self._apply()
+            case schema.CMD_GET_STATUS:
+                ssid = self._network.ssid if self._network else ""
+                return messages.pack_status(self._inside.status(), ssid)
+            case _:
+                raise MalformedMessageError("no command about a network", step="sending")
 
     def _apply(self) -> bytes:
         if self._network is None:

@@ -39,6 +39,17 @@ class _Proto(Struct, frozen=True):
     prov: _Prov
 
 
+_SCAN = {
+    "resp_start": schema.RESP_SCAN_START,
+    "resp_status": schema.RESP_SCAN_STATUS,
+    "resp_result": schema.RESP_SCAN_RESULT,
+}
+_CONFIG = {
+    "resp_status": schema.RESP_GET_STATUS,
+    "resp_set": schema.RESP_SET_CONFIG,
+    "resp_apply": schema.RESP_APPLY_CONFIG,
+}
+
 _proto = msgspec.json.Decoder(_Proto)
 
 
@@ -77,7 +88,10 @@ def scan_result(start: int, count: int) -> bytes:
 
 def parse_scan(raw: bytes, name: str) -> Any:
     """One answer of a scan. Raises MalformedMessageError."""
-    return _answer("Scan", raw, name, "scanning")
+    # By its number, not by which member is there: an empty one need not be written.
+    message = schema.parse("Scan", raw, step="scanning")
+    _checked(message.msg == _SCAN[name], message.status, "scanning")
+    return getattr(message, name)
 
 
 def parse_entry(entry: Any) -> SeenNetwork | None:
@@ -135,7 +149,10 @@ def get_status() -> bytes:
 
 def parse_config(raw: bytes, name: str) -> Any:
     """One answer about the network. Raises MalformedMessageError."""
-    return _answer("Config", raw, name, "sending")
+    message = schema.parse("Config", raw, step="sending")
+    part = getattr(message, name)
+    _checked(message.msg == _CONFIG[name], part.status, "sending")
+    return part
 
 
 def parse_status(answer: Any) -> Status:
@@ -162,12 +179,6 @@ def pack_status(status: Status, ssid: str) -> bytes:
     return schema.pack("Config", msg=schema.RESP_GET_STATUS, resp_status=said)
 
 
-def _answer(kind: str, raw: bytes, name: str, step: str) -> Any:
-    message = schema.parse(kind, raw, step=step)
-    if not message.HasField(name):
-        raise MalformedMessageError(f"no {name}", step=step)
-    part = getattr(message, name)
-    status = message.status if kind == "Scan" else part.status
-    if status != schema.SUCCESS:
-        raise MalformedMessageError(f"status {status}", step=step)
-    return part
+def _checked(right: bool, status: int, step: str) -> None:
+    if not right or status != schema.SUCCESS:
+        raise MalformedMessageError(f"status {status}" if right else "another answer", step=step)
