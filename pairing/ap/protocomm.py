@@ -18,6 +18,8 @@ REACH_PAUSE = 0.5
 class ProtocommSetup:
     """`ask` carries the calls. The session is proven when something is first asked of the device, and kept."""
 
+    reports = True
+
     def __init__(self, ask: Ask, proof: Proof, *, entropy: Entropy, reach_patience: float = REACH_PATIENCE) -> None:
         self._ask = ask
         self._proof = proof

@@ -45,7 +45,13 @@ Status: TypeAlias = Connecting | Connected | Failed
 
 
 class Setup(Protocol):
-    """A device in its setup network. Each call raises PairingError; ProofFailedError is a wrong proof of possession."""
+    """A device in its setup network. Each call raises PairingError; ProofFailedError is a wrong proof of possession.
+
+    `reports`: whether it ever says what became of it.
+    """
+
+    @property
+    def reports(self) -> bool: ...
 
     async def scan(self) -> tuple[SeenNetwork, ...]:
         """The networks the device sees, strongest first; none where it cannot say."""

@@ -18,6 +18,8 @@ PAUSE = 0.3
 class TuyaSetup:
     """`addresses`: where the device may be; `interface`: the one to go out by, "" for what the routes say."""
 
+    reports = False
+
     def __init__(
         self, addresses: Sequence[str] = tuya.ADDRESSES, *, port: int = tuya.PORT, interface: str = ""
     ) -> None:

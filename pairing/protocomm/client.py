@@ -84,7 +84,9 @@ def _told_apart(talk: Calls[Cipher]) -> Calls[Cipher]:
 
 def scan(session: Session) -> Calls[tuple[SeenNetwork, ...]]:
     """The networks the device sees, strongest first, each name once."""
-    if "wifi_scan" not in session.version.capabilities:
+    never_counts = session.version.scheme == security2.SCHEME and session.version.patch < 1
+    if never_counts or "wifi_scan" not in session.version.capabilities:
+        # Under a nonce that never counts, what a listener can guess (a list of networks) opens what he cannot.
         return ()
     ask = _asking(session, calls.SCAN, "scanning")
     messages.parse_scan((yield from ask(messages.scan_start())), "resp_start")
