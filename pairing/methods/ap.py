@@ -22,8 +22,10 @@ from pairing.errors import (
     ProofFailedError,
     TooManyTriesError,
 )
+from pairing.identity import Identity
+from pairing.mdns import browse_devices
 from pairing.methods.method import TOKEN, AttemptContext, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import OverLan
+from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.protocomm import http
 from pairing.protocomm.calls import EndpointRefusedError
 from pairing.protocomm.client import USERNAME, Proof
@@ -47,7 +49,10 @@ class Patience(Struct, frozen=True):
 
 
 class Ap:
-    """A `Method`. `radios` lends the hub's spare Wi-Fi interface, `setups` speaks to a device through it."""
+    """A `Method`. `identity` is the hub's; `browse` decides which interfaces are listened on.
+
+    `radios` lends the hub's spare Wi-Fi interface, `setups` speaks to a device through it.
+    """
 
     name = NAME
     inputs: tuple[Input, ...] = (
@@ -57,21 +62,24 @@ class Ap:
         Input(name="setup_ssid", optional=True),
         Input(name="setup_password", secret=True, optional=True),
         Input(name="pop", secret=True, optional=True),
-        Input(name="pop_username", optional=True),
+        Input(name="username", optional=True),
+        Input(name="security", optional=True),
         Input(name="pin", secret=True, optional=True),
         TOKEN,
     )
 
     def __init__(
         self,
-        lan: OverLan,
+        identity: Identity,
+        offers: Offers,
         *,
         entropy: Entropy,
+        browse: Browse = browse_devices,
         radios: Radios = spare_radio,
         setups: Setups = open_setup,
         patience: Patience | None = None,
     ) -> None:
-        self._lan = lan
+        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
         self._entropy = entropy
         self._radios = radios
         self._setups = setups
@@ -116,7 +124,7 @@ class Ap:
         """The hub's own radio does it: what the device last said of its joining."""
         found = await self._find(radio, context)
         await context.note("joining_setup_network", ssid=clean(found.ssid))
-        proof = Proof(context.secrets.get("pop", ""), context.request.inputs.get("pop_username", USERNAME))
+        proof = _proof(context.request, context.secrets)
         speaks = spoken_in(found.ssid) or "protocomm"
         try:
             async with (
@@ -234,6 +242,12 @@ class _Heard:
 
 def _network(request: Request, secrets: Mapping[str, str]) -> WifiNetwork:
     return network_of(request.inputs["ssid"], secrets.get("wifi_password", ""), request.inputs.get("bssid", ""))
+
+
+def _proof(request: Request, secrets: Mapping[str, str]) -> Proof:
+    scheme = request.inputs.get("security", "")
+    username = request.inputs.get("username", USERNAME)
+    return Proof(secrets.get("pop", ""), username, int(scheme) if scheme.isdecimal() else None)
 
 
 def _meant(network: SetupNetwork, wanted: str) -> bool:

@@ -21,10 +21,14 @@ RESULTS_AT_ONCE = 4
 
 
 class Proof(Struct, frozen=True):
-    """The proof of possession, as printed or scanned; `username` only counts with security scheme 2."""
+    """The proof of possession, as printed or scanned; `username` only counts with security scheme 2.
+
+    `scheme`: the one the device is known to speak, None where nobody has said.
+    """
 
     pop: str = ""
     username: str = USERNAME
+    scheme: int | None = None
 
     def __repr__(self) -> str:
         return f"Proof(username={self.username!r})"
@@ -53,6 +57,8 @@ def establish(proof: Proof, *, entropy: Entropy) -> Calls[Session]:
     """A proven session. Raises ProofFailedError for a wrong proof, UnsupportedVersionError for a device without any."""
     login = proof.login()
     version = yield from hear_version()
+    if proof.scheme not in (None, version.scheme):
+        raise ProofFailedError(f"security scheme {version.scheme}, not {proof.scheme}", step="proving")
     match version.scheme:
         case security1.SCHEME:
             cipher: Cipher = yield from _told_apart(security1.client(login.password, entropy=entropy))

@@ -22,7 +22,6 @@ from pairing.ap.setup import Connecting, SeenNetwork, Setup
 from pairing.ap.tuya_setup import TuyaSetup
 from pairing.identity import Identity
 from pairing.methods.ap import Ap, Patience
-from pairing.methods.over_lan import OverLan
 from pairing.protocomm.client import Proof
 from pairing.protocomm.http import HttpCarrier
 from pairing.session.runner import MethodUnavailableError, Runner
@@ -84,9 +83,9 @@ class Hub:
         self.ap = ap
         self.log = MemoryLog()
         ids = count(1)
-        lan = OverLan(Identity.generate(secrets.token_bytes), self._offer, entropy=secrets.token_bytes)
         method = Ap(
-            lan,
+            Identity.generate(secrets.token_bytes),
+            self._offer,
             entropy=secrets.token_bytes,
             radios=radio.lent if radio else no_radio,
             setups=self._setup,
@@ -226,6 +225,8 @@ async def test_a_named_setup_network_is_told_to_the_phone_with_what_is_spoken_th
         ({"ssid": "Home ☕"}, {"wifi_password": "another password"}, "wifi_password_wrong"),
         ({"ssid": "Away"}, {}, "wifi_not_found"),
         ({"ssid": "Home ☕"}, {"pop": "abcd1235"}, "wrong_pop"),
+        ({"ssid": "Home ☕", "username": "somebody"}, {}, "wrong_pop"),
+        ({"ssid": "Home ☕", "security": "1"}, {}, "wrong_pop"),
     ],
 )
 async def test_why_a_device_did_not_join_is_said(
