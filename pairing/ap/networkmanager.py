@@ -168,6 +168,7 @@ class WifiInterface:
         adding = asyncio.create_task(
             self._bus.call(ROOT, SERVICE, "AddAndActivateConnection2", "a{sa{sv}}ooa{sv}", *arguments)
         )
+        self._bus.failures.pop(self._path, None)
         try:
             try:
                 _profile, active, _ = await asyncio.shield(adding)
@@ -189,8 +190,7 @@ class WifiInterface:
                 raise
             state = DEACTIVATED  # a connection that has failed is soon no object any more
         if state >= DEACTIVATED:
-            _, reason = await self._bus.property(self._path, DEVICE, "StateReason")
-            raise SetupNetworkError(REASONS.get(reason, "failed"))
+            raise SetupNetworkError(REASONS.get(self._bus.failures.get(self._path, 0), "failed"))
         return bool(state == ACTIVATED)
 
     async def _leave(self, adding: asyncio.Task[list[Any]]) -> None:
@@ -242,9 +242,13 @@ async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
 
 
 class _Bus:
-    """Calls to NetworkManager, and its signals as one event: something has changed."""
+    """Calls to NetworkManager, and its signals as one event: something has changed.
+
+    `failures`: why each device last failed. Only the signal says so: the property has moved on by the time it is read.
+    """
 
     def __init__(self, bus: MessageBus) -> None:
+        self.failures: dict[str, int] = {}
         self._bus = bus
         self._changed = asyncio.Event()
         bus.add_message_handler(self._heard)
@@ -310,5 +314,10 @@ class _Bus:
         return list(reply.body)
 
     def _heard(self, message: Message) -> None:
-        if message.message_type is MessageType.SIGNAL:
-            self._changed.set()
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        if (message.interface, message.member, message.signature) == (DEVICE, "StateChanged", "uuu"):
+            state, _, reason = message.body
+            if state == FAILED:
+                self.failures[str(message.path)] = reason
+        self._changed.set()

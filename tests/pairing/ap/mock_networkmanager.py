@@ -88,7 +88,6 @@ class MockNetworkManager:
                 "Interface": Variant("s", interface),
                 "Managed": Variant("b", True),
                 "State": Variant("u", state),
-                "StateReason": Variant("(uu)", [state, 0]),
                 "ActiveConnection": Variant("o", f"{ROOT}/ActiveConnection/9" if busy else "/"),
             },
             f"{NM}.Device.Wireless": {"WirelessCapabilities": Variant("u", caps), "LastScan": Variant("x", 1000)},
@@ -151,15 +150,19 @@ class MockNetworkManager:
     def come_to(self, active: str, state: int, reason: int = 0) -> None:
         """An activation goes on."""
         activation = next(a for a in self.made if a.active == active)
-        device = self.objects[activation.device][f"{NM}.Device"]
-        device["StateReason"] = Variant("(uu)", [120 if state == 4 else 100, reason])
         if state == 4:
+            # As NetworkManager does: the reason is in the signal, and the device has moved on at once.
+            self._say_state(activation.device, [120, 50, reason])
+            self._say_state(activation.device, [30, 120, 0])
             self.objects.pop(active, None)
             if activation.options.get("persist") == "volatile":
                 self.profiles = {path: a for path, a in self.profiles.items() if a is not activation}
         else:
             self.objects[active] = {f"{NM}.Connection.Active": {"State": Variant("u", state)}}
         self._say_changed(active)
+
+    def _say_state(self, device: str, body: list[int]) -> None:
+        self._bus.send(Message.new_signal(device, f"{NM}.Device", "StateChanged", "uuu", body))
 
     def _say_changed(self, path: str) -> None:
         body = [f"{NM}.Connection.Active", {}, []]
