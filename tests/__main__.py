@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app import bootstrap
+from tests import outside
 
 CHECKS = (
     ("ruff", "check", "."),
     ("ruff", "format", "--check", "."),
     ("mypy", "-p", "app", "-p", "pairing", "-p", "ble", "-p", "tests"),
 )
-# Debian package by the program the tests start: network namespaces with nothing but `lo` up.
-SYSTEM = {"ip": "iproute2", "unshare": "util-linux"}
+# Debian package by the program the tests start: network namespaces with nothing but `lo` up, a D-Bus of their own.
+SYSTEM = {"ip": "iproute2", "unshare": "util-linux", "dbus-daemon": "dbus"}
 
 
 def _say(text: str) -> None:
@@ -45,6 +46,14 @@ def _system_packages() -> None:
         _run(["apt-get", "install", "-qq", "-y", *missing])
 
 
+def _outside_programs() -> None:
+    """Ahead of the tests that need them, so that a failure to fetch is seen as one."""
+    try:
+        outside.installed(outside.ESPRESSIF)
+    except (OSError, subprocess.CalledProcessError) as error:
+        _say(f"{outside.ESPRESSIF[0]} could not be installed ({error}); the tests that need it will fail")
+
+
 def _checks() -> int:
     failed = 0
     for tool, *arguments in CHECKS:
@@ -61,6 +70,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bootstrap.ensure("tests", ["dev"])
     _system_packages()
+    _outside_programs()
     arguments = sys.argv[1:]
     chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     checks = 0 if chosen else _checks()

@@ -14,6 +14,7 @@ MAX_LINES = 400
 SOLE_IMPORTERS = {
     "bleak": "ble.bleak_radio",
     "zeroconf": "pairing.mdns",
+    "dbus_fast": "pairing.ap.networkmanager",
     "aiosqlite": "app.store.connection",
 }
 
