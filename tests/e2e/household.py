@@ -1,4 +1,4 @@
-"""A household that uses all a hub has secrets for: people, keys, screens, a lamp with a PIN, a share."""
+"""A household that uses all a hub has secrets for: people, keys, screens, Wi-Fi, a lamp with a PIN, a share."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -15,6 +15,8 @@ PASSWORDS = {name: f"{name} and the canary of 1899" for name in ("anna", "bob", 
 NEW_PASSWORD = "anna and the canary of 1900"
 PIN = "4711-KANARIENVOGEL-0815"
 WRONG_PIN = "0815-KANARIENVOGEL-4711"
+WIFI = {"ssid": "Lindenweg", "password": "wifi and the canary of 1901"}
+OTHER_WIFI_PASSWORD = "wifi and the canary of 1902"
 ENDS = ("joined", "failed", "cancelled", "expired")
 
 
@@ -31,6 +33,8 @@ class Household:
             ("new password", NEW_PASSWORD),
             ("pin", PIN),
             ("wrong pin", WRONG_PIN),
+            ("wifi password", WIFI["password"]),
+            ("other wifi password", OTHER_WIFI_PASSWORD),
         ):
             witness.secrets.add(name, secret)
 
@@ -98,6 +102,7 @@ class Household:
         self.tokens["key"] = await good(self.anna.post("/api/me/keys", json=key))
         self.tokens["open invitation"] = await good(self.anna.post(f"{self.home}/invitations", json={}))
         await self._screen(url)
+        await self._wifi()
         refresh = {"refresh_token": self.tokens["bob"]["refresh_token"]}
         self.tokens["bob before"] = self.tokens["bob"]
         await self.signed_in(url, "bob", await good(self.people["bob"].post("/api/sign-in/refresh", json=refresh)))
@@ -113,6 +118,17 @@ class Household:
             body = {"code": made["code"], **person}
             joined = await good(anybody.post("/api/invitations/sign-up", json=body))
         await self.signed_in(url, name, joined["session"])
+
+    async def _wifi(self) -> None:
+        """The home knows a network; codes with it, and with another, are shown to a camera that does not look."""
+        await good(self.anna.post(f"{self.home}/networks", json=WIFI))
+        for told in ({}, {"wifi_password": OTHER_WIFI_PASSWORD}):
+            body = {"method": "qr_shown", "ssid": WIFI["ssid"], **told}
+            path = f"{self.home}/pairing/{(await good(self.anna.post(f'{self.home}/pairing', json=body)))['id']}"
+            assert (await self.anna.get(f"{path}/qr")).status_code == 200
+            await refused(self.people["bob"].get(f"{path}/qr"))
+            await good(self.anna.post(f"{path}/cancel"))
+            await refused(self.anna.get(f"{path}/qr"))
 
     async def _screen(self, url: str) -> None:
         async with self.witness.client(url) as screen:
@@ -161,7 +177,10 @@ class Household:
     async def seen(self) -> dict[str, Any]:
         """All that people see, by path: of the home, of the lamp, and of what was shared."""
         paths = [self.home, self.ids["pairing"], self.lamp, "/api/homes", "/api/me", "/api/me/keys"]
-        paths += [f"{self.home}/{what}" for what in ("rooms", "members", "invitations", "shares", "devices", "pairing")]
+        paths += [
+            f"{self.home}/{what}"
+            for what in ("rooms", "members", "invitations", "shares", "devices", "pairing", "networks")
+        ]
         paths += [f"{self.lamp}/{what}" for what in ("commands", "shares", "journal")]
         found = {path: await good(self.anna.get(path)) for path in (*paths, f"{self.home}/audit")}
         return {**found, "carol's": await good(self.people["carol"].get("/api/me/shares"))}
@@ -194,6 +213,26 @@ class Household:
         await refused(anna.post(f"{self.ids['pairing']}/pin", json={"pin": PIN}))
         await refused(anna.post(f"{self.home}/pairing", json={"method": "wired", "pin": PIN, "host": PIN * 9}))
         await refused(anna.post(f"{self.home}/pairing", json={"method": "magic", "pin": PIN}))
+        await self._wifi_mistakes()
+
+    async def _wifi_mistakes(self) -> None:
+        """The Wi-Fi password where no network can have it, in a network no device could join, and in no code."""
+        for secret in (WIFI["password"], OTHER_WIFI_PASSWORD):
+            for network in (
+                {"ssid": secret * 2},
+                {"ssid": "x", "password": secret * 3},
+                {"ssid": "x", "password": [secret]},
+            ):
+                await refused(self.anna.post(f"{self.home}/networks", json=network))
+            for pairing in (
+                {"method": "magic", "ssid": "x", "wifi_password": secret},
+                {"method": "qr_shown", "wifi_password": secret},
+                {"ssid": secret},
+                {"code": f"WIFI:T:EAP;S:x;P:{secret};;"},
+            ):
+                await refused(self.anna.post(f"{self.home}/pairing", json=pairing))
+            await refused(self.anna.post("/api/pairing/qr", json={"code": f"WIFI:T:WPA;S:x;P:{secret}\\"}))
+            await refused(self.people["bob"].post(f"{self.home}/networks", json={"ssid": "x", "password": secret}))
 
 
 def now() -> str:

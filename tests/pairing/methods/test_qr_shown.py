@@ -38,7 +38,7 @@ class Hub:
         self.log = MemoryLog()
         self.registrar = MemoryRegistrar()
         self.mine: set[str] = set()
-        method = QrShown(
+        self.method = QrShown(
             Identity.generate(secrets.token_bytes),
             self.offer,
             entropy=secrets.token_bytes,
@@ -46,14 +46,22 @@ class Hub:
             hint_after=hint_after,
             patience=patience,
         )
-        ids = count(1)
-        self.runner = Runner(
+        self.ids = count(1)
+        self.runner = self._runner()
+
+    def _runner(self) -> Runner:
+        return Runner(
             log=self.log,
             registrar=self.registrar,
-            methods=[method],
+            methods=[self.method],
             now=lambda: time.time_ns() // 1_000_000,
-            new_id=lambda: f"s-{next(ids)}",
+            new_id=lambda: f"s-{next(self.ids)}",
         )
+
+    async def restart(self) -> None:
+        await self.runner.close()
+        self.runner = self._runner()
+        await self.runner.resume_all()
 
     @asynccontextmanager
     async def browse(self) -> AsyncIterator[AsyncIterator[Announcement | Gone]]:
@@ -137,6 +145,17 @@ async def test_a_wrong_password_brings_nothing_and_a_right_code_afterwards_does(
         session_id = await hub.start()
         eye.see(hub.shown(session_id))
         assert (await confirmed(hub, session_id)).state is State.JOINED
+
+
+async def test_a_code_that_was_shown_outlives_a_restart_of_the_hub(hub: Hub) -> None:
+    async with doorbell(hub) as (device, eye):
+        session_id = await hub.start()
+        code = hub.shown(session_id)
+        await hub.restart()
+        assert hub.shown(session_id) == code
+        eye.see(code)
+        assert (await confirmed(hub, session_id)).state is State.JOINED
+        await device.wait("paired")
 
 
 async def test_the_person_is_told_where_nobody_comes() -> None:

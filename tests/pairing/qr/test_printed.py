@@ -1,6 +1,10 @@
 """Codes printed on devices: each format read to what the next step needs, and every fault a typed error."""
 
+import string
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pairing.errors import PairingError, UnsupportedVersionError
 from pairing.qr import Printed, UnreadableCodeError, label, parse, wifi
@@ -140,7 +144,19 @@ def test_a_network_is_read_as_it_was_written(network: WifiNetwork) -> None:
     assert wifi.parse_network(wifi.write(network)) == network
 
 
-def test_a_label_is_read_as_it_was_written() -> None:
+names = st.text(string.ascii_letters + string.digits + "_.:-", max_size=64)
+pins = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters=";"), max_size=64)
+ways = st.lists(st.sampled_from(label.TRANSPORTS), max_size=5).map(tuple)
+
+
+@given(pins, names, ways)
+def test_a_label_is_read_as_it_was_written(pin: str, product: str, transports: tuple[str, ...]) -> None:
+    printed = parse(label.write(DEVICE, pin=pin, product=product, transports=transports))
+    assert (printed.device, printed.pin, printed.product) == (DEVICE, pin, product)
+    assert printed.transports == transports
+
+
+def test_a_label_is_as_short_as_that() -> None:
     text = label.write(DEVICE, pin="4711-0815", product="lamp", transports=("wired",))
     assert text == f"DS1:I={DEVICE};P=4711-0815;M=lamp;T=wired"
     assert parse(text) == Printed(
