@@ -31,24 +31,26 @@ def encode(credentials: Credentials, entropy: Entropy) -> list[Datagram]:
     return broadcasts(lengths * ROUNDS + lengths[:2] * SYNC_ROUNDS, port=n.ESPTOUCH_PORT, gap=GAP)
 
 
-def round_lengths(credentials: Credentials, entropy: Entropy, *, port_mark: int = 0) -> list[int]:
+def round_lengths(credentials: Credentials, entropy: Entropy) -> list[int]:
     """The lengths of one round. Each later round must be the same: a listener puts blocks together from several."""
     checked(credentials)
     if len(credentials.token) > n.ESPTOUCH2_RESERVED_MAX:
         raise UnsendableError("token")
     if len(credentials.key) not in (0, _KEY_SIZE):
         raise UnsendableError("key")
+    if credentials.mark not in range(len(n.ESPTOUCH2_ANSWER_PORTS)):
+        raise UnsendableError("mark")
     blocks = [block for region in _regions(credentials, entropy) for block in _blocks(region, entropy)]
     count = n.ESPTOUCH2_COUNT + len(blocks)
-    lengths = [n.ESPTOUCH2_SYNC, count, n.ESPTOUCH2_SYNC, count, *_planes(_head(credentials, port_mark))]
+    lengths = [n.ESPTOUCH2_SYNC, count, n.ESPTOUCH2_SYNC, count, *_planes(_head(credentials))]
     for number, block in enumerate(blocks):
         lengths += [n.ESPTOUCH2_NUMBER + number] * 3 + block
     return lengths
 
 
-def _head(credentials: Credentials, port_mark: int) -> bytes:
+def _head(credentials: Credentials) -> bytes:
     cipher = n.ESPTOUCH2_RANDOM_IV if credentials.key else n.ESPTOUCH2_NO_CIPHER
-    flags = _IPV4 | cipher << 1 | port_mark << 3
+    flags = _IPV4 | cipher << 1 | credentials.mark << 3
     lengths = map(_marked, (credentials.ssid, credentials.password, credentials.token))
     head = bytes([*lengths, crc8(credentials.bssid), flags])
     return head + bytes([crc8(head)])

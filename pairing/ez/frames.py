@@ -28,7 +28,7 @@ class Datagram(Struct, frozen=True):
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
-    """What a device is to learn. `sender` is the IPv4 address it may answer to.
+    """What a device is to learn. `sender` is the IPv4 address it may answer to, `mark` which of the ports for answers.
 
     `key` (16 octets) encrypts where the encoding can, for devices that were built with it.
     """
@@ -37,6 +37,7 @@ class Credentials(Struct, frozen=True, kw_only=True):
     token: bytes = b""
     sender: str = "0.0.0.0"  # noqa: S104 - "unknown"; nothing is bound to it
     key: bytes = b""
+    mark: int = 0
 
     def __repr__(self) -> str:
         return f"Credentials(network={self.network!r})"

@@ -116,7 +116,7 @@ async def test_it_stops_after_two_minutes_whatever_is_asked() -> None:
 
 async def test_lateness_does_not_add_up() -> None:
     sockets = Sockets(Time(oversleeps=0.004))
-    await run(sockets, Attempt("long", SHORT.datagrams * 100), seconds=2.0)
+    await run(sockets, Attempt("long", list(SHORT.datagrams) * 100), seconds=2.0)
     late = [at - (1000 + GAP * i) for i, at in enumerate(sockets.times())]
     assert max(late) < 0.005
     assert len(late) == 256
@@ -131,7 +131,7 @@ async def test_a_loop_that_hangs_does_not_end_in_a_burst() -> None:
             time.time += 4 * LAG_MOST
 
     sockets.on_send = hang
-    await run(sockets, Attempt("long", SHORT.datagrams * 100), seconds=2.0)
+    await run(sockets, Attempt("long", list(SHORT.datagrams) * 100), seconds=2.0)
     gaps = [after - before for before, after in zip(sockets.times(), sockets.times()[1:], strict=False)]
     assert max(gaps) >= 4 * LAG_MOST
     assert sum(gap < GAP / 2 for gap in gaps) <= 1
