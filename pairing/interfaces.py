@@ -27,7 +27,11 @@ LOOK_EVERY = 15.0
 _LINK, _IPV4_ADDRESS, _IPV6_ADDRESS = 0x1, 0x10, 0x100  # RTMGRP_*
 _NEW_LINK, _DEL_LINK, _NEW_ADDRESS, _DEL_ADDRESS = 16, 17, 20, 21  # RTM_*
 _RUNNING = 0x40  # IFF_RUNNING: up, and with a carrier
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE
+_IFA_ADDRESS = 1
+_ATTRIBUTE = struct.Struct("=HH")
 _HEADER = struct.Struct("=IHHII")
+_ADDRESS_BODY = struct.Struct("=2xBxi")
 _LINK_BODY = struct.Struct("=BxHiII")
 _READ = 65_536
 
@@ -74,9 +78,12 @@ def own_addresses(interfaces: Interfaces) -> list[str]:
 
 
 class AddressNews(Struct, frozen=True):
-    """An address has come, or gone."""
+    """An address of an interface has come, or gone. While it is `tentative` (RFC 4862) nothing can be bound to it."""
 
-    gone: bool
+    index: int
+    address: bytes
+    gone: bool = False
+    tentative: bool = False
 
 
 class LinkNews(Struct, frozen=True):
@@ -92,12 +99,23 @@ def news_in(data: bytes) -> Iterator[AddressNews | LinkNews]:
         length, kind, *_ = _HEADER.unpack_from(data)
         if not _HEADER.size <= length <= len(data):
             return
-        if kind in (_NEW_ADDRESS, _DEL_ADDRESS):
-            yield AddressNews(gone=kind == _DEL_ADDRESS)
+        if kind in (_NEW_ADDRESS, _DEL_ADDRESS) and length >= _HEADER.size + _ADDRESS_BODY.size:
+            flags, index = _ADDRESS_BODY.unpack_from(data, _HEADER.size)
+            address = _address_in(data[_HEADER.size + _ADDRESS_BODY.size : length])
+            yield AddressNews(index, address, gone=kind == _DEL_ADDRESS, tentative=bool(flags & _TENTATIVE))
         elif kind in (_NEW_LINK, _DEL_LINK) and length >= _HEADER.size + _LINK_BODY.size:
             _, _, index, flags, _ = _LINK_BODY.unpack_from(data, _HEADER.size)
             yield LinkNews(index, bool(flags & _RUNNING) if kind == _NEW_LINK else None)
         data = data[(length + 3) & ~3 :]
+
+
+def _address_in(attributes: bytes) -> bytes:
+    while len(attributes) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(attributes)
+        if kind == _IFA_ADDRESS or length < _ATTRIBUTE.size:
+            return attributes[_ATTRIBUTE.size : length]
+        attributes = attributes[(length + 3) & ~3 :]
+    return b""
 
 
 class Watch:
@@ -107,7 +125,8 @@ class Watch:
         self._look_every = look_every
         self._known = addresses()
         self._down: set[int] = set()
-        self._up_again = False
+        self._usable: set[tuple[int, bytes]] = set()
+        self._changed = False
         self._lost = False
         self._told = asyncio.Event()
         self._socket: socket.socket | None = None
@@ -134,8 +153,8 @@ class Watch:
             await self._quiet()
             now = addresses()
             lost = self._lost or not self._known <= now
-            if lost or self._up_again or now != self._known:
-                self._known, self._lost, self._up_again = now, False, False
+            if lost or self._changed or now != self._known:
+                self._known, self._lost, self._changed = now, False, False
                 return lost
 
     async def _news(self, seconds: float) -> bool:
@@ -168,16 +187,22 @@ class Watch:
 
     def _take(self, news: AddressNews | LinkNews) -> None:
         match news:
-            case AddressNews(gone=gone):
-                self._lost |= gone
+            case AddressNews(index, address, gone=True):
+                self._usable.discard((index, address))
+                self._lost = True
+            case AddressNews(index, address, tentative=True):
+                self._usable.discard((index, address))
+                return
+            case AddressNews(index, address):
+                # It is told of again whenever its lifetime is renewed, too: that is no news.
+                self._changed |= (index, address) not in self._usable
+                self._usable.add((index, address))
             case LinkNews(running=False, index=index):
                 self._down.add(index)
                 return
             case LinkNews(running=running, index=index):
-                if index not in self._down:
-                    return
+                self._changed |= index in self._down and running is True
                 self._down.discard(index)
-                self._up_again |= running is True
         self._told.set()
 
 

@@ -5,12 +5,13 @@ long as the announcer likes, and does not say when somebody was heard again.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
-from zeroconf import InterfaceChoice, IPVersion, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf import IPVersion, RecordUpdate, RecordUpdateListener, Zeroconf
 from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord
 from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
@@ -33,7 +34,7 @@ from pairing.announcement import (
 )
 from pairing.browser import Browser, Told
 from pairing.ear import Sources, put_ear
-from pairing.interfaces import LOOPBACK, Interfaces, is_loopback, only_loopback, own_addresses
+from pairing.interfaces import LOOPBACK, Interfaces, addresses, is_loopback, only_loopback, own_addresses
 from pairing.methods.method import MethodFailedError
 
 __all__ = [
@@ -146,8 +147,9 @@ def _text(info: AsyncServiceInfo) -> Mapping[str, str | None]:
 class Multicast:
     """A zeroconf instance that runs, heard through an `Ear`."""
 
-    def __init__(self, running: AsyncZeroconf) -> None:
+    def __init__(self, running: AsyncZeroconf, interfaces: Interfaces) -> None:
         self.running = running
+        self._interfaces = interfaces
         self.sources = Sources()
         self._put_ears()
 
@@ -158,7 +160,7 @@ class Multicast:
     async def refresh(self) -> None:
         """Look at the interfaces anew."""
         try:
-            await self.running.async_update_interfaces()
+            await self.running.async_update_interfaces(_chosen(self._interfaces))
         except (OSError, RuntimeError) as error:
             raise _unavailable(error) from error
         self._put_ears()
@@ -179,32 +181,39 @@ def _check_ours(address: str) -> None:
             probe.bind((address, 0))
 
 
-def _ip_version(interfaces: Interfaces) -> IPVersion | None:
-    """Both versions on all interfaces, where this machine has both; of addresses that are named, theirs."""
+def _chosen(interfaces: Interfaces) -> list[str | int]:
+    """As zeroconf takes them: IPv4 addresses, and interfaces that have IPv6. Raises OSError where there are none.
+
+    Its own choice of all takes loopback's IPv6, which has no multicast, and every address of an interface beside it.
+    """
     if interfaces is not None:
-        return None
-    try:
-        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).close()
-    except OSError:
-        return IPVersion.V4Only
-    return IPVersion.All
+        for address in interfaces:
+            _check_ours(address)
+        return list(interfaces)
+    own = sorted(addresses(), key=lambda each: (each.index, each.address))
+    chosen: dict[str | int, None] = {}
+    for each in own:
+        if ":" not in each.address:
+            chosen[each.address] = None
+        elif not is_loopback(each.address):
+            chosen[each.index] = None
+    if not chosen:
+        raise OSError(errno.ENETUNREACH, "no interface has an address")
+    return list(chosen)
 
 
 @asynccontextmanager
 async def _multicast(interfaces: Interfaces) -> AsyncIterator[Multicast]:
     """An instance of its own for every use: nothing stale in its cache, and nothing left when it is closed."""
-    chosen = InterfaceChoice.All if interfaces is None else list(interfaces)
     try:
-        for address in interfaces or ():
-            _check_ours(address)
-        running = AsyncZeroconf(interfaces=chosen, ip_version=_ip_version(interfaces))
+        running = AsyncZeroconf(interfaces=_chosen(interfaces))
     except (OSError, RuntimeError) as error:
         raise _unavailable(error) from error
     # Cancelled in its own start, zeroconf cannot be closed any more: so the start is seen through beside.
     starting = asyncio.create_task(running.zeroconf.async_wait_for_start())
     try:
         await asyncio.shield(starting)
-        yield Multicast(running)
+        yield Multicast(running, interfaces)
     finally:
         await asyncio.gather(starting, return_exceptions=True)
         await running.async_close()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pairing import interfaces
 from pairing.interfaces import Address, AddressNews, LinkNews, Watch, news_in, own_addresses
 
+HERE = bytes.fromhex("fe80" + 13 * "00" + "01")
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,14 +26,21 @@ def link(kind: int, index: int, flags: int) -> bytes:
     return message(kind, struct.pack("=BxHiII", 0, 1, index, flags, 0xFFFFFFFF) + b"eth0\0")
 
 
+def address(kind: int, index: int, flags: int) -> bytes:
+    attributes = struct.pack("=HHI", 8, 6, 0) + struct.pack("=HH", 20, 1) + HERE
+    return message(kind, struct.pack("=BBBBi", 10, 64, flags, 253, index) + attributes)
+
+
 def test_links_and_addresses_are_read_in_order() -> None:
-    data = link(16, 3, 0x40) + message(20, bytes(8)) + link(16, 3, 0x1) + link(17, 3, 0x41) + message(21) + message(3)
+    data = link(16, 3, 0x40) + address(20, 3, 0x40) + address(20, 3, 0x80)
+    data += link(16, 3, 0x1) + link(17, 3, 0x41) + address(21, 3, 0x80) + message(21) + message(3)
     assert list(news_in(data)) == [
         LinkNews(3, running=True),
-        AddressNews(gone=False),
+        AddressNews(3, HERE, tentative=True),
+        AddressNews(3, HERE),
         LinkNews(3, running=False),
         LinkNews(3, running=None),
-        AddressNews(gone=True),
+        AddressNews(3, HERE, gone=True),
     ]
 
 
@@ -79,6 +87,9 @@ from pairing.interfaces import Watch
 async def ip(*words):
     done = await asyncio.create_subprocess_exec("ip", *words)
     assert await done.wait() == 0, words
+async def shown(*words):
+    asked = await asyncio.create_subprocess_exec("ip", *words, stdout=asyncio.subprocess.PIPE)
+    return (await asked.communicate())[0].decode()
 async def main():
     await ip("link", "add", "lan0", "type", "veth", "peer", "name", "lan1")
     await ip("link", "set", "lan1", "up")
@@ -95,6 +106,11 @@ async def main():
             while not await watch.changed():
                 pass
             print("lost, though it is there again")
+            await ip("addr", "add", "2001:db8::1/64", "dev", "lan0")
+            await watch.changed()
+            while "tentative" in await shown("-6", "addr", "show", "dev", "lan0"):
+                await watch.changed()
+            print("can be bound to")
             await ip("link", "set", "lan1", "down")
             await ip("link", "set", "lan1", "up")
             await watch.changed()
@@ -113,4 +129,4 @@ def test_the_kernel_tells_at_once() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["more", "lost, though it is there again", "up again"]
+    assert done.stdout.splitlines() == ["more", "lost, though it is there again", "can be bound to", "up again"]
