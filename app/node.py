@@ -21,6 +21,7 @@ from app.store.store import Store
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
 from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
+from pairing.methods.gateway import BehindGateway
 from pairing.methods.method import Method
 from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
@@ -89,10 +90,11 @@ class Node:
             lambda: services.hub.view().name,
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
-        methods: tuple[Method, ...] = tuple(
+        over_lan: list[Method] = [
             made(identity, offers, entropy=secrets.token_bytes, browse=self.discovery.browse)
             for made in (Wired, QrShown)
-        )
+        ]
+        methods = [*over_lan, BehindGateway(services.lan.gateways)]
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
