@@ -1,6 +1,5 @@
 """A running hub: everything between a data folder and the ASGI application, started and stopped in order."""
 
-import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import cast
@@ -12,6 +11,7 @@ from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
 from app.links.lan import LanLink
 from app.metrics import Metrics
+from app.onboarding.methods import hub_methods
 from app.onboarding.service import Offers
 from app.server import Services, application
 from app.serving import AddressUnusable
@@ -21,9 +21,6 @@ from app.store.store import Store
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
 from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
-from pairing.methods.method import Method
-from pairing.methods.qr_shown import QrShown
-from pairing.methods.wired import Wired
 
 # An offer carries as many (pairing/PROTOCOL.md, "offer").
 MAX_ENDPOINTS = 8
@@ -89,10 +86,8 @@ class Node:
             lambda: services.hub.view().name,
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
-        methods: tuple[Method, ...] = tuple(
-            made(identity, offers, entropy=secrets.token_bytes, browse=self.discovery.browse)
-            for made in (Wired, QrShown)
-        )
+        browse, gateways = self.discovery.browse, services.lan.gateways
+        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, lan=settings.lan)
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)

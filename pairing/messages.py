@@ -19,7 +19,13 @@ HEARTBEAT = 20.0
 SILENCE_LIMIT = 60.0
 """Seconds without any message after which the hub drops the link."""
 REMEMBERED_COMMANDS = 64
-"""Answers a device keeps, so that a command delivered twice is done once."""
+"""Answers a device keeps, so that a command delivered twice is done once; a gateway keeps so many for each child."""
+MAX_CHILDREN = 100
+"""Devices behind one gateway."""
+MAX_JOINING = 3600
+"""Seconds a gateway may be told to let devices join."""
+ROLLBACK = 120
+"""Seconds a device tries a new network before it goes back to the old one."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}\Z")]
 Integer: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -29,6 +35,10 @@ Values: TypeAlias = Annotated[dict[Name, Value], Meta(max_length=128)]
 Millis: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 Host: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9A-Za-z_.:%-]{1,253}\Z")]
 Port: TypeAlias = Annotated[int, Meta(ge=1, le=65535)]
+ChildId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,32}\Z")]
+"""A child's own, such as its IEEE address: unique behind its gateway, and nothing beyond it."""
+Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_JOINING)]
+Ssid: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
 Endpoint: TypeAlias = tuple[Host, Port]
 Endpoints: TypeAlias = Annotated[tuple[Endpoint, ...], Meta(min_length=1, max_length=8)]
 
@@ -38,18 +48,29 @@ class _Message(Struct, frozen=True, omit_defaults=True, tag_field="type"):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Device, first of all: which firmware of which product speaks."""
+    """Device, first of all, and again when it changes: which firmware of which product speaks.
+
+    `wifi` is the network it is on, absent on a cable; `change` the order (`Wifi`) it has that network by, and `trial`
+    says that it goes back to the former one unless it is told to keep this one.
+    """
 
     fw: Annotated[str, Meta(max_length=64)]
     product: Name
+    wifi: Ssid | None = None
+    change: Name | None = None
+    trial: bool = False
 
 
 class Report(_Message, frozen=True, tag="report"):
-    """Device: values of a service as they are now; `at` is milliseconds since 1970, or absent without a clock."""
+    """Device: values of a service as they are now; `at` is milliseconds since 1970, or absent without a clock.
+
+    Here and below, `child` says which device behind the gateway is meant; absent, it is the linked device itself.
+    """
 
     service: Name
     values: Values
     at: Millis | None = None
+    child: ChildId | None = None
 
 
 class Command(_Message, frozen=True, tag="command"):
@@ -65,6 +86,7 @@ class Command(_Message, frozen=True, tag="command"):
     name: Name | None = None
     params: Values = msgspec.field(default_factory=dict)
     expires: Millis | None = None
+    child: ChildId | None = None
 
 
 class Answer(_Message, frozen=True, tag="answer"):
@@ -74,6 +96,7 @@ class Answer(_Message, frozen=True, tag="answer"):
     ok: bool
     values: Values = msgspec.field(default_factory=dict)
     error: Name | None = None
+    child: ChildId | None = None
 
 
 class Ping(_Message, frozen=True, tag="ping"):
@@ -96,8 +119,83 @@ class Moved(_Message, frozen=True, tag="moved"):
     endpoints: Endpoints
 
 
-FromDevice: TypeAlias = Hello | Report | Answer | Ping | Reset
-FromHub: TypeAlias = Command | Pong | Reset | Moved
+class PermitJoin(_Message, frozen=True, tag="permit_join"):
+    """Hub: let devices join behind you for so long; 0: no longer. The gateway's own clock ends it, too."""
+
+    seconds: Seconds
+
+
+class Joining(_Message, frozen=True, tag="joining"):
+    """Gateway: devices may join for so many seconds more; said to each `PermitJoin`, and with 0 when the time is up."""
+
+    seconds: Seconds
+
+
+class Child(_Message, frozen=True, tag="child"):
+    """Gateway: this device is behind me. Said as it joins, when it goes away or is back, and of each after `Hello`."""
+
+    child: ChildId
+    product: Name
+    name: Annotated[str, Meta(max_length=64)] = ""
+    fw: Annotated[str, Meta(max_length=64)] = ""
+    online: bool = True
+
+
+class ChildLeft(_Message, frozen=True, tag="child_left"):
+    """Gateway: this device is not behind me any more; it was let go, or somebody has reset it by hand."""
+
+    child: ChildId
+
+
+class ForgetChild(_Message, frozen=True, tag="forget_child"):
+    """Hub: let this child go. Answered by `ChildLeft`, also where there is no such child."""
+
+    child: ChildId
+
+
+class AdoptChild(_Message, frozen=True, tag="adopt_child"):
+    """Hub: this child is in the home now. Answered by its `Child` and the report of all its services."""
+
+    child: ChildId
+
+
+class Wifi(_Message, frozen=True, tag="wifi"):
+    """Hub: try this network. The device keeps the old one until it is told to keep this one (`WifiKeep`), and goes
+    back to it after `rollback` seconds without; `change` names this order, and the same order may come again.
+    """
+
+    change: Name
+    ssid: Ssid
+    password: Annotated[str, Meta(max_length=63)] = ""
+    bssid: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}(:[0-9a-f]{2}){5})?\Z")] = ""
+    rollback: Annotated[int, Meta(ge=10, le=600)] = ROLLBACK
+
+    def __repr__(self) -> str:
+        return f"Wifi(change={self.change!r}, ssid={self.ssid!r})"
+
+
+class WifiAccepted(_Message, frozen=True, tag="wifi_accepted"):
+    """Device: I shall try it now; its last word on the old network."""
+
+    change: Name
+
+
+class WifiRefused(_Message, frozen=True, tag="wifi_refused"):
+    """Device: I shall not try it."""
+
+    change: Name
+    error: Name
+
+
+class WifiKeep(_Message, frozen=True, tag="wifi_keep"):
+    """Hub: you are back, keep this network. The device keeps it on its disk, and says `Hello` again."""
+
+    change: Name
+
+
+FromGateway: TypeAlias = Joining | Child | ChildLeft
+FromDevice: TypeAlias = Hello | Report | Answer | Ping | Reset | FromGateway | WifiAccepted | WifiRefused
+FromHub: TypeAlias = Command | Pong | Reset | Moved | PermitJoin | AdoptChild | ForgetChild | Wifi | WifiKeep
 
 _from_device: msgspec.json.Decoder[FromDevice] = msgspec.json.Decoder(FromDevice)
 _from_hub: msgspec.json.Decoder[FromHub] = msgspec.json.Decoder(FromHub)

@@ -37,6 +37,10 @@ SAYS = {
     "hub_moved": "  the hub moves",
     "reset": "[yellow]↺[/] reset by {by}: free again",
     "blink": "[bold]✱[/] blinks {times} times",
+    "joining_open": "  lets devices join for {seconds} s",
+    "joining_closed": "  lets no device join any more",
+    "child_joined": "[green]+[/] {product} {child} has joined behind it",
+    "child_left": "[yellow]-[/] {child} is behind it no more",
     "died": "[red]✗[/] power lost at {step}",
     "unannounced": "[yellow]![/] not announced ({code}): add it by its address",
     "misunderstood": "[yellow]?[/] {cause}",
@@ -74,6 +78,7 @@ SAYS = {
     help="Be a bad device: silent, slow=SECONDS, wrong-proof, wrong-credential, dies-at=STEP, deaf, refuses=CODE, "
     "twice, replays, babbles. May be repeated.",
 )
+@click.option("--children", type=click.IntRange(0, 100), default=0, help="A gateway's: so many join when it lets any.")
 @json_option
 def device(
     *,
@@ -85,12 +90,14 @@ def device(
     label: bool,
     method: str,
     wifi: tuple[str, ...],
+    children: int,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
 
     Its reset button is the signal USR1, or the line `reset` on standard input; `put SERVICE JSON` does something to it
     by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
+    `child PRODUCT` has a device join behind a gateway that lets it.
     """
     options = process.Options(
         product=product,
@@ -102,6 +109,7 @@ def device(
         label=label,
         place=_place(**where),
         how=_how(misbehave),
+        children=children,
     )
     try:
         asyncio.run(process.run(options, tell))

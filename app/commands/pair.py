@@ -16,6 +16,7 @@ from app.commands.reach import api_verb, home_of, home_option, named
 from app.commands.terminal import CommandError, event, out, plain, table, wants_json
 from app.commands.wifi import wifi_fields, wifi_password_option
 from app.errors import DoorstepError
+from pairing.messages import MAX_JOINING
 from pairing.qr import picture
 
 INBOX: Final = ("id", "product", "name", "method", "auth", "address", "last_seen")
@@ -44,7 +45,9 @@ class Answers(Struct, frozen=True):
 @wifi_password_option
 @click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
 @click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
-@click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices may come in.")
+@click.option("--gateway", help="Let devices join behind this gateway (id or name).")
+@click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
+@click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices to bring in.  [default: 1]")
 @click.option("--yes", is_flag=True, help="Take the code as confirmed without asking: only where nobody can interfere.")
 @api_verb
 async def pair(
@@ -63,6 +66,8 @@ async def pair(
     password_file: Path | None,
     forget_wifi: bool,
     lists: bool,
+    gateway: str | None,
+    seconds: int | None,
     want: int,
     yes: bool,
 ) -> None:
@@ -85,6 +90,9 @@ async def pair(
         wanted["room_id"] = (await named(api, f"/api/homes/{home['id']}/rooms", room, "room"))["id"]
     if address:
         wanted |= _address(address)
+    if gateway:
+        found = await named(api, f"/api/homes/{home['id']}/devices", gateway, "gateway")
+        wanted |= {"method": "gateway", "gateway_id": found["id"], "seconds": seconds}
     given = {key: value for key, value in wanted.items() if value is not None}
     session = await api.post(f"/api/homes/{home['id']}/pairing", given)
     path = f"/api/homes/{home['id']}/pairing/{session['id']}"

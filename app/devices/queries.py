@@ -145,6 +145,12 @@ def mark_binding(tx: Tx, hardware_id: str, column: str) -> None:
     tx.run(f"UPDATE bindings SET {column}=? WHERE hardware_id=?", (tx.now, hardware_id))  # noqa: S608 - our own names
 
 
+def was_unbound(reader: Reader, hardware_id: str) -> bool:
+    """Whether that hardware was in a home, and was let go."""
+    row = reader.one("SELECT unbound_at FROM bindings WHERE hardware_id=?", (hardware_id,))
+    return row is not None and row[0] is not None
+
+
 def was_reset(reader: Reader, hardware_id: str) -> bool:
     """Whether that hardware said, proved by its binding, that it was reset by hand."""
     row = reader.one("SELECT reset_at FROM bindings WHERE hardware_id=?", (hardware_id,))

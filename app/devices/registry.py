@@ -92,12 +92,17 @@ class Registry:
             raise ProductUnknown
         self._check_room(tx, new.home_id, new.room_id)
         if new.gateway_id is not None:
+            self.check_gateway_in(tx, new.home_id, new.gateway_id)
             # No gateway behind a gateway: so nothing is ever behind itself.
-            gateway = queries.device(tx, new.gateway_id)
-            product = None if gateway is None else self._catalogue.get(gateway.product_id)
-            fits = product is not None and product.gateway and not entering.gateway
-            if gateway is None or gateway.home_id != new.home_id or not fits:
+            if entering.gateway:
                 raise GatewayUnfit
+
+    def check_gateway_in(self, reader: Reader, home_id: str, gateway_id: str) -> None:
+        """Raise GatewayUnfit unless that is a gateway of this home: another home's is none."""
+        gateway = queries.device(reader, gateway_id)
+        product = None if gateway is None else self._catalogue.get(gateway.product_id)
+        if gateway is None or gateway.home_id != home_id or product is None or not product.gateway:
+            raise GatewayUnfit
 
     def _check_room(self, tx: Tx, home_id: str, room_id: str | None) -> None:
         # Another home's room is as unknown as one that never was.
@@ -222,6 +227,10 @@ class Registry:
     def known_in(self, reader: Reader, home_id: str, ids: frozenset[str]) -> frozenset[str]:
         """Those of `ids` that are devices of a home."""
         return queries.ids_in(reader, home_id, ids)
+
+    async def was_let_go(self, hardware_id: str) -> bool:
+        """Whether that hardware was in a home, and is in none since it was removed."""
+        return await self._store.read(lambda reader: queries.was_unbound(reader, hardware_id))
 
     async def was_reset(self, device_id: str) -> None:
         """The device said, within its link, that somebody reset it by hand: whoever holds it may bind it anew."""

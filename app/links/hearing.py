@@ -7,13 +7,23 @@ from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.errors import NotFound
+from app.links.gateways import LINK, Gateways, split
 from app.links.lan import LanLink
 from pairing import messages
 from pairing.link import Peer
-from pairing.messages import Answer, Hello, Report
+from pairing.messages import (
+    Answer,
+    Child,
+    ChildLeft,
+    FromGateway,
+    FromHub,
+    Hello,
+    Joining,
+    Report,
+    WifiAccepted,
+    WifiRefused,
+)
 from pairing.text import clean
-
-NAME = "lan"
 
 
 class LanDevices:
@@ -23,7 +33,8 @@ class LanDevices:
         self._devices = devices
         self._control = control
         self.link: LanLink | None = None
-        control.links[NAME] = self
+        self.gateways = Gateways(devices, self._tell, self._linked)
+        control.links[LINK] = self
         devices.on_left.append(self._left)
 
     def peer(self, hardware_id: str) -> Peer | None:
@@ -36,23 +47,38 @@ class LanDevices:
     def up(self, hardware_id: str, hello: Hello) -> None:
         """The device is there."""
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.online(device.id, NAME, clean(hello.fw))
+            self._devices.online(device.id, LINK, clean(hello.fw))
+            self.gateways.up(hardware_id)
 
     def down(self, hardware_id: str) -> None:
         """The device's connection has ended."""
+        self.gateways.down(hardware_id)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
             self._devices.offline(device.id)
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Into the shadow; what a device that is just leaving says is let go."""
-        if (device := self._devices.of_hardware(hardware_id)) is not None:
+        if (device := self._speaker(hardware_id, report.child)) is not None:
             with suppress(NotFound):
                 await self._devices.reported(device.id, report.service, report.values, report.at)
 
     async def answered(self, hardware_id: str, answer: Answer) -> None:
         """To the command it answers."""
-        if (device := self._devices.of_hardware(hardware_id)) is not None:
+        if (device := self._speaker(hardware_id, answer.child)) is not None:
             await self._control.answered(device.id, answer.id, ok=answer.ok, values=answer.values, error=answer.error)
+
+    async def of_children(self, hardware_id: str, said: FromGateway) -> None:
+        """A gateway speaks of its own."""
+        match said:
+            case Joining():
+                self.gateways.joining(hardware_id, said)
+            case Child():
+                await self.gateways.child(hardware_id, said)
+            case ChildLeft(child):
+                await self.gateways.child_left(hardware_id, child)
+
+    async def of_network(self, hardware_id: str, said: WifiAccepted | WifiRefused) -> None:
+        """Of the network it was told to try."""
 
     async def reset(self, hardware_id: str) -> None:
         """Somebody has reset the device by hand."""
@@ -62,28 +88,41 @@ class LanDevices:
     # Link
 
     def is_online(self, device_id: str) -> bool:
-        """Whether the device's connection stands."""
-        hardware_id = self._hardware(device_id)
-        return self.link is not None and hardware_id is not None and self.link.is_online(hardware_id)
+        """Whether the device's connection stands, or its gateway's and it is there behind it."""
+        linked, child = self._hardware(device_id)
+        return self._linked(linked) and (child is None or self.gateways.is_there(linked, child))
 
     def send(self, device_id: str, command: Command) -> bool:
-        """Hand the command to the device's connection."""
-        hardware_id = self._hardware(device_id)
-        if self.link is None or hardware_id is None:
+        """Hand the command to the device's connection, or to its gateway's."""
+        if not self.is_online(device_id):
             return False
-        return self.link.send(hardware_id, _message(command))
+        linked, child = self._hardware(device_id)
+        return self._tell(linked, _message(command, child))
 
-    def _hardware(self, device_id: str) -> str | None:
+    def _speaker(self, hardware_id: str, child: str | None) -> Device | None:
+        """Whom a link speaks of: itself, or a child of its own."""
+        if child is None:
+            return self._devices.of_hardware(hardware_id)
+        return self.gateways.child_of(hardware_id, child)
+
+    def _hardware(self, device_id: str) -> tuple[str, str | None]:
         live = self._devices.memory.get(device_id)
-        return None if live is None else live.device.hardware_id
+        return ("", None) if live is None else split(live.device.hardware_id)
+
+    def _linked(self, hardware_id: str) -> bool:
+        return self.link is not None and self.link.is_online(hardware_id)
+
+    def _tell(self, hardware_id: str, message: FromHub) -> bool:
+        return self.link is not None and self.link.send(hardware_id, message)
 
     def _left(self, device: Device) -> None:
+        self.gateways.let_go(device.hardware_id)
         if self.link is not None:
             self.link.let_go(device.hardware_id)
 
 
-def _message(command: Command) -> messages.Command:
+def _message(command: Command, child: str | None) -> messages.Command:
     body = command.body
     return messages.Command(
-        command.id, command.kind.value, body.service, body.values, body.name, body.params, command.expires_at
+        command.id, command.kind.value, body.service, body.values, body.name, body.params, command.expires_at, child
     )

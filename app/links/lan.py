@@ -24,13 +24,19 @@ from pairing.messages import (
     MAX_MESSAGE,
     SILENCE_LIMIT,
     Answer,
+    Child,
+    ChildLeft,
     FromDevice,
+    FromGateway,
     FromHub,
     Hello,
+    Joining,
     Ping,
     Pong,
     Report,
     Reset,
+    WifiAccepted,
+    WifiRefused,
     decode_from_device,
     encode,
 )
@@ -67,6 +73,12 @@ class Hearing(Protocol):
 
     async def reset(self, hardware_id: str) -> None:
         """Somebody has reset it by hand."""
+
+    async def of_children(self, hardware_id: str, said: FromGateway) -> None:
+        """It speaks of devices behind it."""
+
+    async def of_network(self, hardware_id: str, said: WifiAccepted | WifiRefused) -> None:
+        """It speaks of the network it was told to try."""
 
 
 class LanLink:
@@ -185,6 +197,10 @@ class LanLink:
                 await self._hearing.reported(linked.hardware_id, message)
             case Answer():
                 await self._hearing.answered(linked.hardware_id, message)
+            case Joining() | Child() | ChildLeft():
+                await self._hearing.of_children(linked.hardware_id, message)
+            case WifiAccepted() | WifiRefused():
+                await self._hearing.of_network(linked.hardware_id, message)
             case Reset():
                 await self._hearing.reset(linked.hardware_id)
                 return False

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from app.caller import Caller
-from app.devices.model import BoundElsewhere, Device, NewDevice, ProductUnknown, RoomUnknown
+from app.devices.model import BoundElsewhere, Device, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
 from app.devices.service import Devices
 from app.errors import DoorstepError, TooMany
 from app.onboarding import queries
@@ -14,6 +14,7 @@ from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
+from pairing.methods.gateway import JoinedChild
 from pairing.methods.wired import NAME as WIRED
 from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
@@ -33,20 +34,19 @@ class HomeRegistrar:
 
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
-        if not isinstance(activated, Activated):
-            raise TypeError(f"{type(activated).__name__} is not an activation this hub knows")
-        return await self._store.write(lambda tx: self._join_in(tx, session, attempt, activated))
+        new = _new_device(session, activated)
+        return await self._store.write(lambda tx: self._join_in(tx, session, attempt, new))
 
     async def joined(self, session: SessionState, attempt: int) -> str | None:
         """From the writer, so that a join which is still under way is seen first."""
         return await self._store.write(lambda tx: queries.joined(tx, session.id, attempt))
 
-    def _join_in(self, tx: Tx, session: SessionState, attempt: int, activated: Activated) -> str:
+    def _join_in(self, tx: Tx, session: SessionState, attempt: int, new: NewDevice) -> str:
         if (known := queries.joined(tx, session.id, attempt)) is not None:
             return known
         by = Caller(Actor(session.request.account))
         try:
-            device = self._bind_in(tx, by, _new_device(session, activated))
+            device = self._bind_in(tx, by, new)
         except DoorstepError as error:
             raise JoinRefusedError(_CAUSES.get(type(error), "not_allowed")) from error
         queries.insert_joined(tx, session.id, attempt, device.id)
@@ -73,24 +73,50 @@ class HomeRegistrar:
 
 _CAUSES: dict[type[DoorstepError], str] = {
     BoundElsewhere: "device_in_another_home",
+    GatewayUnfit: "gateway_unfit",
     ProductUnknown: "unknown_product",
     TooMany: "device_limit",
 }
 
 
-def _new_device(session: SessionState, activated: Activated) -> NewDevice:
-    inputs = session.request.inputs
+def _new_device(session: SessionState, activated: Activation) -> NewDevice:
+    match activated:
+        case Activated():
+            new = _activated(session, activated)
+        case JoinedChild():
+            new = _behind_gateway(session, activated)
+        case _:
+            raise TypeError(f"{type(activated).__name__} is not an activation this hub knows")
+    return replace(new, room_id=session.request.inputs.get("room_id"))
+
+
+def _activated(session: SessionState, activated: Activated) -> NewDevice:
     return NewDevice(
         home_id=session.request.home,
         hardware_id=activated.device_id,
         product_id=activated.product,
         link=LINK,
         trust=activated.trust,
-        name=inputs.get("name") or activated.name or activated.product,
-        room_id=inputs.get("room_id"),
+        name=session.request.inputs.get("name") or activated.name or activated.product,
         public_key=activated.public_key,
         credential=activated.credential,
         firmware=activated.firmware,
         serial=activated.serial,
         owner_epoch=activated.epoch,
+    )
+
+
+def _behind_gateway(session: SessionState, joined: JoinedChild) -> NewDevice:
+    """Without a key: its gateway's link is what it is reached, and trusted, by."""
+    # One name is for one device.
+    asked = session.request.inputs.get("name") if session.request.want == 1 else None
+    return NewDevice(
+        home_id=session.request.home,
+        hardware_id=joined.device_id,
+        product_id=joined.product,
+        gateway_id=joined.gateway,
+        link=LINK,
+        trust=joined.trust,
+        name=asked or joined.name or joined.product,
+        firmware=joined.firmware,
     )

@@ -70,6 +70,7 @@ class Onboarding:
         self._store = store
         self._standings = standings
         self._networks = networks
+        self._devices = devices
         self._log = DurableLog(store)
         self._registrar = HomeRegistrar(store, devices, self._log, networks)
         self.inbox = Inbox(lambda device_id: devices.of_hardware(device_id) is not None)
@@ -104,19 +105,17 @@ class Onboarding:
 
     async def start(self, by: Caller, request: Request, given: dict[str, str]) -> PairingView:
         """Open a session, and answer it as it was opened; raises NotFound, Refused, NoSuchMethod, TooManySessions,
-        WifiNetworkUnknown.
+        WifiNetworkUnknown, GatewayUnfit.
 
         With an Idempotency-Key the session's id is kept first: a repeat, even after a crash, finds that session or
         opens it, and never a second one. What has become of it meanwhile is for reading it to say: every repeat is
         answered alike.
         """
         if by.once is None:
-            session_id = await self._store.write(lambda tx: self._admit(tx, by, request.home))
+            session_id = await self._store.write(lambda tx: self._admit(tx, by, request))
             return _opened(await self._begin(request, given, session_id))
         async with self._one_start:
-            session_id = await self._store.write(
-                lambda tx: self._admit(tx, by, request.home), once=by.once, returns=str
-            )
+            session_id = await self._store.write(lambda tx: self._admit(tx, by, request), once=by.once, returns=str)
             state = await self._store.read(lambda reader: queries.get(reader, session_id))
             if state is None:
                 # Perhaps admitted before a crash: whether it may be opened is a question of now.
@@ -136,10 +135,13 @@ class Onboarding:
         except PairingError as error:
             raise _told(error) from error
 
-    def _admit(self, tx: Tx, by: Caller, home_id: str) -> str:
+    def _admit(self, tx: Tx, by: Caller, request: Request) -> str:
+        home_id = request.home
         demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, home_id), tx.moment)
         if queries.open_count(tx, home_id) >= MAX_OPEN_PER_HOME:
             raise TooManySessions
+        if (gateway := request.inputs.get("gateway")) is not None:
+            self._devices.registry.check_gateway_in(tx, home_id, gateway)
         queries.make_room(tx, home_id, KEPT_PER_HOME)
         return tx.new_id()
 

@@ -9,6 +9,7 @@ from app.homes.model import Name
 from app.onboarding.codes import Code, inputs_of, read, secrets_of
 from app.onboarding.model import DeviceId, HostAddress, Pin
 from app.onboarding.network_model import Bssid, Ssid, WifiPassword, checked
+from pairing.messages import MAX_JOINING
 from pairing.session.states import ANY, Request
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -22,7 +23,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
 
     `ssid` is the Wi-Fi the device is to join; without `wifi_password` ("" for an open one) it must be one the home
     knows. A network a device has joined with is kept for the next, unless `keep_network` is false. `code` is the text
-    of a code printed on the device, in place of `method`, `device_id` and `pin`.
+    of a code printed on the device, in place of `method`, `device_id` and `pin`. `gateway_id` is the gateway to let
+    devices join behind, for `seconds` at most.
     """
 
     method: Annotated[str, Meta(max_length=40)] = ANY
@@ -38,6 +40,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     bssid: Bssid | None = None
     keep_network: bool = True
     code: Code | None = None
+    gateway_id: DeviceId | None = None
+    seconds: Annotated[int, Meta(ge=1, le=MAX_JOINING)] | None = None
 
 
 class Wanted(Struct, frozen=True):
@@ -52,7 +56,9 @@ class Wanted(Struct, frozen=True):
 
 def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     """Checked, before anything is kept or sent; raises Invalid."""
-    inputs = {name: value for name, value in (("name", new.name), ("room_id", new.room_id)) if value is not None}
+    seconds = None if new.seconds is None else str(new.seconds)
+    named = {"name": new.name, "room_id": new.room_id, "gateway": new.gateway_id, "seconds": seconds}
+    inputs = {name: value for name, value in named.items() if value is not None}
     secrets = {} if new.pin is None else {"pin": new.pin}
     method, device = new.method, new.device_id
     if new.code is not None:

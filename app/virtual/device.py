@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from app.devices.product.model import Product
 from app.devices.product.values import Value
 from app.virtual.body import Changes
+from app.virtual.children import Children
 from app.virtual.joining import Joining
 from app.virtual.kinds import body_of
 from app.virtual.linking import Linking
@@ -37,6 +38,7 @@ class VirtualDevice:
 
     `tell` is called with each notice; `wait` awaits one. `died` is set once a `dies_at` has come: it is off then, and
     stays so. `setup` is how it is told its network, `station` where it joins that; without them it hangs on a cable.
+    `waiting` are the devices that join behind it, where it is a gateway, as soon as it lets any.
     Entering raises StorageFailedError, OSError where it cannot listen.
     """
 
@@ -52,6 +54,7 @@ class VirtualDevice:
         tell: Callable[[Notice], None] | None = None,
         setup: Setup | None = None,
         station: Station | None = None,
+        waiting: Sequence[Product] = (),
     ) -> None:
         self.body = body_of(product)
         self.died = asyncio.Event()
@@ -63,6 +66,7 @@ class VirtualDevice:
         self._notices = Notices(tell)
         self._told_by = setup
         self._station = station or ListedNetworks({})
+        self._waiting = waiting
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -120,6 +124,9 @@ class VirtualDevice:
         self._parts = self._made_of(state)
         self._joining = Joining(self._parts, self._die)
         self._linking = Linking(self._parts, self._joining.free, self._die)
+        if self._parts.children is not None:
+            self._parts.children.say = self._linking.say
+            stack.push_async_callback(self._parts.children.close)
         stack.push_async_callback(self._end_tasks)
         if self._told_by is None:
             await self._live_on_network(stack)
@@ -158,16 +165,26 @@ class VirtualDevice:
         self._tasks += tasks
         stack.push_async_callback(self._end, tasks)
 
+    @property
+    def children(self) -> Children:
+        """The devices behind it. Raises ValueError where it is no gateway."""
+        if self._parts.children is None:
+            raise ValueError("it is no gateway")
+        return self._parts.children
+
     def _made_of(self, state: Memory) -> Parts:
+        product = self.body.product
+        children = Children(self.body, state, self._notices, waiting=self._waiting) if product.gateway else None
         serial = f"V{state.state.identity.device_id[2:10].upper()}"
         return Parts(
-            facts=Facts(self.body.product.id, self._name, FIRMWARE, serial),
+            facts=Facts(product.id, self._name, FIRMWARE, serial),
             pin=self._pin,
             body=self.body,
             memory=state,
             notices=self._notices,
             place=self._place,
             how=self._how,
+            children=children,
         )
 
     @property
@@ -215,8 +232,10 @@ class VirtualDevice:
             await asyncio.sleep(self._place.tick)
             now = time.monotonic()
             changes = self.body.tick(now - last, self._parts.chance)
-            last = now
             await self._live(changes)
+            if self._parts.children is not None:
+                await self._parts.children.tick(now - last, self._parts.chance)
+            last = now
 
     async def _live(self, changes: Changes) -> None:
         for service, values in changes.items():

@@ -196,13 +196,6 @@ class MotionSensor(Sensor):
         self.values["motion"]["state"] = "pir" if chance.random() < 0.3 else "none"
 
 
-class Gateway(Body):
-    """Arms its alarm, and shows that others may join."""
-
-    def called(self, service: str, name: str, params: Values) -> None:
-        self.show("joining_open", seconds=params.get("seconds", 0))
-
-
 KINDS: Final[dict[str, type[Body]]] = {
     "lamp": Lamp,
     "plug": Plug,
@@ -212,7 +205,6 @@ KINDS: Final[dict[str, type[Body]]] = {
     "climate_sensor": ClimateSensor,
     "contact_sensor": ContactSensor,
     "motion_sensor": MotionSensor,
-    "gateway": Gateway,
 }
 
 

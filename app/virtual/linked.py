@@ -7,6 +7,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from app.virtual.body import Changes
+from app.virtual.children import OPEN_JOINING, Children
 from app.virtual.obeying import obey, refusal
 from app.virtual.parts import Parts
 from pairing import device as memory
@@ -15,11 +16,15 @@ from pairing.channel import Channel
 from pairing.errors import PairingError
 from pairing.messages import (
     SILENCE_LIMIT,
+    AdoptChild,
     Answer,
     Command,
+    ForgetChild,
     FromDevice,
+    FromHub,
     Hello,
     Moved,
+    PermitJoin,
     Ping,
     Pong,
     Report,
@@ -76,6 +81,11 @@ class Linked:
             await self.say(Hello(self._parts.facts.firmware, self._parts.facts.product))
         await self.say(Reset())
 
+    async def tell(self, message: FromDevice) -> None:
+        """Say it, but for before the greeting: hello is first of all. Raises PairingError."""
+        if self._greeted:
+            await self.say(message)
+
     async def report(self, changes: Changes) -> None:
         """What is different now; before the greeting it is not said, since the greeting says everything."""
         if self._greeted:
@@ -88,6 +98,8 @@ class Linked:
         self._greeted = True
         await self.say(Ping())  # what expires does so by the hub's clock
         await self.report({service.id: body.readable(service.id) for service in body.product.services})
+        if self._parts.children is not None:
+            await self._parts.children.present()
 
     async def _beat(self) -> None:
         with suppress(PairingError):
@@ -113,13 +125,27 @@ class Linked:
                 return False
             case Pong(at):
                 self._hub_ahead = at - self._parts.now_ms()
+            case message if self._parts.children is not None:
+                await self._of_children(self._parts.children, message)
         return True
+
+    async def _of_children(self, children: Children, message: FromHub) -> None:
+        match message:
+            case PermitJoin(seconds):
+                await children.permit(seconds)
+            case AdoptChild(child):
+                await children.present(child)
+            case ForgetChild(child):
+                await children.leave(child)
 
     async def _obey(self, command: Command) -> None:
         how = self._parts.how
         if how.deaf:
             return
         how.check_power("command")
+        if command.child is not None:
+            await self._obey_behind(command)
+            return
         changes: Changes = {}
         answer = memory.answer_to(self._parts.memory.state, command.id)
         if answer is None:
@@ -129,6 +155,14 @@ class Linked:
         for _ in range(2 if how.twice else 1):
             await self.say(answer)
         await self.report(changes)
+        if command.name == OPEN_JOINING and answer.ok and self._parts.children is not None:
+            await self._parts.children.permit(int(command.params.get("seconds") or 0))
+
+    async def _obey_behind(self, command: Command) -> None:
+        if self._parts.children is None:
+            await self.say(refusal(command, "no_such_child"))
+        else:
+            await self._parts.children.obey(command, self._hub_now())
 
     def _do(self, command: Command) -> tuple[Answer, Changes]:
         how, body, notices = self._parts.how, self._parts.body, self._parts.notices

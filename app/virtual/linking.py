@@ -21,7 +21,7 @@ from pairing.channel import Channel
 from pairing.device import Binding, DeviceState
 from pairing.errors import LinkRefusedError, PairingError, StorageFailedError
 from pairing.link import device_talk
-from pairing.messages import Endpoint
+from pairing.messages import Endpoint, FromDevice
 from pairing.pump import close, pump
 
 CONNECT_TIMEOUT = 5.0
@@ -68,6 +68,12 @@ class Linking:
         if self._linked is not None:
             with suppress(PairingError):
                 await self._linked.report(changes)
+
+    async def say(self, message: FromDevice) -> None:
+        """Tell the hub, if it is linked."""
+        if self._linked is not None:
+            with suppress(PairingError):
+                await self._linked.tell(message)
 
     async def say_reset(self) -> None:
         """Tell the hub that the device is being reset by hand, where a link stands or can be made soon."""

@@ -4,25 +4,36 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec import field
+from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from app.virtual.body import Changes
 from pairing.device import DeviceState, DeviceStore, FileDeviceStore, new_state
+from pairing.messages import Answer
 from pairing.talk import Entropy
 from pairing.token import MAX_TOKEN_TRIES
 from pairing.wifi import WifiNetwork
 
 
+class KeptChild(Struct, frozen=True):
+    """A device behind this one, and the answers it gave."""
+
+    product: str
+    values: Changes = field(default_factory=dict)
+    answered: tuple[Answer, ...] = ()
+
+
 class KeptState(DeviceState, frozen=True):
     """What every device keeps, and this one's values: a command's effect is written with its answer, or neither is.
 
-    `network` and `token` are what a device with a radio was told; a wired one has neither.
+    `network` and `token` are what a device with a radio was told; a wired one has neither. `children` are those behind
+    a gateway, by what it calls them: they are its hub's, and end with its binding.
     """
 
     values: Changes = field(default_factory=dict)
     network: WifiNetwork | None = None
     token: bytes = b""
+    children: dict[str, KeptChild] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -96,6 +107,8 @@ def _kept(state: DeviceState) -> KeptState:
         return KeptState(**asdict(state))
     if state.token_tries >= MAX_TOKEN_TRIES:
         return without_token(state)
+    if state.children and not state.candidates:
+        state = replace(state, children={})
     # A token is for one pairing.
     return replace(state, token=b"") if state.paired and state.token else state
 

@@ -20,7 +20,7 @@ def obey(body: Body, command: Command, hub_now_ms: int | None) -> tuple[Answer, 
 
 def refusal(command: Command, code: str) -> Answer:
     """That it was not done, and why."""
-    return Answer(command.id, ok=False, error=code)
+    return Answer(command.id, ok=False, error=code, child=command.child)
 
 
 def _do(body: Body, command: Command) -> tuple[Answer, Changes]:
@@ -39,7 +39,7 @@ def _do(body: Body, command: Command) -> tuple[Answer, Changes]:
 
 
 def _done(command: Command, values: Values) -> Answer:
-    return Answer(command.id, ok=True, values=dict(values))
+    return Answer(command.id, ok=True, values=dict(values), child=command.child)
 
 
 def _besides(changes: Changes, service: str, said: Values) -> Changes:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from app.virtual.body import Body
+from app.virtual.children import Children
 from app.virtual.memory import Memory
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notices
@@ -37,7 +38,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """One device. `pin` is its label's, None where it has none."""
+    """One device. `pin` is its label's, None where it has none; `children` are behind it where it is a gateway."""
 
     facts: Facts
     pin: str | None
@@ -46,6 +47,7 @@ class Parts:
     notices: Notices
     place: Place
     how: Misbehaviour
+    children: Children | None = None
     entropy: Entropy = secrets.token_bytes
     chance: Random = field(default_factory=Random)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,8 @@ from app.virtual.station import ListedNetworks
 from pairing.errors import PairingError
 
 MAX_LINE = 4096
+WAITING = ("lamp", "plug", "contact_sensor")
+"""What joins behind a gateway, over and over."""
 
 
 class UnknownProduct(ValueError):
@@ -41,6 +44,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords.
     `label`: tell what its label says, PIN and all.
+    `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
 
     product: str
@@ -52,6 +56,7 @@ class Options(Struct, frozen=True, kw_only=True):
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
     how: Misbehaviour = Misbehaviour()
+    children: int = 0
 
 
 def product_named(product_id: str) -> Product:
@@ -82,6 +87,7 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             tell=partial(_tell, tell),
             setup=options.camera,
             station=ListedNetworks(options.networks),
+            waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
@@ -145,10 +151,17 @@ async def _do(device: VirtualDevice, said: str, camera: Camera | None) -> None:
         case "put":
             service, _, values = rest.strip().partition(" ")
             await device.put(service, msgspec.json.decode(values, type=dict[str, bool | int | float | str]))
+        case "child":
+            await device.children.join(product_named(rest.strip()))
+        case "away" | "back":
+            await device.children.reach(rest.strip(), online=verb == "back")
+        case "leave":
+            await device.children.leave(rest.strip())
         case "scan" if camera is not None:
             camera.see(rest.strip())
         case _:
-            raise ValueError("one of: reset, put SERVICE JSON, scan TEXT (where it has a camera), quit")
+            children = "child PRODUCT, away|back|leave CHILD (a gateway's)"
+            raise ValueError(f"one of: reset, put SERVICE JSON, scan TEXT (where it has a camera), {children}, quit")
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:

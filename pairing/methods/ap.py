@@ -24,7 +24,8 @@ from pairing.errors import (
 )
 from pairing.identity import Identity
 from pairing.mdns import browse_devices
-from pairing.methods.method import TOKEN, AttemptContext, Input, MethodFailedError, SearchContext
+from pairing.methods import ez
+from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.protocomm import http
 from pairing.protocomm.calls import EndpointRefusedError
@@ -55,6 +56,8 @@ class Ap:
     """
 
     name = NAME
+    # A phone or a hub has one radio for both, and most devices leave EZ mode for AP mode by themselves.
+    follows: Follows | None = Follows(methods=(ez.NAME,), after=45.0)
     inputs: tuple[Input, ...] = (
         Input(name="ssid"),
         Input(name="wifi_password", secret=True, optional=True),

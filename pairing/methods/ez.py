@@ -18,7 +18,7 @@ from pairing.ez.sender import Attempt, Progress
 from pairing.identity import Identity
 from pairing.interfaces import own_addresses
 from pairing.mdns import browse_devices
-from pairing.methods.method import TOKEN, AttemptContext, Input, MethodFailedError, SearchContext
+from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.session.log import Secrets
 from pairing.session.states import Candidate, Request
@@ -51,6 +51,7 @@ class Ez:
     """A `Method`. `identity` is the hub's; `browse` decides where is listened, `interfaces` where is sent."""
 
     name = NAME
+    follows: Follows | None = None
     inputs: tuple[Input, ...] = (
         Input(name="ssid"),
         Input(name="wifi_password", secret=True, optional=True),

@@ -112,6 +112,13 @@ JOINING = (
         next_step="check_gateway",
     ),
     Cause(
+        code="gateway_unfit",
+        recognised="the device is no gateway of this home, or what joined is a gateway itself",
+        text="This device cannot be added through that gateway.",
+        next_step="choose_method",
+        retryable=False,
+    ),
+    Cause(
         code="no_child_joined",
         recognised="the gateway was open for joining all the time, and no device came",
         text="No device joined through the gateway.",

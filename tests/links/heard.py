@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from pairing.messages import Answer, Hello, Report
+from pairing.messages import Answer, FromGateway, Hello, Report, WifiAccepted, WifiRefused
 
 WAIT = 30.0
 
@@ -28,6 +28,12 @@ class Heard:
 
     async def reset(self, hardware_id: str) -> None:
         self.said.put_nowait(("reset", hardware_id))
+
+    async def of_children(self, hardware_id: str, said: FromGateway) -> None:
+        self.said.put_nowait(("of_children", said))
+
+    async def of_network(self, hardware_id: str, said: WifiAccepted | WifiRefused) -> None:
+        self.said.put_nowait(("of_network", said))
 
     async def next(self) -> tuple[str, object]:
         async with asyncio.timeout(WAIT):
