@@ -15,7 +15,6 @@ from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
 from pairing.methods.gateway import JoinedChild
-from pairing.methods.wired import NAME as WIRED
 from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
 from pairing.wifi import WifiNetwork
@@ -24,13 +23,17 @@ LINK = "lan"
 
 
 class HomeRegistrar:
-    """Rights are asked for inside the transaction: who lost them since the session began brings nothing in."""
+    """Rights are asked for inside the transaction: who lost them since the session began brings nothing in.
+
+    `carriers` are the methods that tell a device its Wi-Fi.
+    """
 
     def __init__(self, store: Store, devices: Devices, log: DurableLog, networks: Networks) -> None:
         self._store = store
         self._devices = devices
         self._log = log
         self._networks = networks
+        self.carriers: frozenset[str] = frozenset()
 
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
@@ -54,9 +57,10 @@ class HomeRegistrar:
         return device.id
 
     def _learn_in(self, tx: Tx, by: Actor, session: SessionState, attempt: int) -> None:
-        """The network the device was told brought it here, so it is worth knowing; unless it came by a cable."""
+        """The network the device was told brought it here, so it is worth knowing."""
         inputs, tried = session.request.inputs, session.attempt(attempt)
-        if "ssid" not in inputs or inputs.get(KEEP_NETWORK) == NO or tried is None or tried.candidate.method == WIRED:
+        told = tried is not None and tried.candidate.method in self.carriers
+        if not told or "ssid" not in inputs or inputs.get(KEEP_NETWORK) == NO:
             return
         password = self._log.secrets_in(tx, session.id).get("wifi_password")
         if password is not None:

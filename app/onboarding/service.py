@@ -82,6 +82,7 @@ class Onboarding:
     async def open(self, methods: Sequence[Method]) -> int:
         """Have these methods, and take up every session the last stop left open; how many there were."""
         self._store.housekeeping.register("pairing_sessions", _forget_ended)
+        self._registrar.carriers = frozenset(m.name for m in methods if any(i.name == "ssid" for i in m.inputs))
         self._opened = Runner(
             log=self._log,
             registrar=self._registrar,
