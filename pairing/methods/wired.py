@@ -94,5 +94,10 @@ def _by_address(request: Request, host: str) -> Candidate:
 
 
 def _eligible(heard: Announcement, request: Request) -> bool:
-    """Free, or asked for by id: whether a paired device may be paired anew is its own decision, proven."""
+    """Free, or asked for by id: whether a paired device may be paired anew is its own decision, proven.
+
+    One with a session's token is for the methods that carry one, where these are in use as well.
+    """
+    if heard.hint and request.method != NAME:
+        return False
     return (not heard.paired and not heard.hint) or heard.id == request.device

@@ -25,14 +25,23 @@ async def browse_lamps() -> AsyncIterator[AsyncIterator[Announcement | Gone]]:
 
 
 class Lamp:
-    """`pin`: of its label. `silent`: says nothing to a connection. `dies_at`: the step of its talk it breaks off in."""
+    """`pin`: of its label. `token`: what it was told. `silent`: says nothing to a connection. `dies_at`: the step of
+    its talk it breaks off in.
+    """
 
     def __init__(
-        self, *, pin: str | None = None, announced: bool = True, dies_at: str = "", silent: bool = False
+        self,
+        *,
+        pin: str | None = None,
+        announced: bool = True,
+        dies_at: str = "",
+        silent: bool = False,
+        token: bytes = b"",
     ) -> None:
         self.state: DeviceState = new_state(secrets.token_bytes)
         ALL.add(self.id)
         self.pin = pin
+        self.token = token
         self.announced = announced
         self.dies_at = dies_at
         self.silent = silent
@@ -83,7 +92,11 @@ class Lamp:
                 await reader.read()
                 return
             talk = device_talk(
-                self.state, Facts(product="lamp", name="Lamp"), entropy=secrets.token_bytes, pin=self.pin
+                self.state,
+                Facts(product="lamp", name="Lamp"),
+                entropy=secrets.token_bytes,
+                pin=self.pin,
+                token=self.token,
             )
             await pump(talk, reader, writer, on_progress=self._progress, on_commit=self._save)
         except PairingError as error:
