@@ -63,6 +63,8 @@ from app.journal.trail import Trail
 from app.links.hearing import LanDevices
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
+from app.onboarding.rewiring import Rewiring
+from app.onboarding.rewiring_routes import ROUTER as REWIRING_ROUTES
 from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.onboarding.service import Onboarding
 from app.policy import Action
@@ -96,6 +98,7 @@ ROUTERS = (
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     NETWORK_ROUTES,
+    REWIRING_ROUTES,
     GROUP_ROUTES,
     JOURNAL_ROUTES,
     EVENT_ROUTES,
@@ -159,7 +162,9 @@ class Services:
         self.control = Control(store, self.devices, self.groups, self.journal)
         self.networks = Networks(store, self.standings)
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
+        self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
+        self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         follow_homes(self.bus, self.standings)
@@ -183,6 +188,9 @@ class Services:
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
         self.homes.on_dissolving.append(self.networks.home_dissolving_in)
+        self.members.on_leaving.append(self.rewiring.member_leaving_in)
+        self.homes.on_dissolving.append(self.rewiring.home_dissolving_in)
+        self.devices.on_leaving.append(self.rewiring.device_leaving_in)
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
@@ -213,10 +221,12 @@ class Services:
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()
+        await self.rewiring.open()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
         await self.onboarding.close()
+        await self.rewiring.close()
         await self.control.stop()
         self.devices.close()
         self.bus.close()
@@ -297,6 +307,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "control": _instance(services.control),
             "onboarding": _instance(services.onboarding),
             "networks": _instance(services.networks),
+            "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),

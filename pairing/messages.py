@@ -168,7 +168,7 @@ class Wifi(_Message, frozen=True, tag="wifi"):
     ssid: Ssid
     password: Annotated[str, Meta(max_length=63)] = ""
     bssid: Annotated[str, Meta(pattern=r"^([0-9a-f]{2}(:[0-9a-f]{2}){5})?\Z")] = ""
-    rollback: Annotated[int, Meta(ge=10, le=600)] = ROLLBACK
+    rollback: Annotated[int, Meta(ge=1, le=600)] = ROLLBACK
 
     def __repr__(self) -> str:
         return f"Wifi(change={self.change!r}, ssid={self.ssid!r})"

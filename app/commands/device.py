@@ -41,6 +41,8 @@ SAYS = {
     "joining_closed": "  lets no device join any more",
     "child_joined": "[green]+[/] {product} {child} has joined behind it",
     "child_left": "[yellow]-[/] {child} is behind it no more",
+    "wifi_kept": "[green]✓[/] stays on the network {ssid}",
+    "wifi_rolled_back": "[yellow]↺[/] back from the network {ssid} to the former one",
     "died": "[red]✗[/] power lost at {step}",
     "unannounced": "[yellow]![/] not announced ({code}): add it by its address",
     "misunderstood": "[yellow]?[/] {cause}",

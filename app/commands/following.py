@@ -73,6 +73,28 @@ async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, 
         await asyncio.gather(listening, return_exceptions=True)
 
 
+async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """A move to another Wi-Fi network each time something of it is new, until only who is not reached is awaited."""
+    news = asyncio.Event()
+    listening = asyncio.create_task(_listen(api, news))
+    told, moved = None, began
+    try:
+        while True:
+            moving = [device for device in moved["devices"] if device["state"] in ("told", "trying", "keeping")]
+            if moved["devices"] != told:
+                told = moved["devices"]
+                yield moved
+            if moved["state"] != "open" or (not moving and moved is not began):
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), LOOK_AGAIN_SECONDS)
+            news.clear()
+            moved = await api.get(path)
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
 async def _listen(api: Client, news: asyncio.Event) -> None:
     while True:
         with contextlib.suppress(DoorstepError):

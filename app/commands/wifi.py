@@ -1,4 +1,4 @@
-"""`doorstep wifi`: the Wi-Fi networks a home's devices are told."""
+"""`doorstep wifi`: the Wi-Fi networks a home's devices are told, and the one they are on."""
 
 import os
 from pathlib import Path
@@ -8,12 +8,25 @@ import click
 
 from app.client import Client
 from app.commands.exits import Exit
+from app.commands.following import changes
 from app.commands.reach import api_verb, home_of, home_option
-from app.commands.terminal import CommandError, answer, plain, table, wants_json
+from app.commands.terminal import CommandError, answer, event, plain, table, wants_json
 
 PASSWORD: Final = "DOORSTEP_WIFI_PASSWORD"  # noqa: S105 - the name of a variable
 _FLAG: Final = "--wifi-password-file"
 _COLUMNS: Final = ("ssid", "bssid", "secured", "used_at", "id")
+
+# What has become of a device, in English; a state that is not here is shown as it is.
+_MOVED: Final = {
+    "unreachable": "[yellow]is not reached[/]",
+    "told": "is told",
+    "trying": "leaves the old network",
+    "keeping": "is back over the new one",
+    "done": "[green]has moved[/]",
+    "wired": "hangs on a cable",
+    "refused": "[yellow]would not[/]",
+    "rolled_back": "[yellow]has gone back to the old network[/]",
+}
 
 wifi_password_option = click.option(
     _FLAG,
@@ -46,7 +59,7 @@ async def wifi_fields(api: Client, home: dict[str, Any], ssid: str, file: Path |
 
 @click.group()
 def wifi() -> None:
-    """Wi-Fi networks a home knows: list, add, remove. Passwords go in and are never shown."""
+    """Wi-Fi networks a home knows, and the one its devices are on. Passwords go in and are never shown."""
 
 
 @wifi.command("list")
@@ -88,6 +101,39 @@ async def remove(api: Client, which: str, home_name: str | None) -> None:
         raise CommandError(missing, exit=Exit.NOT_FOUND, code="not_found", hint=f"There is: {names}")
     await api.delete(f"{path}/{found['id']}")
     answer({"removed": found["id"]}, f"[green]✓[/] {plain(found['ssid'])} is forgotten")
+
+
+@wifi.command()
+@click.argument("ssid")
+@click.option("--bssid", default="", help="Of the 2.4 GHz radio, where it matters which.")
+@wifi_password_option
+@home_option
+@api_verb
+async def change(api: Client, ssid: str, bssid: str, password_file: Path | None, home_name: str | None) -> None:
+    """Move the home's devices to another network (a new router), while the old one is still there.
+
+    Each device that does not reach the hub from the new network goes back to the old one by itself.
+    """
+    home = await home_of(api, home_name)
+    network = await wifi_fields(api, home, ssid, password_file)
+    body = {"ssid": ssid, "bssid": bssid}
+    if "wifi_password" in network:
+        body["password"] = network["wifi_password"]
+    path = f"/api/homes/{home['id']}/wifi-change"
+    began = moved = await api.post(path, body)
+    async for now in changes(api, f"{path}/{began['id']}", began):
+        moved = now
+        for device in now["devices"]:
+            text = _MOVED.get(device["state"], device["state"])
+            event(device, f"  {plain(device['device_id'])} {text} [dim]{plain(device['hint'])}[/]")
+    left = [device for device in moved["devices"] if device["state"] not in ("done", "wired")]
+    if left:
+        raise CommandError(
+            f"{len(left)} of {len(moved['devices'])} devices are not on {ssid}.",
+            exit=Exit.DEVICE,
+            code=left[0]["cause"] or left[0]["state"],
+            hint=left[0]["hint"],
+        )
 
 
 def _path(home: dict[str, Any]) -> str:

@@ -137,6 +137,10 @@ _PAIRING: Examples = {
         "our own label": {"code": "DS1:I=d-2gn7prq3ufryaprn6j7oedxk;P=1234-5678;M=lamp;T=wired"},
         "Matter": {"code": "MT:Y.K90AFN00KA0648G00"},
     },
+    "changeWifi": {
+        "a new router": {"ssid": "Lindenweg", "password": "the password of the new router"},
+        "a network the home knows": {"ssid": "Lindenweg"},
+    },
     "keepWifiNetwork": {
         "keep": {"ssid": "Lindenweg", "password": "correct horse battery"},
         "one radio of it": {"ssid": "Lindenweg", "password": "correct horse battery", "bssid": "02:00:5e:10:00:01"},

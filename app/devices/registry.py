@@ -228,6 +228,10 @@ class Registry:
         """Those of `ids` that are devices of a home."""
         return queries.ids_in(reader, home_id, ids)
 
+    def linked_in(self, reader: Reader, home_id: str) -> list[str]:
+        """The devices of a home that have a link of their own: those behind gateways have none."""
+        return [it.id for it in queries.devices_where(reader, "home_id", home_id) if it.gateway_id is None]
+
     async def was_let_go(self, hardware_id: str) -> bool:
         """Whether that hardware was in a home, and is in none since it was removed."""
         return await self._store.read(lambda reader: queries.was_unbound(reader, hardware_id))

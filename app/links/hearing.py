@@ -1,5 +1,6 @@
 """Between the LAN link, which knows hardware, and the services, which know devices."""
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from app.control.model import Command
@@ -20,7 +21,9 @@ from pairing.messages import (
     Hello,
     Joining,
     Report,
+    Wifi,
     WifiAccepted,
+    WifiKeep,
     WifiRefused,
 )
 from pairing.text import clean
@@ -33,6 +36,9 @@ class LanDevices:
         self._devices = devices
         self._control = control
         self.link: LanLink | None = None
+        # Told what a device says of its network, by its id in its home.
+        self.on_network: Callable[[str, Hello | WifiAccepted | WifiRefused], None] = _to_nobody
+        self._hellos: dict[str, Hello] = {}
         self.gateways = Gateways(devices, self._tell, self._linked)
         control.links[LINK] = self
         devices.on_left.append(self._left)
@@ -49,10 +55,13 @@ class LanDevices:
         if (device := self._devices.of_hardware(hardware_id)) is not None:
             self._devices.online(device.id, LINK, clean(hello.fw))
             self.gateways.up(hardware_id)
+            self._hellos[hardware_id] = hello
+            self.on_network(device.id, hello)
 
     def down(self, hardware_id: str) -> None:
         """The device's connection has ended."""
         self.gateways.down(hardware_id)
+        self._hellos.pop(hardware_id, None)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
             self._devices.offline(device.id)
 
@@ -79,6 +88,8 @@ class LanDevices:
 
     async def of_network(self, hardware_id: str, said: WifiAccepted | WifiRefused) -> None:
         """Of the network it was told to try."""
+        if (device := self._devices.of_hardware(hardware_id)) is not None:
+            self.on_network(device.id, said)
 
     async def reset(self, hardware_id: str) -> None:
         """Somebody has reset the device by hand."""
@@ -98,6 +109,17 @@ class LanDevices:
             return False
         linked, child = self._hardware(device_id)
         return self._tell(linked, _message(command, child))
+
+    # Network
+
+    def hello_of(self, device_id: str) -> Hello | None:
+        """What the device said of itself when it linked; None when it is not linked now."""
+        return self._hellos.get(self._hardware(device_id)[0])
+
+    def order(self, device_id: str, message: Wifi | WifiKeep) -> bool:
+        """Hand it to the device's connection."""
+        linked, child = self._hardware(device_id)
+        return child is None and self._tell(linked, message)
 
     def _speaker(self, hardware_id: str, child: str | None) -> Device | None:
         """Whom a link speaks of: itself, or a child of its own."""
@@ -119,6 +141,10 @@ class LanDevices:
         self.gateways.let_go(device.hardware_id)
         if self.link is not None:
             self.link.let_go(device.hardware_id)
+
+
+def _to_nobody(device_id: str, said: Hello | WifiAccepted | WifiRefused) -> None:
+    """Where nobody moves networks."""
 
 
 def _message(command: Command, child: str | None) -> messages.Command:

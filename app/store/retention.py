@@ -64,6 +64,8 @@ KEEP: Final[dict[str, Keep]] = {
     "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),
     "pairing_sessions": Keep("open and ended ones together; ended ones make room", most=1_000, per="home_id"),
     "wifi_networks": Keep("a house, its guests and an old router; what joins makes room", most=32, per="home_id"),
+    "wifi_changes": Keep("nobody has so many routers; the oldest ended one gives way", most=20, per="home_id"),
+    "wifi_change_devices": Keep("one for each device of the home that has a link; goes with the move or the device"),
     "pairing_joins": Keep("one for each device a session brought in; goes with the session"),
 }
 

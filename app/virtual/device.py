@@ -128,19 +128,18 @@ class VirtualDevice:
             self._parts.children.say = self._linking.say
             stack.push_async_callback(self._parts.children.close)
         stack.push_async_callback(self._end_tasks)
-        if self._told_by is None:
+        if self._parts.wifi is None:
             await self._live_on_network(stack)
         else:
-            wifi = WifiSetup(self._told_by, self._station, state, self._notices)
-            self._tasks.append(asyncio.create_task(self._live_on_wifi(wifi)))
+            self._tasks.append(asyncio.create_task(self._live_on_wifi(self._parts.wifi)))
 
     async def _live_on_wifi(self, wifi: WifiSetup) -> None:
-        """Told a network, on it until a reset by hand makes it forget that, told another."""
+        """Told a network, on it until its hub has it try another, or a reset by hand makes it forget all."""
         while True:
             await wifi.join()
             async with AsyncExitStack() as stack:
                 await self._live_on_network(stack)
-                await self._parts.memory.until(lambda state: state.network is None)
+                await wifi.elsewhere()
             await wifi.leave()
 
     async def _live_on_network(self, stack: AsyncExitStack) -> None:
@@ -175,6 +174,7 @@ class VirtualDevice:
     def _made_of(self, state: Memory) -> Parts:
         product = self.body.product
         children = Children(self.body, state, self._notices, waiting=self._waiting) if product.gateway else None
+        wifi = WifiSetup(self._told_by, self._station, state, self._notices) if self._told_by else None
         serial = f"V{state.state.identity.device_id[2:10].upper()}"
         return Parts(
             facts=Facts(product.id, self._name, FIRMWARE, serial),
@@ -185,6 +185,7 @@ class VirtualDevice:
             place=self._place,
             how=self._how,
             children=children,
+            wifi=wifi,
         )
 
     @property
@@ -258,7 +259,9 @@ class VirtualDevice:
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         ending = list(tasks)
         for task in ending:
-            task.cancel()
+            # Cancelled twice, it would leave open what it is closing.
+            if not task.cancelling():
+                task.cancel()
         ended = await asyncio.gather(*ending, return_exceptions=True)
         self._tasks = [task for task in self._tasks if task not in ending]
         for outcome in ended:

@@ -114,7 +114,7 @@ def _with_answers(new: DeviceState, now: KeptState) -> DeviceState:
     """`new`, made from a state of a while ago, with the values of now and the answers given to the same hub since."""
     same = new.active is not None and now.active is not None and new.active.hub_id == now.active.hub_id
     answered = now.answered if same else new.answered
-    ours = {"values": now.values, "network": now.network, "token": now.token, "children": now.children}
+    ours = {name: getattr(now, name) for name in ("values", "network", "token", "change", "children")}
     return KeptState(**(asdict(new) | {"answered": answered} | ours))
 
 

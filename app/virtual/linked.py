@@ -29,10 +29,15 @@ from pairing.messages import (
     Pong,
     Report,
     Reset,
+    Wifi,
+    WifiAccepted,
+    WifiKeep,
+    WifiRefused,
     decode_from_hub,
     encode,
 )
 from pairing.pump import read_frame, write_frame
+from pairing.wifi import UnfitNetworkError
 
 
 class Linked:
@@ -78,7 +83,7 @@ class Linked:
     async def say_reset(self) -> None:
         """As the last words, or the only ones, of this link. Raises PairingError."""
         if not self._greeted:
-            await self.say(Hello(self._parts.facts.firmware, self._parts.facts.product))
+            await self._say_hello()
         await self.say(Reset())
 
     async def tell(self, message: FromDevice) -> None:
@@ -92,9 +97,14 @@ class Linked:
             for service, values in changes.items():
                 await self.say(Report(service, dict(values), self._parts.now_ms()))
 
+    async def _say_hello(self) -> None:
+        facts, wifi = self._parts.facts, self._parts.wifi
+        name, change, trial = wifi.said() if wifi is not None else (None, None, False)
+        await self.say(Hello(facts.firmware, facts.product, name, change, trial))
+
     async def _greet(self) -> None:
-        facts, body = self._parts.facts, self._parts.body
-        await self.say(Hello(facts.firmware, facts.product))
+        body = self._parts.body
+        await self._say_hello()
         self._greeted = True
         await self.say(Ping())  # what expires does so by the hub's clock
         await self.report({service.id: body.readable(service.id) for service in body.product.services})
@@ -125,9 +135,30 @@ class Linked:
                 return False
             case Pong(at):
                 self._hub_ahead = at - self._parts.now_ms()
+            case Wifi() as order:
+                await self._try_network(order)
+            case WifiKeep(change):
+                if self._parts.wifi is not None:
+                    await self._parts.wifi.keep(change)
+                await self._greet()
             case message if self._parts.children is not None:
                 await self._of_children(self._parts.children, message)
         return True
+
+    async def _try_network(self, order: Wifi) -> None:
+        wifi = self._parts.wifi
+        if wifi is None or self._parts.how.refuses:
+            await self.say(WifiRefused(order.change, self._parts.how.refuses or "wired"))
+        elif wifi.on_it(order.change):
+            await self._greet()
+        else:
+            try:
+                wifi.check(order)
+            except UnfitNetworkError as error:
+                await self.say(WifiRefused(order.change, error.code))
+                return
+            await self.say(WifiAccepted(order.change))
+            wifi.order(order)
 
     async def _of_children(self, children: Children, message: FromHub) -> None:
         match message:

@@ -26,13 +26,15 @@ class KeptChild(Struct, frozen=True):
 class KeptState(DeviceState, frozen=True):
     """What every device keeps, and this one's values: a command's effect is written with its answer, or neither is.
 
-    `network` and `token` are what a device with a radio was told; a wired one has neither. `children` are those behind
+    `network` and `token` are what a device with a radio was told, `change` the order it has the network by, if it was
+    one; a wired one has none of them. `children` are those behind
     a gateway, by what it calls them: they are its hub's, and end with its binding.
     """
 
     values: Changes = field(default_factory=dict)
     network: WifiNetwork | None = None
     token: bytes = b""
+    change: str = ""
     children: dict[str, KeptChild] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ from app.virtual.children import Children
 from app.virtual.memory import Memory
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notices
+from app.virtual.setup import WifiSetup
 from pairing.device import Facts
 from pairing.mdns import LOOPBACK, Interfaces
 from pairing.messages import HEARTBEAT
@@ -38,7 +39,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """One device. `pin` is its label's, None where it has none; `children` are behind it where it is a gateway."""
+    """One device. `pin` is its label's, None where it has none.
+
+    `children` are behind it where it is a gateway; `wifi` is its radio, where it hangs on no cable.
+    """
 
     facts: Facts
     pin: str | None
@@ -48,6 +52,7 @@ class Parts:
     place: Place
     how: Misbehaviour
     children: Children | None = None
+    wifi: WifiSetup | None = None
     entropy: Entropy = secrets.token_bytes
     chance: Random = field(default_factory=Random)
 
