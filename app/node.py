@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import cast
 
 import structlog
@@ -21,6 +22,7 @@ from app.store.store import Store
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
 from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
+from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.method import Method
 from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
@@ -89,9 +91,10 @@ class Node:
             lambda: services.hub.view().name,
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
+        air = partial(Ez, interfaces=partial(ipv4_interfaces, interfaces))
         methods: tuple[Method, ...] = tuple(
             made(identity, offers, entropy=secrets.token_bytes, browse=self.discovery.browse)
-            for made in (Wired, QrShown)
+            for made in (Wired, QrShown, air)
         )
         resumed = await services.onboarding.open(methods)
         if resumed:

@@ -117,7 +117,9 @@ class Writer:
 
         events: list[Event] = []
         try:
-            events = await self._connection.hop(partial(_run_batch, acts=batch, moment=moment, memory_holds=self._memory_holds))
+            events = await self._connection.hop(
+                partial(_run_batch, acts=batch, moment=moment, memory_holds=self._memory_holds)
+            )
             self.failing = None
         except sqlite3.Error as error:
             self._batch_failed(batch, error, partial(from_sqlite, error))
