@@ -1,7 +1,9 @@
 """`doorstep device`: a virtual device, to pair without owning one."""
 
 import asyncio
+import secrets
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,11 @@ import click
 from app.commands.exits import Exit
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
 from app.virtual import misbehaviour, process
+from app.virtual.air import broadcasts, every_frame
 from app.virtual.camera import Camera
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
+from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
 from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK
@@ -61,13 +65,18 @@ SAYS = {
 @click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
 @click.option(
     "--method",
-    type=click.Choice(["wired", "qr"]),
+    type=click.Choice(["wired", "qr", "ez"]),
     default="wired",
     show_default=True,
-    help="How it comes onto the network: by a cable, or by a code held before its camera.",
+    help="How it comes onto the network: by a cable, by a code held before its camera, or overhearing the hub.",
 )
 @click.option(
     "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
+)
+@click.option(
+    "--air-interface",
+    metavar="NAME",
+    help="With --method ez, the interface to overhear everything on; needs CAP_NET_RAW.  [default: broadcasts only]",
 )
 @click.option("--host", help="Address to be paired at.  [default: 127.0.0.1; with --lan all]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to be paired at.  [default: a free one]")
@@ -93,6 +102,7 @@ def device(
     method: str,
     wifi: tuple[str, ...],
     children: int,
+    air_interface: str | None,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -101,15 +111,17 @@ def device(
     by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
     `child PRODUCT` has a device join behind a gateway that lets it.
     """
+    place = _place(**where)
     options = process.Options(
         product=product,
         name=name,
         state=state,
         pin=pin or None,
         camera=Camera() if method == "qr" else None,
+        overhearing=_overhearing(air_interface, place.host) if method == "ez" else None,
         networks=_networks(wifi),
         label=label,
-        place=_place(**where),
+        place=place,
         how=_how(misbehave),
         children=children,
     )
@@ -143,6 +155,11 @@ def _networks(given: tuple[str, ...]) -> dict[str, str]:
     if not all(ssid for ssid, _, _ in pairs):
         raise CommandError("--wifi is SSID=PASSWORD.", exit=Exit.USAGE, code="usage")
     return {ssid: password for ssid, _, password in pairs}
+
+
+def _overhearing(interface: str | None, host: str) -> Overhearing:
+    air = partial(every_frame, interface) if interface else broadcasts
+    return Overhearing(air, entropy=secrets.token_bytes, host=host)
 
 
 def _place(*, host: str | None, port: int, lan: bool, unannounced: bool) -> Place:

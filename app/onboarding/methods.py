@@ -26,7 +26,7 @@ def hub_methods(
     return (
         Wired(identity, offers, **over_lan),
         QrShown(identity, offers, **over_lan),
-        Ez(identity, offers, interfaces=ipv4_interfaces if lan else partial(list, LOOPBACK), **over_lan),
+        Ez(identity, offers, interfaces=partial(ipv4_interfaces, None if lan else LOOPBACK), **over_lan),
         Ap(identity, offers, radios=spare_radio if lan else _NoRadio, **over_lan),
         BehindGateway(gateways),
     )

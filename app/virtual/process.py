@@ -22,6 +22,7 @@ from app.virtual.device import VirtualDevice
 from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
+from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
 from app.virtual.station import ListedNetworks
 from pairing.errors import PairingError
@@ -42,7 +43,8 @@ class StateInUse(Exception):
 class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
-    With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords.
+    With a `camera` it waits to be told its network by a code, with `overhearing` by EZ; `networks` are the Wi-Fi there
+    is, with their passwords.
     `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
@@ -52,6 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     state: Path | None = None
     pin: str | None = None
     camera: Camera | None = None
+    overhearing: Overhearing | None = None
     networks: dict[str, str] = {}
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
@@ -85,18 +88,23 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             place=options.place,
             how=options.how,
             tell=partial(_tell, tell),
-            setup=options.camera,
+            setup=options.camera or options.overhearing,
             station=ListedNetworks(options.networks),
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
             if options.label:
-                _tell(tell, Notice("label", {"text": device.label("qr" if options.camera else "wired")}))
+                _tell(tell, Notice("label", {"text": device.label(_transport(options))}))
             await _attend(device, lines, partial(_tell, tell), options.camera)
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _transport(options: Options) -> str:
+    """How its label says it comes onto the network."""
+    return "qr" if options.camera else "ez" if options.overhearing else "wired"
 
 
 def _tell(tell: Callable[[Notice], None], notice: Notice) -> None:

@@ -16,7 +16,7 @@ from pairing.ez.encodings import ENCODINGS
 from pairing.ez.frames import Credentials
 from pairing.ez.sender import Attempt, Progress
 from pairing.identity import Identity
-from pairing.interfaces import own_addresses
+from pairing.interfaces import Interfaces, own_addresses
 from pairing.mdns import browse_devices
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
 from pairing.methods.over_lan import Browse, Offers, OverLan
@@ -34,6 +34,8 @@ JOIN_WITHIN = 30.0
 """Seconds from the last word, or from a device's answer, to its announcement."""
 TELL_EVERY = 12.0
 """Seconds between two words on how the sending goes: a session remembers a few hundred steps."""
+TURN = 15.0
+"""Seconds a session sends before another that wants to has its turn."""
 MAX_INTERFACES = 8
 
 ALL = "all"
@@ -42,9 +44,9 @@ OFFERED = tuple(name for name, encoding in ENCODINGS.items() if encoding.token)
 _KEY = re.compile(r"([0-9a-fA-F]{32})?")
 
 
-def ipv4_interfaces() -> list[str]:
-    """The addresses to send from: one each of this machine's, loopback where there is no other."""
-    return [address for address in own_addresses(None) if ":" not in address][:MAX_INTERFACES]
+def ipv4_interfaces(interfaces: Interfaces = None) -> list[str]:
+    """The addresses to send from, of those named or of all; loopback stands in for none."""
+    return [address for address in own_addresses(interfaces) if ":" not in address][:MAX_INTERFACES]
 
 
 class Ez:
@@ -78,6 +80,7 @@ class Ez:
         self._interfaces = interfaces
         self._sending = sending
         self._join_within = join_within
+        self._air = asyncio.Lock()
 
     async def search(self, context: SearchContext) -> None:
         encodings, credentials = _encodings(context.request), _credentials(context.request, context.secrets)
@@ -101,8 +104,13 @@ class Ez:
         await watched.listening.wait()
         interfaces = self._interfaces()
         await watched.note("lanes", encodings=" ".join(a.encoding for a in attempts), interfaces=" ".join(interfaces))
-        telling = _Telling(watched)
-        await sender.send(dict.fromkeys(interfaces, attempts), on_progress=telling.progress, seconds=self._sending)
+        now = asyncio.get_running_loop().time
+        end = now() + self._sending
+        plans, telling = dict.fromkeys(interfaces, attempts), _Telling(watched, end)
+        while (left := end - now()) > 0:
+            # Two sessions at once would garble one another: they take turns.
+            async with self._air:
+                await sender.send(plans, on_progress=telling.progress, seconds=min(TURN, left))
 
     async def _follow(self, watched: "_Watched", sending: asyncio.Task[None]) -> None:
         """Returns when the time is over and somebody was heard; raises why nobody was."""
@@ -186,23 +194,26 @@ class _Watched:
 
 
 class _Telling:
-    """Tells how the sending goes, now and then. All interfaces start together: one stands for them."""
+    """Counts the attempts, and tells of them now and then. The first interface to begin stands for all."""
 
-    def __init__(self, context: SearchContext) -> None:
+    def __init__(self, context: SearchContext, end: float) -> None:
         self._context = context
+        self._end = end
         self._due = 0.0
+        self._first = ""
+        self._attempt = 0
 
     async def progress(self, progress: Progress) -> None:
+        self._first = self._first or progress.interface
+        if progress.interface != self._first:
+            return
+        self._attempt += 1
         now = asyncio.get_running_loop().time()
         if now < self._due:
             return
         self._due = now + TELL_EVERY
-        await self._context.note(
-            "sending",
-            encoding=progress.encoding,
-            attempt=str(progress.attempt),
-            seconds_left=str(round(progress.seconds_left)),
-        )
+        left = str(round(self._end - now))
+        await self._context.note("sending", encoding=progress.encoding, attempt=str(self._attempt), seconds_left=left)
 
 
 def _encodings(request: Request) -> tuple[str, ...]:

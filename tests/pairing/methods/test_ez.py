@@ -21,6 +21,7 @@ from pairing.activation import Offer
 from pairing.ez.numbers import ESPTOUCH2_ANSWER_PORTS
 from pairing.identity import Identity
 from pairing.mdns import Announcement, Gone, browse_devices
+from pairing.methods import ez
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.session.causes import text
 from pairing.session.runner import MethodUnavailableError, Runner
@@ -31,6 +32,7 @@ LAMP = built_in().get("lamp")
 KEY = b"0123456789abcdef"
 PASSWORD = "correct horse ☕"
 PATIENCE = 60.0
+FULL = pytest.mark.full
 
 
 class Hub:
@@ -81,15 +83,17 @@ class Hub:
 
     async def ended(self, session_id: str) -> SessionState:
         """Say yes to every code; the session's end."""
-        async for step in self.runner.watch(session_id):
-            if step.key == "confirm":
-                await self.runner.confirm(session_id, True, attempt=step.attempt)
+        async with asyncio.timeout(PATIENCE):
+            async for step in self.runner.watch(session_id):
+                if step.key == "confirm":
+                    await self.runner.confirm(session_id, True, attempt=step.attempt)
         return self.log.state(session_id)
 
     async def see(self, session_id: str, key: str) -> dict[str, str]:
-        async for step in self.runner.watch(session_id):
-            if step.key == key:
-                return step.detail
+        async with asyncio.timeout(PATIENCE):
+            async for step in self.runner.watch(session_id):
+                if step.key == key:
+                    return step.detail
         raise AssertionError(key)
 
 
@@ -115,11 +119,10 @@ async def hubs() -> AsyncIterator[Hubs]:
         made.append(Hub(**more))
         return made[-1]
 
-    async with asyncio.timeout(PATIENCE):
-        yield make
-        for hub in made:
-            await hub.runner.close()
-        assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
+    yield make
+    for hub in made:
+        await hub.runner.close()
+    assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
 
 
 @asynccontextmanager
@@ -138,7 +141,13 @@ def keys(state: SessionState) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "key"), [("tuya", b""), ("esptouch2", b""), ("esptouch2", KEY), ("all", b"")], ids=str
+    ("encoding", "key"),
+    [
+        ("tuya", b""),
+        ("esptouch2", KEY),
+        pytest.param("esptouch2", b"", marks=FULL),
+        pytest.param("all", b"", marks=FULL),
+    ],
 )
 async def test_who_overhears_is_brought_in(hubs: Hubs, encoding: str, key: bytes) -> None:
     hub = hubs()
@@ -171,12 +180,22 @@ async def test_several_in_one_session(hubs: Hubs) -> None:
         assert {a.candidate.id for a in ended.attempts} == {device.id for device in devices}
 
 
+@FULL
+async def test_two_sessions_take_turns_on_the_air(hubs: Hubs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ez, "TURN", 5.0)
+    hub = hubs()
+    await hub.start(ssid=f"Elsewhere {secrets.token_hex(4)}")
+    async with device_of(hub):
+        assert (await hub.ended(await hub.start())).state is State.JOINED
+
+
 async def test_a_wrong_password_brings_nothing_and_the_right_one_afterwards_does(hubs: Hubs) -> None:
     hub = hubs()
     async with device_of(hub) as device:
         wrong = await hub.start(password="another password")
-        while (await device.wait("not_joined")).details["ssid"] != hub.ssid:
-            pass
+        async with asyncio.timeout(PATIENCE):
+            while (await device.wait("not_joined")).details["ssid"] != hub.ssid:
+                pass
         await hub.runner.cancel(wrong)
         assert (await hub.ended(await hub.start())).state is State.JOINED
 
