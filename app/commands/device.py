@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from app.commands.exits import Exit
+from app.commands.setup_network import SetupNetwork, setup_network_options
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
 from app.virtual import misbehaviour, process
 from app.virtual.camera import Camera
@@ -20,6 +21,7 @@ from pairing.qr import picture
 
 SAYS = {
     "setup": "[green]●[/] waits to be told its Wi-Fi",
+    "setup_network": "  its setup network: {speaks} at {host} port {port}",
     "provisioned": "  was told of {ssid}",
     "joined": "  is on {ssid}",
     "not_joined": "[yellow]✗[/] did not get onto {ssid}: {reason}",
@@ -59,11 +61,12 @@ SAYS = {
 @click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
 @click.option(
     "--method",
-    type=click.Choice(["wired", "qr"]),
+    type=click.Choice(["wired", "qr", "ap"]),
     default="wired",
     show_default=True,
-    help="How it comes onto the network: by a cable, or by a code held before its camera.",
+    help="How it comes onto the network: by a cable, by a code held before its camera, or told in a setup network.",
 )
+@setup_network_options
 @click.option(
     "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
 )
@@ -91,6 +94,11 @@ def device(
     method: str,
     wifi: tuple[str, ...],
     children: int,
+    pop: str,
+    security: str,
+    tuya: bool,
+    setup_host: str,
+    setup_port: int,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -99,13 +107,16 @@ def device(
     by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
     `child PRODUCT` has a device join behind a gateway that lets it.
     """
+    networks = _networks(wifi)
+    setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port) if method == "ap" else None
     options = process.Options(
         product=product,
         name=name,
         state=state,
         pin=pin or None,
         camera=Camera() if method == "qr" else None,
-        networks=_networks(wifi),
+        ap=None if setup_network is None else setup_network.open_for(networks),
+        networks=networks,
         label=label,
         place=_place(**where),
         how=_how(misbehave),

@@ -23,6 +23,7 @@ from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.parts import Place
+from app.virtual.setup_ap import ProtocommAp, TuyaAp
 from app.virtual.station import ListedNetworks
 from pairing.errors import PairingError
 
@@ -42,8 +43,8 @@ class StateInUse(Exception):
 class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
-    With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords.
-    `label`: tell what its label says, PIN and all.
+    With a `camera` it waits to be told its network by a code, with an `ap` in a setup network of its own.
+    `networks` are the Wi-Fi there is, with their passwords. `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
 
@@ -52,6 +53,7 @@ class Options(Struct, frozen=True, kw_only=True):
     state: Path | None = None
     pin: str | None = None
     camera: Camera | None = None
+    ap: ProtocommAp | TuyaAp | None = None
     networks: dict[str, str] = {}
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
@@ -84,19 +86,29 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             store=file_store(options.state) if options.state else None,
             place=options.place,
             how=options.how,
-            tell=partial(_tell, tell),
-            setup=options.camera,
+            tell=partial(_tell_where, tell, options.ap),
+            setup=options.camera or options.ap,
             station=ListedNetworks(options.networks),
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
             if options.label:
-                _tell(tell, Notice("label", {"text": device.label("qr" if options.camera else "wired")}))
+                _tell(tell, Notice("label", {"text": device.label(_way(options))}))
             await _attend(device, lines, partial(_tell, tell), options.camera)
     finally:
         if lock is not None:
             os.close(lock)
+
+
+def _way(options: Options) -> str:
+    return "qr" if options.camera else "ap" if options.ap else "wired"
+
+
+def _tell_where(tell: Callable[[Notice], None], ap: ProtocommAp | TuyaAp | None, notice: Notice) -> None:
+    _tell(tell, notice)
+    if ap is not None and notice.event == "setup":
+        _tell(tell, Notice("setup_network", ap.where))
 
 
 def _tell(tell: Callable[[Notice], None], notice: Notice) -> None:
