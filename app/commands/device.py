@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from app.commands.exits import Exit
+from app.commands.setup_network import SetupNetwork, setup_network_options
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
 from app.virtual import misbehaviour, process
 from app.virtual.air import broadcasts, every_frame
@@ -18,12 +19,14 @@ from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
+from app.virtual.process import SetupMode
 from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK
 from pairing.qr import picture
 
 SAYS = {
     "setup": "[green]●[/] waits to be told its Wi-Fi",
+    "setup_network": "  its setup network: {speaks} at {host} port {port}",
     "provisioned": "  was told of {ssid}",
     "joined": "  is on {ssid}",
     "not_joined": "[yellow]✗[/] did not get onto {ssid}: {reason}",
@@ -65,11 +68,13 @@ SAYS = {
 @click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
 @click.option(
     "--method",
-    type=click.Choice(["wired", "qr", "ez"]),
+    type=click.Choice(["wired", "qr", "ez", "ap"]),
     default="wired",
     show_default=True,
-    help="How it comes onto the network: by a cable, by a code held before its camera, or overhearing the hub.",
+    help="How it comes onto the network: by a cable, by a code held before its camera, overhearing the hub, "
+    "or told in a setup network.",
 )
+@setup_network_options
 @click.option(
     "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
 )
@@ -103,6 +108,11 @@ def device(
     wifi: tuple[str, ...],
     children: int,
     air_interface: str | None,
+    pop: str,
+    security: str,
+    tuya: bool,
+    setup_host: str,
+    setup_port: int,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -111,15 +121,15 @@ def device(
     by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
     `child PRODUCT` has a device join behind a gateway that lets it.
     """
-    place = _place(**where)
+    place, networks = _place(**where), _networks(wifi)
+    setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port)
     options = process.Options(
         product=product,
         name=name,
         state=state,
         pin=pin or None,
-        camera=Camera() if method == "qr" else None,
-        overhearing=_overhearing(air_interface, place.host) if method == "ez" else None,
-        networks=_networks(wifi),
+        setup=_setup(method, networks, place.host, air_interface, setup_network),
+        networks=networks,
         label=label,
         place=place,
         how=_how(misbehave),
@@ -157,9 +167,19 @@ def _networks(given: tuple[str, ...]) -> dict[str, str]:
     return {ssid: password for ssid, _, password in pairs}
 
 
-def _overhearing(interface: str | None, host: str) -> Overhearing:
-    air = partial(every_frame, interface) if interface else broadcasts
-    return Overhearing(air, entropy=secrets.token_bytes, host=host)
+def _setup(
+    method: str, networks: dict[str, str], host: str, air_interface: str | None, setup_network: SetupNetwork
+) -> SetupMode | None:
+    match method:
+        case "qr":
+            return Camera()
+        case "ez":
+            air = partial(every_frame, air_interface) if air_interface else broadcasts
+            return Overhearing(air, entropy=secrets.token_bytes, host=host)
+        case "ap":
+            return setup_network.open_for(networks)
+        case _:
+            return None
 
 
 def _place(*, host: str | None, port: int, lan: bool, unannounced: bool) -> Place:

@@ -10,6 +10,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,7 @@ from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
+from app.virtual.setup_ap import ProtocommAp, TuyaAp
 from app.virtual.station import ListedNetworks
 from pairing.errors import PairingError
 
@@ -40,11 +42,14 @@ class StateInUse(Exception):
     """Another process is this device."""
 
 
+SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp
+"""The ways a virtual device is told its network."""
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
-    With a `camera` it waits to be told its network by a code, with `overhearing` by EZ; `networks` are the Wi-Fi there
-    is, with their passwords.
+    `setup` is how it is told its network, None on a cable; `networks` are the Wi-Fi there is, with their passwords.
     `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
@@ -53,8 +58,7 @@ class Options(Struct, frozen=True, kw_only=True):
     name: str = ""
     state: Path | None = None
     pin: str | None = None
-    camera: Camera | None = None
-    overhearing: Overhearing | None = None
+    setup: SetupMode | None = None
     networks: dict[str, str] = {}
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
@@ -87,24 +91,39 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             store=file_store(options.state) if options.state else None,
             place=options.place,
             how=options.how,
-            tell=partial(_tell, tell),
-            setup=options.camera or options.overhearing,
+            tell=partial(_tell_where, tell, options.setup),
+            setup=options.setup,
             station=ListedNetworks(options.networks),
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
             if options.label:
-                _tell(tell, Notice("label", {"text": device.label(_transport(options))}))
-            await _attend(device, lines, partial(_tell, tell), options.camera)
+                _tell(tell, Notice("label", {"text": device.label(_way(options.setup))}))
+            camera = options.setup if isinstance(options.setup, Camera) else None
+            await _attend(device, lines, partial(_tell, tell), camera)
     finally:
         if lock is not None:
             os.close(lock)
 
 
-def _transport(options: Options) -> str:
+def _way(setup: SetupMode | None) -> str:
     """How its label says it comes onto the network."""
-    return "qr" if options.camera else "ez" if options.overhearing else "wired"
+    match setup:
+        case Camera():
+            return "qr"
+        case Overhearing():
+            return "ez"
+        case None:
+            return "wired"
+        case _:
+            return "ap"
+
+
+def _tell_where(tell: Callable[[Notice], None], setup: SetupMode | None, notice: Notice) -> None:
+    _tell(tell, notice)
+    if notice.event == "setup" and isinstance(setup, ProtocommAp | TuyaAp):
+        _tell(tell, Notice("setup_network", setup.where))
 
 
 def _tell(tell: Callable[[Notice], None], notice: Notice) -> None:

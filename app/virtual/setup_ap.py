@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from app.virtual import setup_http, setup_tuya
 from pairing.ap import tuya
@@ -50,6 +51,11 @@ class ProtocommAp:
         self._takes_token = takes_token
         self._entropy = entropy
 
+    @property
+    def where(self) -> dict[str, Any]:
+        """How and where it is spoken to."""
+        return {"speaks": "protocomm", "security": self._scheme, "host": self._host, "port": self.port}
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator["_Told"]:
         told = _Told(self._ip)
@@ -67,6 +73,11 @@ class TuyaAp:
     def __init__(self, *, host: str = LOOPBACK[0], port: int = tuya.PORT) -> None:
         self.port = port
         self._host = host
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """How and where it is spoken to."""
+        return {"speaks": "tuya", "security": 0, "host": self._host, "port": self.port}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator["_Told"]:

@@ -167,7 +167,7 @@ class Ap:
 
     async def _tell_it(self, setup: Setup, context: SearchContext, network: WifiNetwork) -> Status:
         seen = await setup.scan()
-        if seen and all(one.ssid != network.ssid for one in seen):
+        if seen and all(one.ssid != clean(network.ssid) for one in seen):
             await context.note("wifi_not_in_its_sight", ssid=clean(network.ssid))
         await context.note("telling_device", ssid=clean(network.ssid))
         took_token = await setup.send(network, bytes.fromhex(context.secrets["token"]))

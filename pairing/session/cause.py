@@ -39,6 +39,7 @@ NEXT_STEPS: dict[str, str] = {
     "check_password_or_band": "Type the Wi-Fi password again, and give a 2.4 GHz network. The device needs no reset.",
     "check_wifi_name": "Choose the network from the list, or type its name again, with every space and capital.",
     "check_isolation": "Turn off client isolation and guest mode, or let mDNS through between the VLANs.",
+    "name_setup_network": "Say which setup network is meant, or take the other devices out of their setup mode.",
     "check_setup_mode": "Put the device into its setup mode as its manual says, and try again close to it.",
     "check_code": "Read the code on the device, or in its manual, again and give it anew.",
     "new_session": "Start adding the device anew: that makes a new token.",

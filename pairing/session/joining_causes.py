@@ -60,6 +60,30 @@ JOINING = (
         next_step="check_setup_mode",
     ),
     Cause(
+        code="several_setup_networks",
+        recognised="the hub's radio sees more than one setup network, and none of them was asked for by name",
+        text="Several devices wait to be set up here: {ssids}.",
+        next_step="name_setup_network",
+    ),
+    Cause(
+        code="setup_password_wrong",
+        recognised="the setup network did not accept the password given for it",
+        text="The password of the setup network {ssid} is wrong.",
+        next_step="check_code",
+    ),
+    Cause(
+        code="setup_network_failed",
+        recognised="the hub's radio could not join the device's setup network, got no address in it, or lost it",
+        text="The hub did not get into the device's setup network {ssid} ({reason}).",
+        next_step="move_closer",
+    ),
+    Cause(
+        code="device_refused",
+        recognised="the device answered a call of its setup with a refusal outside of proof and settings",
+        text="The device refused.",
+        next_step="restart_device",
+    ),
+    Cause(
         code="setup_refused",
         recognised="the device answered the settings with a refusal",
         text="The device refused the settings.",
