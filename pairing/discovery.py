@@ -7,7 +7,7 @@ from typing import Protocol, Self, TypeVar
 
 from pairing.announcement import DEVICES, Announcement, Gone, Service
 from pairing.browser import Browser
-from pairing.interfaces import LOOPBACK, Interfaces, Watch
+from pairing.interfaces import LOOPBACK, Interfaces, Watch, only_loopback
 from pairing.mdns import announcing, browsing
 from pairing.methods.method import MethodFailedError
 from pairing.news import News
@@ -114,7 +114,9 @@ class Discovery:
             self._listeners.discard(listener)
 
     async def _run(self) -> None:
-        await _keep(lambda: browsing(DEVICES, self._interfaces, self._heard, self._gone), self._opened)
+        await _keep(
+            lambda: browsing(DEVICES, self._interfaces, self._heard, self._gone), self._opened, self._interfaces
+        )
 
     def _opened(self, browser: Browser[Announcement] | None) -> None:
         self._browser = browser
@@ -145,7 +147,7 @@ async def keep_announcing(service: Service, interfaces: Interfaces = LOOPBACK) -
     """Announce `service` while the context lasts, as soon as there is a network, wherever it has an address then."""
     tried = asyncio.Event()
     task = asyncio.create_task(
-        _keep(lambda: announcing(service, interfaces), lambda announcer: tried.set()), name="announcing"
+        _keep(lambda: announcing(service, interfaces), lambda announcer: tried.set(), interfaces), name="announcing"
     )
     task.add_done_callback(lambda _: tried.set())
     try:
@@ -156,21 +158,25 @@ async def keep_announcing(service: Service, interfaces: Interfaces = LOOPBACK) -
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _keep(open_: Callable[[], AbstractAsyncContextManager[L]], opened: Callable[[L | None], None]) -> None:
+async def _keep(
+    open_: Callable[[], AbstractAsyncContextManager[L]], opened: Callable[[L | None], None], interfaces: Interfaces
+) -> None:
     """Keep it open through every change of the network. `opened` is told what is open now, or that nothing is."""
     with Watch() as watch:
         while True:
             try:
                 async with open_() as one:
                     opened(one)
-                    await _follow(watch, one)
+                    await _follow(watch, one, interfaces)
             except MethodFailedError:
                 opened(None)
                 await _change(watch)
 
 
-async def _follow(watch: Watch, one: Lasting) -> None:
-    """Refresh it until an address goes: its memberships go too, unnoticed by sockets, so these must be opened anew."""
+async def _follow(watch: Watch, one: Lasting, interfaces: Interfaces) -> None:
+    """Refresh it, until sockets have lost their memberships without noticing: they must be opened anew."""
+    if only_loopback(interfaces):
+        await asyncio.Event().wait()  # whatever else changes
     while not await watch.changed():
         await one.refresh()
 

@@ -54,7 +54,7 @@ class Ear(asyncio.DatagramProtocol):
         self._inner.error_received(exc)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        source = str(addr[0])
+        source = str(addr[0]).removeprefix("::ffff:")  # IPv4, where a socket hears both
         if not self._sources.may_speak(source, self._now()):
             return
         self._sources.current = source

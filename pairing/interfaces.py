@@ -127,7 +127,7 @@ class Watch:
         self._down: set[int] = set()
         self._usable: set[tuple[int, bytes]] = set()
         self._changed = False
-        self._lost = False
+        self._gone: set[bytes] = set()
         self._told = asyncio.Event()
         self._socket: socket.socket | None = None
 
@@ -146,16 +146,20 @@ class Watch:
     async def changed(self) -> bool:
         """Wait for an address that has come or gone, or a link that has come back, since the last call; then for quiet.
 
-        True: something has gone meanwhile, even if it is there again. The memberships of sockets went with it.
+        True: an address that is there had gone meanwhile, and with it the memberships of sockets at it.
         """
         while True:
             await self._news(self._look_every)
             await self._quiet()
-            now = addresses()
-            lost = self._lost or not self._known <= now
-            if lost or self._changed or now != self._known:
-                self._known, self._lost, self._changed = now, False, False
-                return lost
+            before, self._known = self._known, addresses()
+            back = self._came_back(before)
+            changed, self._changed = self._changed, False
+            if back or changed or self._known != before:
+                return back
+
+    def _came_back(self, before: frozenset[Address]) -> bool:
+        gone, self._gone = self._gone | {_packed(each) for each in before - self._known}, set()
+        return any(_packed(each) in gone for each in self._known)
 
     async def _news(self, seconds: float) -> bool:
         try:
@@ -189,7 +193,7 @@ class Watch:
         match news:
             case AddressNews(index, address, gone=True):
                 self._usable.discard((index, address))
-                self._lost = True
+                self._gone.add(address)
             case AddressNews(index, address, tentative=True):
                 self._usable.discard((index, address))
                 return
@@ -204,6 +208,10 @@ class Watch:
                 self._changed |= index in self._down and running is True
                 self._down.discard(index)
         self._told.set()
+
+
+def _packed(own: Address) -> bytes:
+    return ipaddress.ip_address(own.address).packed
 
 
 def _netlink() -> socket.socket:

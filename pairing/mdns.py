@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
-from zeroconf import IPVersion, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf import IPVersion, NotRunningException, RecordUpdate, RecordUpdateListener, Zeroconf
 from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord
 from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
@@ -212,7 +212,10 @@ async def _multicast(interfaces: Interfaces) -> AsyncIterator[Multicast]:
     # Cancelled in its own start, zeroconf cannot be closed any more: so the start is seen through beside.
     starting = asyncio.create_task(running.zeroconf.async_wait_for_start())
     try:
-        await asyncio.shield(starting)
+        try:
+            await asyncio.shield(starting)
+        except NotRunningException as error:
+            raise _unavailable(error) from error
         yield Multicast(running, interfaces)
     finally:
         await asyncio.gather(starting, return_exceptions=True)

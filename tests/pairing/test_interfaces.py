@@ -71,12 +71,14 @@ async def test_without_netlink_it_looks_now_and_then(monkeypatch: pytest.MonkeyP
         raise PermissionError
 
     one, other = Address("eth0", 2, "192.0.2.1"), Address("eth0", 2, "192.0.2.2")
-    looks = iter([{one}, {one}, {one, other}, {other}, {other}])
+    moved = Address("wifi", 3, "192.0.2.2")
+    looks = iter([{one}, {one}, {one, other}, {other}, {other}, {moved}])
     monkeypatch.setattr(interfaces, "_netlink", forbidden)
     monkeypatch.setattr(interfaces, "SETTLE", 0.0)
     monkeypatch.setattr(interfaces, "addresses", lambda: frozenset(next(looks)))
     async with asyncio.timeout(20):
         with Watch(look_every=0.001) as watch:
+            assert await watch.changed() is False
             assert await watch.changed() is False
             assert await watch.changed() is True
 

@@ -20,8 +20,8 @@ def _name(dotted: str) -> bytes:
     return b"".join(bytes([len(label)]) + label.encode() for label in labels) + b"\0"
 
 
-def _record(name: str, kind: int, of: int, data: bytes) -> bytes:
-    return _name(name) + struct.pack(">HHIH", kind, of, 4500, len(data)) + data
+def _record(name: str, kind: int, of: int, data: bytes, lasts: int = 4500) -> bytes:
+    return _name(name) + struct.pack(">HHIH", kind, of, lasts, len(data)) + data
 
 
 def response(device_id: str, *, address: str, port: int, name: str = "Lamp") -> bytes:
@@ -37,6 +37,12 @@ def response(device_id: str, *, address: str, port: int, name: str = "Lamp") -> 
             _record(host, _A, _FLUSH, bytes(map(int, address.split(".")))),
         )
     )
+
+
+def goodbye(device_id: str) -> bytes:
+    """That somebody leaves, said by whomever."""
+    instance = _name(f"{device_id}.{DEVICE_SERVICE}")
+    return struct.pack(">HHHHHH", 0, 0x8400, 0, 1, 0, 0) + _record(DEVICE_SERVICE, _PTR, 1, instance, lasts=0)
 
 
 def claims(count: int, known: list[str], seed: int = 1) -> Iterator[bytes]:

@@ -9,13 +9,17 @@ import pytest
 
 from app.devices.model import Bond
 from app.virtual.device import VirtualDevice
+from app.virtual.parts import Place
+from app.virtual.process import product_named
+from pairing.announcement import Gone, device_service
 from pairing.browser import MAX_HEARD
 from pairing.discovery import Discovery
 from pairing.ear import AT_ONCE, Ear
 from pairing.inbox import MAX_KEPT, MAX_PER_SOURCE
+from pairing.mdns import announcing
 from tests.e2e.living import WAIT, Living, living
-from tests.security.spoofer import FALSE, claims, shout
-from tests.security.test_ports import lamp, obeys, paired
+from tests.security.spoofer import FALSE, claims, goodbye, shout
+from tests.security.test_ports import PIN, lamp, obeys, paired
 
 MEMORY = 20 << 20
 LAN = "192.0.2.66"
@@ -33,11 +37,11 @@ def ear_of(discovery: Discovery) -> Ear:
 
 async def flood(hub: Living, source: str, count: int, known: list[str]) -> int:
     """How much memory has grown by while they were heard, octets."""
-    ear = ear_of(hub.node.discovery)
+    ear, said = ear_of(hub.node.discovery), list(claims(count, known))
     gc.collect()
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    for number, data in enumerate(claims(count, known)):
+    for number, data in enumerate(said):
         shout(ear, data, source)
         if number % 50 == 0:
             await asyncio.sleep(0)
@@ -83,6 +87,41 @@ async def test_false_announcements_change_nothing(tmp_path: Path, source: str, c
         assert [after[key] for key in ("id", "home_id", "online")] == [owner["id"], owner["home_id"], True]
         assert await obeys(hub, device_id)
         await still_found(hub)
+
+
+async def test_a_false_goodbye_takes_nobody_off_line(tmp_path: Path) -> None:
+    async with living(tmp_path) as hub, lamp() as known:
+        await hub.claim()
+        device_id = await paired(hub, known)
+        async with asyncio.timeout(WAIT), hub.node.discovery.browse() as browser:
+            async for news in browser:
+                if news.id == known.id:
+                    break
+            shout(ear_of(hub.node.discovery), goodbye(known.id), LAN)
+            async for news in browser:
+                if news == Gone(known.id):
+                    break
+        assert (await hub.owner.get(f"/api/devices/{device_id}")).json()["online"] is True
+        assert await obeys(hub, device_id)
+
+
+async def test_who_takes_the_name_of_a_dead_device_has_not_its_key(tmp_path: Path) -> None:
+    async with living(tmp_path) as hub:
+        await hub.claim()
+        async with lamp() as known:
+            await paired(hub, known)
+            before = bond_of(hub, known)
+        thief = VirtualDevice(product_named("lamp"), pin=PIN, place=Place(announced=False))
+        async with thief:
+            stolen = device_service(known.id, product="lamp", port=thief.port, paired=False, auth="pin")
+            async with announcing(stolen):
+                session = await hub.until(
+                    await hub.start_pairing(method="wired", device_id=known.id, pin=PIN), "joined", "failed"
+                )
+        assert session["state"] == "failed"
+        assert session["failure"]["cause"] == "proof_failed"
+        assert bond_of(hub, known) == before
+        assert not thief.state.paired
 
 
 def test_the_flood_is_one() -> None:
