@@ -37,6 +37,9 @@ class Connection(HttpToolsProtocol):
     # The request that the short way has taken: until it is answered, and until it is read.
     _turn: Turn | None = None
     _reading: Turn | None = None
+    # uvicorn sets and cancels a timer for each answer; after those of the short way one runs on, and looks back.
+    _idle: asyncio.TimerHandle | None = None
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or hang up."""
@@ -58,6 +61,8 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._turn is not None:
             self._turn.lost()
+        if self._idle is not None:
+            self._idle.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless this is more than a request's head may be."""
@@ -125,13 +130,30 @@ class Connection(HttpToolsProtocol):
     def answered(self, turn: Turn) -> None:
         """The short way has; another request may come, or is there already."""
         self._turn = None
-        self.on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self._idle is None:
+            self._idle = self.loop.call_later(self.timeout_keep_alive, self._hang_up_if_idle)
 
     def shutdown(self) -> None:
         """The server ends: a request that the short way has taken is answered first, as any other."""
         super().shutdown()
         if self._turn is not None:
             self._turn.finish(self.tasks)
+
+    def _hang_up_if_idle(self) -> None:
+        """Nothing was asked for as long as a connection is kept without; or look again when that would be."""
+        self._idle = None
+        if not self._whole or not self.cycle.response_complete or self.timeout_keep_alive_task is not None:
+            return  # The next answer begins anew; that of uvicorn has.
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle = self.loop.call_later(left, self._hang_up_if_idle)
+        else:
+            self.transport.close()
 
     def _is_usual(self) -> bool:
         """Nothing before it is unanswered, nothing unread, and another may follow."""

@@ -5,6 +5,8 @@ from pairing.messages import MAX_MESSAGE
 from pairing.noise import CipherState
 from pairing.wire import Kind, body_of, failure_in
 
+_SEALED = bytes([Kind.SEALED])
+
 
 class Channel:
     """Seals what goes out and opens what comes in, in order. After the first frame that does not open it is dead."""
@@ -21,7 +23,7 @@ class Channel:
             raise ChannelBrokenError("after a failure")
         if len(plaintext) > MAX_MESSAGE:
             raise ValueError("message too long")
-        return bytes([Kind.SEALED]) + self._send.encrypt(plaintext)
+        return _SEALED + self._send.encrypt(plaintext)
 
     def open(self, frame: bytes) -> bytes:
         """The message in a SEALED frame. Raises ChannelBrokenError for a changed, replayed or misplaced one.

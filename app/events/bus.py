@@ -118,6 +118,9 @@ class Bus:
 
     def publish(self, events: list[Event]) -> None:
         """Hand a committed batch on, in order."""
+        if not self._listeners:
+            self._last = events[-1].seq
+            return
         for event in events:
             told = Told(event, self._incarnation)
             for listener in self._candidates(event):
@@ -125,8 +128,6 @@ class Bus:
             self._last = event.seq
 
     def _candidates(self, event: Event) -> Iterator[Listener]:
-        if not self._listeners:
-            return
         accounts = self.resolver.audience(event)
         for account_id in tuple(self._listeners) if accounts is None else accounts:
             yield from self._listeners.get(account_id, ())

@@ -185,7 +185,10 @@ def _fail(batch: "list[_Waiting] | deque[_Waiting]", make: Callable[[], StoreErr
 
 def _answer(waiting: _Waiting) -> None:
     error = waiting.error
-    safely(partial(waiting.tell, None if error is not None else waiting.result, error), "an answer was not given")
+    try:
+        waiting.tell(None if error is not None else waiting.result, error)
+    except Exception as failure:
+        _say("an answer was not given", error=type(failure).__name__, detail=str(failure))
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:

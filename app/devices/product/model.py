@@ -113,11 +113,17 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def property(self, property_id: str) -> Property | None:
         """The property of that id."""
-        return next((each for each in self.properties if each.id == property_id), None)
+        for each in self.properties:
+            if each.id == property_id:
+                return each
+        return None
 
     def command(self, command_id: str) -> CommandModel | None:
         """The command of that id."""
-        return next((each for each in self.commands if each.id == command_id), None)
+        for each in self.commands:
+            if each.id == command_id:
+                return each
+        return None
 
 
 class Product(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,4 +138,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def service(self, service_id: str) -> Service | None:
         """The service of that id."""
-        return next((each for each in self.services if each.id == service_id), None)
+        for each in self.services:
+            if each.id == service_id:
+                return each
+        return None
