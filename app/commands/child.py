@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -36,15 +36,21 @@ class Child:
     """`doorstep ARGUMENTS --json` as a process: its lines one by one, its signals, its exit code.
 
     It writes to files in `folder` (`NAME.out`, `NAME.log`), so that it can outlive this process: after `keep`, it does;
-    otherwise leaving `async with` asks it to stop and, when it does not, kills it.
+    otherwise leaving `async with` asks it to stop and, when it does not, kills it. `through` is a command that starts
+    it elsewhere (`ip netns exec NAME`) by becoming it.
     """
 
     def __init__(
-        self, *arguments: str | Path, environ: Mapping[str, str] | None = None, folder: Path | None = None
+        self,
+        *arguments: str | Path,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         self.arguments = [*(str(argument) for argument in arguments), "--json"]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "DOORSTEP_NO_BOOTSTRAP": "1", **(environ or {})}
         self._folder = folder
+        self._through = through
         self._kept = False
         self._at = 0
         self._unread = b""
@@ -66,7 +72,7 @@ class Child:
         self._out, self._log = folder / f"{self.arguments[0]}.out", folder / f"{self.arguments[0]}.log"
         with self._out.open("wb") as out, self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "app", *self.arguments],
+                [*self._through, sys.executable, "-m", "app", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
@@ -159,9 +165,10 @@ class HubProcess(Child):
         link_port: int = 0,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         ports = ("--port", str(port), "--link-port", str(link_port))
-        super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder)
+        super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder, through=through)
         self.ready: dict[str, Any] = {}
 
     async def _entered(self) -> None:
