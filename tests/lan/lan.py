@@ -34,7 +34,7 @@ ip link set home up
 """
 # A new device may come with an address whose last owner the others remember: it says so, as DHCP clients do. Waiting
 # for others to claim its link-local address would only take time.
-_HOST = """
+NEW_HOST = """
 ip netns add {name}
 ip netns exec {name} sh -c 'cd /proc/sys/net
 for each in all default; do echo 1 >ipv4/conf/$each/arp_notify; echo 0 >ipv6/conf/$each/accept_dad; done'
@@ -125,7 +125,7 @@ class Lan:
 
     async def bare(self, name: str) -> Host:
         """A host with nothing but loopback."""
-        await self.run(_HOST.format(name=name))
+        await self.run(NEW_HOST.format(name=name))
         return Host(name, "127.0.0.1", "", "", self.through(name))
 
     async def host(self, name: str, *, routed: bool = True, bridge: str = "home") -> Host:
@@ -135,7 +135,7 @@ class Lan:
         number = self._hosts + 1
         mac, port = f"02:00:00:00:00:{number:02x}", f"p-{name}"
         await self.run(
-            _HOST.format(name=name)
+            NEW_HOST.format(name=name)
             + _PORT.format(name=name, port=port, mac=mac, bridge=bridge)
             + f"ip -n {name} addr add {net}.{number}/24 dev eth0\n"
             + (f"ip -n {name} route add default via {net}.1\n" if routed else "")
