@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from app.client import Client
 from app.errors import Unavailable
@@ -39,6 +39,8 @@ class Child:
     otherwise leaving `async with` asks it to stop and, when it does not, kills it. `through` is a command that starts
     it elsewhere (`ip netns exec NAME`) by becoming it.
     """
+
+    module: ClassVar[str] = "app"
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Child:
         self._out, self._log = folder / f"{self.arguments[0]}.out", folder / f"{self.arguments[0]}.log"
         with self._out.open("wb") as out, self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self._through, sys.executable, "-m", "app", *self.arguments],
+                [*self._through, sys.executable, "-m", self.module, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

@@ -1,10 +1,11 @@
-"""Every test here needs namespaces; figures that were measured are printed at the end of the run."""
+"""Every test here needs namespaces, and most of them a house that has a hub already."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from tests.lan.house import House, living
 from tests.lan.lan import Lan, require_namespaces
 
 
@@ -19,3 +20,10 @@ async def lan(namespaces: None) -> AsyncIterator[Lan]:
     """An empty home network."""
     async with Lan() as lan:
         yield lan
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def house(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    """One hub for all tests that only bring devices; each takes away again what it brought."""
+    async with Lan() as lan, living(lan, tmp_path_factory.mktemp("house") / "hub") as house:
+        yield house
