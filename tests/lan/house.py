@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from tests.lan.lan import ROOT, Host, Lan
 
 ENDS: Final = ("joined", "failed", "cancelled", "expired")
 PATIENCE: Final = 2.0
-"""Seconds the hub searches. Who is there is heard within a fifth of one."""
+"""Seconds the hub searches, if nothing else is said. Who is there is heard within a fifth of one."""
 WAIT: Final = 60.0
 LOOK_SECONDS: Final = 0.02
 
@@ -24,7 +24,7 @@ Session = dict[str, Any]
 
 
 class HastyHub(HubProcess):
-    """A hub that searches for `PATIENCE` seconds only."""
+    """A hub that searches for as long as a test can wait."""
 
     module = "tests.lan.hub"
 
@@ -48,10 +48,6 @@ class Lamp(Child):
     def port(self) -> int:
         """Where it is paired."""
         return int(self.ready["port"])
-
-    async def showing(self, code: str) -> bool:
-        """Whether the next code it blinks is this one."""
-        return bool((await self.until(event="code"))["code"] == code)
 
 
 class Phone:
@@ -118,8 +114,8 @@ class House:
         if session["state"] == "confirming":
             assert lamp is not None, session
             (asked,) = [one for one in session["attempts"] if one["state"] == "confirming"]
-            accepted = await lamp.showing(asked["code"])
-            await self.phone.done("POST", f"{path}/confirm", {"accepted": accepted})
+            await lamp.until(event="code", code=asked["code"])
+            await self.phone.done("POST", f"{path}/confirm", {"accepted": True})
             session = await self.until(path)
         return session
 
@@ -147,12 +143,12 @@ class House:
 
 
 @asynccontextmanager
-async def living(lan: Lan, data: Path, *, routed: bool = True, more: Sequence[str] = ()) -> AsyncIterator[House]:
+async def living(lan: Lan, data: Path, *, routed: bool = True, patience: float = PATIENCE) -> AsyncIterator[House]:
     """A house on the LAN, its hub claimed and with a home."""
     hub_host, phone_host = await lan.host("hub", routed=routed), await lan.host("phone", routed=routed)
-    hasty = {"DOORSTEP_TEST_PATIENCE": str(PATIENCE)}
+    hasty = {"DOORSTEP_TEST_PATIENCE": str(patience)}
     async with (
-        HastyHub(data, "--lan", *more, environ=hasty, through=hub_host.through) as hub,
+        HastyHub(data, "--lan", environ=hasty, through=hub_host.through) as hub,
         phone_on(phone_host, hub, hub_host) as phone,
     ):
         home = await phone.done("POST", "/api/homes", {"name": "Cottage", "time_zone": "Europe/Berlin"})
