@@ -146,6 +146,14 @@ class Lan:
         """A bridge `other` behind the first: what is between them is routed, so that no multicast gets through."""
         await self.run(_SECOND.format(other=OTHER))
 
+    async def snooping(self, on: bool) -> None:
+        """Whether the bridge sends the frames of a group only to who asked for them; it asks them itself."""
+        # It trusts what it knows only after the time it gives for answers: here at once.
+        await self.run(
+            "ip link set home type bridge mcast_query_response_interval 1\n"
+            f"ip link set home type bridge mcast_snooping {int(on)} mcast_querier {int(on)}"
+        )
+
     async def move(self, host: Host, number: int) -> Host:
         """Give the host another address of its network, as a new DHCP lease does."""
         net = host.address.rpartition(".")[0]

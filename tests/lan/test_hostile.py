@@ -52,12 +52,12 @@ async def test_no_default_route(house: House) -> None:
 
 
 async def test_a_bridge_that_snoops_for_groups(house: House) -> None:
-    await house.lan.run("ip link set home type bridge mcast_snooping 1 mcast_querier 1")
+    await house.lan.snooping(True)
     try:
         async with house.guest() as host, Lamp(host) as lamp:
             await house.obeys(await house.pair(lamp))
     finally:
-        await house.lan.run("ip link set home type bridge mcast_snooping 0 mcast_querier 0")
+        await house.lan.snooping(False)
 
 
 async def test_announced_but_not_to_be_spoken_to(house: House) -> None:
