@@ -37,7 +37,7 @@ class Child:
 
     It writes to files in `folder` (`NAME.out`, `NAME.log`), so that it can outlive this process: after `keep`, it does;
     otherwise leaving `async with` asks it to stop and, when it does not, kills it. `through` is a command that starts
-    it elsewhere (`ip netns exec NAME`) by becoming it.
+    it elsewhere (`ip netns exec NAME`) by becoming it. One that `listens` can be told lines.
     """
 
     module: ClassVar[str] = "app"
@@ -48,11 +48,13 @@ class Child:
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         through: Sequence[str] = (),
+        listens: bool = False,
     ) -> None:
         self.arguments = [*(str(argument) for argument in arguments), "--json"]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "DOORSTEP_NO_BOOTSTRAP": "1", **(environ or {})}
         self._folder = folder
         self._through = through
+        self._listens = listens
         self._kept = False
         self._at = 0
         self._unread = b""
@@ -75,7 +77,7 @@ class Child:
         with self._out.open("wb") as out, self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [*self._through, sys.executable, "-m", self.module, *self.arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self._listens else subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
                 env=self._environ,
@@ -97,6 +99,8 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
         await asyncio.to_thread(self._process.wait)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         if self._folder is None:
             await asyncio.to_thread(shutil.rmtree, self._out.parent)
 
@@ -134,6 +138,15 @@ class Child:
     def send(self, number: signal.Signals) -> None:
         """A signal."""
         self._process.send_signal(number)
+
+    async def say(self, line: str) -> None:
+        """A line on its standard input."""
+        await asyncio.to_thread(self._say, line)
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
 
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""

@@ -67,6 +67,7 @@ SAYS = {
 @click.option(
     "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
 )
+@click.option("--air", type=click.Path(path_type=Path), help="Socket of a simulated air to have its radio on.")
 @click.option("--host", help="Address to be paired at.  [default: 127.0.0.1; with --lan all]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to be paired at.  [default: a free one]")
 @click.option("--lan", is_flag=True, help="Announce it on the local network, not only on this machine.")
@@ -91,6 +92,7 @@ def device(
     method: str,
     wifi: tuple[str, ...],
     children: int,
+    air: Path | None,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -106,6 +108,7 @@ def device(
         pin=pin or None,
         camera=Camera() if method == "qr" else None,
         networks=_networks(wifi),
+        air=air,
         label=label,
         place=_place(**where),
         how=_how(misbehave),

@@ -23,7 +23,7 @@ from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice
 from app.virtual.parts import Place
-from app.virtual.station import ListedNetworks
+from app.virtual.station import AirStation, ListedNetworks
 from pairing.errors import PairingError
 
 MAX_LINE = 4096
@@ -42,7 +42,8 @@ class StateInUse(Exception):
 class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
-    With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords.
+    With a `camera` it waits to be told its network by a code; `networks` are the Wi-Fi there is, with their passwords,
+    unless it has a radio on the simulated `air` behind that socket.
     `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
@@ -53,6 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     pin: str | None = None
     camera: Camera | None = None
     networks: dict[str, str] = {}
+    air: Path | None = None
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
     how: Misbehaviour = Misbehaviour()
@@ -86,8 +88,8 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             how=options.how,
             tell=partial(_tell, tell),
             setup=options.camera,
-            station=ListedNetworks(options.networks),
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
+            station=AirStation(options.air) if options.air else ListedNetworks(options.networks),
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:

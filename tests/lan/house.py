@@ -13,6 +13,7 @@ import msgspec
 
 from app.commands.child import Child, HubProcess
 from tests.lan.lan import ROOT, Host, Lan
+from tests.lan.wifi import Radio
 
 ENDS: Final = ("joined", "failed", "cancelled", "expired")
 PATIENCE: Final = 2.0
@@ -50,6 +51,17 @@ class Lamp(Child):
         return int(self.ready["port"])
 
 
+class Newcomer(Child):
+    """A virtual lamp whose radio is on the air, and that knows no network yet; `id` is known once it has joined one."""
+
+    def __init__(self, radio: Radio, method: str, *more: str | Path) -> None:
+        words = ("device", "--lan", "--method", method, "--air", radio.socket, *more)
+        super().__init__(*words, through=radio.host.through, listens=True)
+
+    async def _entered(self) -> None:
+        await self.until(event="setup")
+
+
 class Phone:
     """The app on Anna's phone: every request leaves from the phone's host."""
 
@@ -65,6 +77,11 @@ class Phone:
             self._process.stdin.write(msgspec.json.encode((method, path, body, query)) + b"\n")
             status, said = msgspec.json.decode(await self._process.stdout.readline())
         return status, said
+
+    async def text(self, path: str) -> str:
+        """What is there to read, if it is there."""
+        said: str = await self.done("TEXT", path)
+        return said
 
     async def done(self, method: str, path: str, body: object = None, **query: str | int) -> Any:
         """What the hub says, which must be no refusal."""
@@ -108,7 +125,7 @@ class House:
                     return session
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def finish(self, path: str, lamp: Lamp | None = None) -> Session:
+    async def finish(self, path: str, lamp: Child | None = None) -> Session:
         """The session's end; the code it asks about is compared with what the lamp shows."""
         session = await self.until(path, "confirming")
         if session["state"] == "confirming":

@@ -6,10 +6,16 @@ Two minutes are right for a person who walks to the device, and wrong for a test
 import os
 
 from app.__main__ import main
+from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
 
+METHODS = (Wired, QrShown)
+
 if __name__ == "__main__":
-    defaults = Wired.__init__.__kwdefaults__
-    assert defaults is not None
-    defaults["patience"] = float(os.environ.pop("DOORSTEP_TEST_PATIENCE"))
+    patience = float(os.environ.pop("DOORSTEP_TEST_PATIENCE"))
+    for method in METHODS:
+        defaults = method.__init__.__kwdefaults__
+        assert defaults is not None
+        assert "patience" in defaults
+        defaults["patience"] = patience
     main()

@@ -1,7 +1,7 @@
 """A phone: a process on its own host that speaks the companion API, as told by lines on standard input.
 
-It claims the hub first. A line is `[method, path, body, query]`; each is answered by a line, `[status, body]`: 0 and
-the reason where the hub cannot be reached.
+It claims the hub first. A line is `[method, path, body, query]`, with the method TEXT for what is no JSON; each is
+answered by a line, `[status, body]`: 0 and the reason where the hub cannot be reached.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ async def answer(api: Client, line: bytes) -> tuple[int, Any]:
     """What the hub says to it."""
     method, path, body, query = msgspec.json.decode(line, type=tuple[str, str, Any, dict[str, str | int]])
     try:
+        if method == "TEXT":
+            return 200, await api.text(path, "text/plain")
         return 200, await api.request(method, path, body, params=query)
     except ApiError as error:
         return error.status, error.problem
