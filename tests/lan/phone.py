@@ -1,7 +1,8 @@
 """A phone: a process on its own host that speaks the companion API, as told by lines on standard input.
 
-It claims the hub first. A line is `[method, path, body, query]`, with the method TEXT for what is no JSON; each is
-answered by a line, `[status, body]`: 0 and the reason where the hub cannot be reached.
+It claims the hub first. A line is `[method, path, body, query]`; each is answered by a line, `[status, body]`: 0 and
+the reason where the hub cannot be reached. The method TEXT reads what is no JSON; FOLLOW sees a pairing session to its
+end, and agrees to each code at once.
 """
 
 import asyncio
@@ -11,12 +12,15 @@ from typing import Any
 import msgspec
 
 from app.client import ApiError, Client, HubUnreachable
+from app.commands.following import Session, follow, waiting
 
 
 async def answer(api: Client, line: bytes) -> tuple[int, Any]:
     """What the hub says to it."""
     method, path, body, query = msgspec.json.decode(line, type=tuple[str, str, Any, dict[str, str | int]])
     try:
+        if method == "FOLLOW":
+            return 200, await to_the_end(api, path)
         if method == "TEXT":
             return 200, await api.text(path, "text/plain")
         return 200, await api.request(method, path, body, params=query)
@@ -24,6 +28,18 @@ async def answer(api: Client, line: bytes) -> tuple[int, Any]:
         return error.status, error.problem
     except HubUnreachable as error:
         return 0, str(error)
+
+
+async def to_the_end(api: Client, path: str) -> Session:
+    """The session once it has ended, told by its events; where a code is to be compared, the person says yes."""
+    session: Session = {}
+    agreed: set[int] = set()
+    async for session, _ in follow(api, await api.get(path)):
+        asking = waiting(session)
+        if asking is not None and asking["state"] == "confirming" and asking["number"] not in agreed:
+            agreed.add(asking["number"])
+            await api.post(f"{path}/confirm", {"accepted": True})
+    return session
 
 
 async def main(url: str, pin: str, code: str) -> None:
