@@ -35,10 +35,10 @@ async def to_the_end(api: Client, path: str) -> Session:
     session: Session = {}
     agreed: set[int] = set()
     async for session, _ in follow(api, await api.get(path)):
-        asking = waiting(session)
-        if asking is not None and asking["state"] == "confirming" and asking["number"] not in agreed:
-            agreed.add(asking["number"])
-            await api.post(f"{path}/confirm", {"accepted": True})
+        for asking in waiting(session):
+            if asking["state"] == "confirming" and asking["number"] not in agreed:
+                agreed.add(asking["number"])
+                await api.post(f"{path}/confirm", {"accepted": True, "attempt": asking["number"]})
     return session
 
 
