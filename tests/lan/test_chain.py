@@ -14,7 +14,7 @@ from tests.lan.wifi import Wifi
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 SSID, PASSWORD = "Cottage Wi-Fi", "correct horse"
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,5 +37,16 @@ async def test_a_code_shown_to_its_camera(wlan: tuple[House, Wifi]) -> None:
         await house.until(path, "searching")
         await lamp.say(f"scan {await house.phone.text(f'{path}/qr')}")
         session = await house.finish(path, lamp)
+        assert session["state"] == "joined", session["failure"]
+        await house.obeys(session["device_ids"][0])
+
+
+async def test_ez(wlan: tuple[House, Wifi]) -> None:
+    house, wifi = wlan
+    async with Newcomer(await wifi.host("ez"), "ez", "--air-interface", "wlan0") as lamp:
+        wrong = await house.start(method="ez", ssid=SSID, wifi_password="wrong horse")
+        assert (await lamp.until(event="not_joined"))["reason"] == "wrong_password"
+        await house.phone.done("POST", f"{wrong}/cancel")
+        session = await house.finish(await house.start(method="ez", ssid=SSID, wifi_password=PASSWORD), lamp)
         assert session["state"] == "joined", session["failure"]
         await house.obeys(session["device_ids"][0])
