@@ -5,8 +5,8 @@ it sends goes anywhere. What is addressed to one station is repeated by real Wi-
 frames are lost, doubled and late.
 
 It is told of stations by lines on standard input (`New`), answers each with a line, and ends with it. A station's own
-socket, `FOLDER/NAME.sock`, takes `Wish`es: join a network, open one (a soft AP), or leave both; the end of the
-connection leaves as well.
+socket, `FOLDER/NAME.sock`, takes `Wish`es: to join a network, or to open one (a soft AP). What was granted ends with
+the connection it was asked over.
 """
 
 import asyncio
@@ -56,11 +56,10 @@ class New(Struct, frozen=True):
 
 
 class Wish(Struct, frozen=True):
-    """What a station asks of its radio."""
+    """What a station asks of its radio: one of them."""
 
     join: Known | None = None
     open: Known | None = None
-    leave: bool = False
 
 
 class Start(Struct, frozen=True):
@@ -159,22 +158,24 @@ class Air:
         await asyncio.start_unix_server(serve, Path(self._start.folder) / f"{new.name}.sock")
 
     async def _serve(self, station: Station, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        undo: dict[str, Callable[[Station], None]] = {}
         with suppress(ConnectionError, asyncio.CancelledError):
             while line := await reader.readline():
-                answer = self._grant(station, msgspec.json.decode(line, type=Wish))
+                answer = self._grant(station, msgspec.json.decode(line, type=Wish), undo)
                 writer.write(msgspec.json.encode(answer) + b"\n")
-        self._leave(station)
+        for each in undo.values():
+            each(station)
         writer.close()
 
-    def _grant(self, station: Station, wish: Wish) -> dict[str, bool | str]:
-        if wish.join is not None:
-            return self._join(station, wish.join)
+    def _grant(self, station: Station, wish: Wish, undo: dict[str, Callable[[Station], None]]) -> dict[str, bool | str]:
         if wish.open is not None:
             assert station.soft_ap is not None
             self._open(wish.open, station.soft_ap)
+            undo["open"] = self._close
             return {"opened": True}
-        self._leave(station)
-        return {"left": True}
+        assert wish.join is not None
+        undo["join"] = self._leave
+        return self._join(station, wish.join)
 
     def _join(self, station: Station, known: Known) -> dict[str, bool | str]:
         station.network = None
@@ -191,6 +192,8 @@ class Air:
 
     def _leave(self, station: Station) -> None:
         station.network = None
+
+    def _close(self, station: Station) -> None:
         gone = [network for network in self._networks if network.port is station.soft_ap]
         for network in gone:
             self._networks.remove(network)

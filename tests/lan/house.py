@@ -125,6 +125,16 @@ class House:
                     return session
                 await asyncio.sleep(LOOK_SECONDS)
 
+    async def step(self, path: str, key: str) -> dict[str, str]:
+        """The details of the session's first step of this kind, once it has come to it."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                session = await self.phone.done("GET", path)
+                if found := [step for step in session["steps"] if step["key"] == key]:
+                    return dict(found[0]["detail"])
+                assert session["state"] not in ENDS, session
+                await asyncio.sleep(LOOK_SECONDS)
+
     async def finish(self, path: str, lamp: Child | None = None) -> Session:
         """The session's end; the code it asks about is compared with what the lamp shows."""
         session = await self.until(path, "confirming")
@@ -160,9 +170,11 @@ class House:
 
 
 @asynccontextmanager
-async def living(lan: Lan, data: Path, *, routed: bool = True, patience: float = PATIENCE) -> AsyncIterator[House]:
-    """A house on the LAN, its hub claimed and with a home."""
-    hub_host, phone_host = await lan.host("hub", routed=routed), await lan.host("phone", routed=routed)
+async def living(
+    lan: Lan, data: Path, *, patience: float = PATIENCE, phone_host: Host | None = None
+) -> AsyncIterator[House]:
+    """A house on the LAN, its hub claimed and with a home. The phone is on a host of its own, or on the one given."""
+    hub_host, phone_host = await lan.host("hub"), phone_host or await lan.host("phone")
     hasty = {"DOORSTEP_TEST_PATIENCE": str(patience)}
     async with (
         HastyHub(data, "--lan", environ=hasty, through=hub_host.through) as hub,
