@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from app import bootstrap
@@ -20,7 +21,7 @@ CHECKS = (
     ("mypy", "-p", "app", "-p", "pairing", "-p", "ble", "-p", "tests"),
 )
 # Debian package by the program the tests start: network namespaces with nothing but `lo` up, a D-Bus of their own.
-SYSTEM = {"ip": "iproute2", "unshare": "util-linux", "dbus-daemon": "dbus"}
+SYSTEM = {"ip": "iproute2", "unshare": "util-linux", "dbus-daemon": "dbus", "node": "nodejs", "npm": "npm"}
 
 
 def _say(text: str) -> None:
@@ -48,10 +49,14 @@ def _system_packages() -> None:
 
 def _outside_programs() -> None:
     """Ahead of the tests that need them, so that a failure to fetch is seen as one."""
-    try:
-        outside.installed(outside.ESPRESSIF)
-    except (OSError, subprocess.CalledProcessError) as error:
-        _say(f"{outside.ESPRESSIF[0]} could not be installed ({error}); the tests that need it will fail")
+    for name, install in (
+        (outside.ESPRESSIF[0], partial(outside.installed, outside.ESPRESSIF)),
+        (outside.TUYAPI, partial(outside.installed_from_npm, outside.TUYAPI)),
+    ):
+        try:
+            install()
+        except (OSError, subprocess.CalledProcessError) as error:
+            _say(f"{name} could not be installed ({error}); the tests that need it will fail")
 
 
 def _checks() -> int:

@@ -16,17 +16,35 @@ CACHE = Path(__file__).parent.parent / ".cache"
 ESPRESSIF = ("esp-rainmaker-cli==1.14.1", "future==1.0.0")
 """Espressif's own provisioning client. It needs cryptography and protobuf as well: those are ours."""
 
+TUYAPI = "@tuyapi/link@0.5.0"
+"""Somebody else's EZ sender, for node."""
+
 
 def installed(requirements: Sequence[str]) -> Path:
     """The folder they are importable from, made now where it is not there. Raises CalledProcessError."""
-    folder = CACHE / "-".join(requirements[0].split("=="))
+    target = [*_installer(), "--no-deps", "--target", ".", *requirements]
+    return _made("-".join(requirements[0].split("==")), target)
+
+
+def installed_from_npm(package: str) -> Path:
+    """The folder node finds it in, made now where it is not there. Raises OSError, CalledProcessError."""
+    name, _, version = package.rpartition("@")
+    quiet = ("--prefix", ".", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
+    folder = _made(f"{name.strip('@').replace('/', '-')}-{version}", ["npm", "install", *quiet, package])
+    return folder / "node_modules" / name
+
+
+def _made(name: str, command: Sequence[str]) -> Path:
+    """The folder of this name, made by the command, which is run in it, where it is not there."""
+    folder = CACHE / name
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         flock(lock, LOCK_EX)  # several test workers may want it at once
         if not folder.exists():
             making = folder.with_suffix(".part")
             shutil.rmtree(making, ignore_errors=True)
-            subprocess.run([*_installer(), "--no-deps", "--target", str(making), *requirements], check=True)
+            making.mkdir()
+            subprocess.run(command, check=True, cwd=making)
             making.rename(folder)
     return folder
 

@@ -9,10 +9,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from app.client import Client
 from app.errors import Unavailable
@@ -36,15 +36,25 @@ class Child:
     """`doorstep ARGUMENTS --json` as a process: its lines one by one, its signals, its exit code.
 
     It writes to files in `folder` (`NAME.out`, `NAME.log`), so that it can outlive this process: after `keep`, it does;
-    otherwise leaving `async with` asks it to stop and, when it does not, kills it.
+    otherwise leaving `async with` asks it to stop and, when it does not, kills it. `through` is a command that starts
+    it elsewhere (`ip netns exec NAME`) by becoming it. One that `listens` can be told lines.
     """
 
+    module: ClassVar[str] = "app"
+
     def __init__(
-        self, *arguments: str | Path, environ: Mapping[str, str] | None = None, folder: Path | None = None
+        self,
+        *arguments: str | Path,
+        environ: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        through: Sequence[str] = (),
+        listens: bool = False,
     ) -> None:
         self.arguments = [*(str(argument) for argument in arguments), "--json"]
         self._environ = {**os.environ, "PYTHONPATH": str(ROOT), "DOORSTEP_NO_BOOTSTRAP": "1", **(environ or {})}
         self._folder = folder
+        self._through = through
+        self._listens = listens
         self._kept = False
         self._at = 0
         self._unread = b""
@@ -66,8 +76,8 @@ class Child:
         self._out, self._log = folder / f"{self.arguments[0]}.out", folder / f"{self.arguments[0]}.log"
         with self._out.open("wb") as out, self._log.open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "app", *self.arguments],
-                stdin=subprocess.DEVNULL,
+                [*self._through, sys.executable, "-m", self.module, *self.arguments],
+                stdin=subprocess.PIPE if self._listens else subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
                 env=self._environ,
@@ -89,6 +99,8 @@ class Child:
         if self._process.poll() is None:
             self._process.kill()
         await asyncio.to_thread(self._process.wait)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         if self._folder is None:
             await asyncio.to_thread(shutil.rmtree, self._out.parent)
 
@@ -127,6 +139,15 @@ class Child:
         """A signal."""
         self._process.send_signal(number)
 
+    async def say(self, line: str) -> None:
+        """A line on its standard input."""
+        await asyncio.to_thread(self._say, line)
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
     async def ended(self) -> int:
         """Its exit code, once it has ended by itself."""
         return await asyncio.to_thread(self._process.wait, PATIENCE_SECONDS)
@@ -159,9 +180,10 @@ class HubProcess(Child):
         link_port: int = 0,
         environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         ports = ("--port", str(port), "--link-port", str(link_port))
-        super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder)
+        super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder, through=through)
         self.ready: dict[str, Any] = {}
 
     async def _entered(self) -> None:

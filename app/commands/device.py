@@ -83,6 +83,7 @@ SAYS = {
     metavar="NAME",
     help="With --method ez, the interface to overhear everything on; needs CAP_NET_RAW.  [default: broadcasts only]",
 )
+@click.option("--air", type=click.Path(path_type=Path), help="Socket of a simulated air to have its radio on.")
 @click.option("--host", help="Address to be paired at.  [default: 127.0.0.1; with --lan all]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to be paired at.  [default: a free one]")
 @click.option("--lan", is_flag=True, help="Announce it on the local network, not only on this machine.")
@@ -113,6 +114,7 @@ def device(
     tuya: bool,
     setup_host: str,
     setup_port: int,
+    air: Path | None,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -130,6 +132,7 @@ def device(
         pin=pin or None,
         setup=_setup(method, networks, place.host, air_interface, setup_network),
         networks=networks,
+        air=air,
         label=label,
         place=place,
         how=_how(misbehave),

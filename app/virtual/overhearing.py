@@ -66,6 +66,8 @@ class Overheard:
         if self._latest is None:
             return
         if refused is not None:
+            # What is sent next is another sending: pieces of this one would be in its way.
+            self._senders.clear()
             self._refused = self._latest, asyncio.get_running_loop().time()
         elif self._latest.encoding == "esptouch2":
             with suppress(OSError):

@@ -26,7 +26,7 @@ from app.virtual.notices import Notice
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
 from app.virtual.setup_ap import ProtocommAp, TuyaAp
-from app.virtual.station import ListedNetworks
+from app.virtual.station import AirStation, ListedNetworks
 from pairing.errors import PairingError
 
 MAX_LINE = 4096
@@ -49,7 +49,8 @@ SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp
 class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
-    `setup` is how it is told its network, None on a cable; `networks` are the Wi-Fi there is, with their passwords.
+    `setup` is how it is told its network, None on a cable; `networks` are the Wi-Fi there is, with their passwords,
+    unless it has a radio on the simulated `air` behind that socket.
     `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
@@ -60,6 +61,7 @@ class Options(Struct, frozen=True, kw_only=True):
     pin: str | None = None
     setup: SetupMode | None = None
     networks: dict[str, str] = {}
+    air: Path | None = None
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
     how: Misbehaviour = Misbehaviour()
@@ -93,8 +95,8 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             how=options.how,
             tell=partial(_tell_where, tell, options.setup),
             setup=options.setup,
-            station=ListedNetworks(options.networks),
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
+            station=AirStation(options.air) if options.air else ListedNetworks(options.networks),
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
