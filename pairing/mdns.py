@@ -7,7 +7,7 @@ long as the announcer likes, and does not say when somebody was heard again.
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -218,8 +218,25 @@ async def _multicast(interfaces: Interfaces) -> AsyncIterator[Multicast]:
             raise _unavailable(error) from error
         yield Multicast(running, interfaces)
     finally:
-        await asyncio.gather(starting, return_exceptions=True)
-        await running.async_close()
+        await _seen_through(_close(running, starting))
+
+
+async def _close(running: AsyncZeroconf, starting: asyncio.Task[None]) -> None:
+    await asyncio.gather(starting, return_exceptions=True)
+    await running.async_close()
+
+
+async def _seen_through(work: Coroutine[Any, Any, None]) -> None:
+    """Do it to its end, however often whoever waits for it is cancelled meanwhile: half closed, sockets are left."""
+    task, cancelled = asyncio.create_task(work), False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 @asynccontextmanager

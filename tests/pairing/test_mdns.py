@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from zeroconf import ServiceInfo
+from zeroconf.asyncio import AsyncZeroconf
 
 from pairing import mdns
 from pairing.mdns import (
@@ -191,3 +192,30 @@ async def test_an_address_this_machine_has_not_is_a_cause(caplog: pytest.LogCapt
         async with browse_devices(("203.0.113.9",)):
             pass
     assert raised.value.code == "network_unavailable"
+
+
+async def test_cancelled_again_while_it_closes_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, closing, go_on, closed = AsyncZeroconf.async_close, asyncio.Event(), asyncio.Event(), list[bool]()
+
+    async def slow(zeroconf: AsyncZeroconf) -> None:
+        closing.set()
+        await go_on.wait()
+        await real(zeroconf)
+        closed.append(True)
+
+    async def browse() -> None:
+        async with browse_devices():
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(AsyncZeroconf, "async_close", slow)
+    browsing = asyncio.create_task(browse())
+    await asyncio.sleep(0)
+    browsing.cancel()
+    async with asyncio.timeout(PATIENCE):
+        await closing.wait()
+        browsing.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await browsing
+    assert closed == [True]
