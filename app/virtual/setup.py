@@ -88,8 +88,10 @@ class WifiSetup:
             while not forgotten.done() and self._ordered is None and self._left() != 0:
                 self._news.clear()
                 news = asyncio.create_task(self._news.wait())
-                await asyncio.wait({forgotten, news}, timeout=self._left(), return_when=asyncio.FIRST_COMPLETED)
-                news.cancel()
+                try:
+                    await asyncio.wait({forgotten, news}, timeout=self._left(), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    news.cancel()
         finally:
             forgotten.cancel()
             await asyncio.gather(forgotten, return_exceptions=True)

@@ -43,6 +43,7 @@ class _Port(asyncio.DatagramProtocol):
         self._on_answer = on_answer
         self._thanked: dict[str, int] = {}
         self._transport: asyncio.DatagramTransport | None = None
+        self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
@@ -59,6 +60,9 @@ class _Port(asyncio.DatagramProtocol):
             for _ in range(2):
                 self._transport.sendto(_THANKS, (answer.address, ESPTOUCH2_ACK_PORT))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+
     def error_received(self, exc: Exception) -> None:
         """Nobody is thanked who is not there."""
 
@@ -69,20 +73,19 @@ async def listening(on_answer: OnAnswer, host: str = "0.0.0.0") -> AsyncIterator
 
     Yields which of the ports is to be answered to; None where all are taken: then nobody is heard.
     """
-    transport, mark = None, None
+    opened, mark = None, None
     for number, port in enumerate(ESPTOUCH2_ANSWER_PORTS):
         with suppress(OSError):
-            transport, mark = await _open(on_answer, host, port), number
+            opened, mark = await _open(on_answer, host, port), number
             break
     try:
         yield mark
     finally:
-        if transport is not None:
-            transport.close()
+        if opened is not None:
+            transport, protocol = opened
+            transport.abort()
+            await protocol.closed.wait()
 
 
-async def _open(on_answer: OnAnswer, host: str, port: int) -> asyncio.DatagramTransport:
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Port(on_answer), local_addr=(host, port)
-    )
-    return transport
+async def _open(on_answer: OnAnswer, host: str, port: int) -> tuple[asyncio.DatagramTransport, _Port]:
+    return await asyncio.get_running_loop().create_datagram_endpoint(lambda: _Port(on_answer), local_addr=(host, port))

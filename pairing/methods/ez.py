@@ -34,8 +34,8 @@ JOIN_WITHIN = 30.0
 """Seconds from the last word, or from a device's answer, to its announcement."""
 TELL_EVERY = 12.0
 """Seconds between two words on how the sending goes: a session remembers a few hundred steps."""
-TURN = 15.0
-"""Seconds a session sends before another that wants to has its turn."""
+TURN = 30.0
+"""Seconds a session sends before another that wants to has its turn: longer than one attempt in every encoding."""
 MAX_INTERFACES = 8
 
 ALL = "all"

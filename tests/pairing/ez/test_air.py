@@ -100,9 +100,9 @@ def test_ours_needs_no_more_frames_than_theirs(reference: str, loss: int, seeds:
 
 
 @pytest.mark.parametrize("seeds", SEEDS)
-@pytest.mark.parametrize("kind", [kind for kind in DECODERS if kind != "esptouch2 encrypted"])
+@pytest.mark.parametrize("kind", DECODERS)
 def test_a_device_that_hops_over_the_channels_stops_at_ours_in_time(kind: str, seeds: range) -> None:
-    """At 5 % loss, whichever the channel is. (ESP-TOUCH v2 has few syncs: encrypted it may take longer.)"""
+    """At 5 % loss, whichever the channel is."""
     attempt = ours(kind)
     found = [hear(air(s, 5, s % CHANNELS), attempt, DECODERS[kind](), EXAMPLE.network) for s in seeds]
     assert None not in found
