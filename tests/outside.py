@@ -26,15 +26,21 @@ def installed(requirements: Sequence[str]) -> Path:
         if not folder.exists():
             making = folder.with_suffix(".part")
             shutil.rmtree(making, ignore_errors=True)
-            subprocess.run([*_installer(), "--no-deps", "--target", str(making), *requirements], check=True)
+            _install(making, requirements)
             making.rename(folder)
     return folder
 
 
-def _installer() -> list[str]:
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "-q", "--python", sys.executable]
-    return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+def _install(folder: Path, requirements: Sequence[str]) -> None:
+    """With uv where there is one, else, or where its index has it not, with pip."""
+    what = ("--no-deps", "--target", str(folder), *requirements)
+    uv = shutil.which("uv")
+    if (
+        uv
+        and not subprocess.run([uv, "pip", "install", "-q", "--python", sys.executable, *what], check=False).returncode
+    ):
+        return
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what], check=True)
 
 
 def environment(folder: Path) -> dict[str, str]:
