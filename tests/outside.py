@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
@@ -22,20 +22,23 @@ TUYAPI = "@tuyapi/link@0.5.0"
 
 def installed(requirements: Sequence[str]) -> Path:
     """The folder they are importable from, made now where it is not there. Raises CalledProcessError."""
-    target = [*_installer(), "--no-deps", "--target", ".", *requirements]
-    return _made("-".join(requirements[0].split("==")), target)
+    return _made("-".join(requirements[0].split("==")), lambda folder: _install(folder, requirements))
 
 
 def installed_from_npm(package: str) -> Path:
     """The folder node finds it in, made now where it is not there. Raises OSError, CalledProcessError."""
     name, _, version = package.rpartition("@")
     quiet = ("--prefix", ".", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
-    folder = _made(f"{name.strip('@').replace('/', '-')}-{version}", ["npm", "install", *quiet, package])
-    return folder / "node_modules" / name
+
+    def install(folder: Path) -> None:
+        folder.mkdir()
+        subprocess.run(["npm", "install", *quiet, package], check=True, cwd=folder)
+
+    return _made(f"{name.strip('@').replace('/', '-')}-{version}", install) / "node_modules" / name
 
 
-def _made(name: str, command: Sequence[str]) -> Path:
-    """The folder of this name, made by the command, which is run in it, where it is not there."""
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    """The folder of this name, made where it is not there: whole, or not at all."""
     folder = CACHE / name
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
@@ -43,16 +46,21 @@ def _made(name: str, command: Sequence[str]) -> Path:
         if not folder.exists():
             making = folder.with_suffix(".part")
             shutil.rmtree(making, ignore_errors=True)
-            making.mkdir()
-            subprocess.run(command, check=True, cwd=making)
+            make(making)
             making.rename(folder)
     return folder
 
 
-def _installer() -> list[str]:
-    if uv := shutil.which("uv"):
-        return [uv, "pip", "install", "-q", "--python", sys.executable]
-    return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+def _install(folder: Path, requirements: Sequence[str]) -> None:
+    """With uv where there is one, else, or where its index has it not, with pip."""
+    what = ("--no-deps", "--target", str(folder), *requirements)
+    uv = shutil.which("uv")
+    if (
+        uv
+        and not subprocess.run([uv, "pip", "install", "-q", "--python", sys.executable, *what], check=False).returncode
+    ):
+        return
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *what], check=True)
 
 
 def environment(folder: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dbus_fast.aio import MessageBus
 from dbus_fast.errors import DBusFastError
 
 from pairing.ap.radio import NoSpareRadioError, SetupNetwork, SetupNetworkError
+from pairing.uncancelled import to_the_end
 
 T = TypeVar("T")
 
@@ -180,7 +181,7 @@ class WifiInterface:
                 raise SetupNetworkError("timeout") from error
             yield
         finally:
-            await _to_the_end(self._leave(adding))
+            await to_the_end(self._leave(adding))
 
     async def _is_activated(self, active: str) -> bool:
         try:
@@ -225,20 +226,6 @@ def _gone(error: _ManagerError) -> bool:
 
 def _lost(error: _ManagerError) -> str:
     return WENT_AWAY if _gone(error) else _sentence(error)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await it to its end even where we are cancelled meanwhile; the cancellation then goes on."""
-    task = asyncio.create_task(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()
 
 
 class _Bus:

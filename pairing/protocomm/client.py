@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from pairing.ap.setup import SeenNetwork, Status
+from pairing.ap.setup import Connecting, SeenNetwork, Status
 from pairing.errors import ConnectionLostError, MalformedMessageError, ProofFailedError, UnsupportedVersionError
 from pairing.protocomm import calls, messages, security1, security2, srp
 from pairing.protocomm.calls import Call, Calls, Cipher, EndpointRefusedError
@@ -46,6 +46,12 @@ class Session(Struct, frozen=True):
 
     version: Version
     cipher: Cipher
+
+    @property
+    def never_counts(self) -> bool:
+        """Whether everything is sealed under one nonce: what a listener can guess (a list of networks, an address)
+        then opens what they cannot (a password), so nothing of the kind is asked for."""
+        return self.version.scheme == security2.SCHEME and self.version.patch < 1
 
 
 def hear_version() -> Calls[Version]:
@@ -90,9 +96,7 @@ def _told_apart(talk: Calls[Cipher]) -> Calls[Cipher]:
 
 def scan(session: Session) -> Calls[tuple[SeenNetwork, ...]]:
     """The networks the device sees, strongest first, each name once."""
-    never_counts = session.version.scheme == security2.SCHEME and session.version.patch < 1
-    if never_counts or "wifi_scan" not in session.version.capabilities:
-        # Under a nonce that never counts, what a listener can guess (a list of networks) opens what he cannot.
+    if session.never_counts or "wifi_scan" not in session.version.capabilities:
         return ()
     ask = _asking(session, calls.SCAN, "scanning")
     messages.parse_scan((yield from ask(messages.scan_start())), "resp_start")
@@ -123,6 +127,8 @@ def send(session: Session, network: WifiNetwork, token: bytes) -> Calls[bool]:
 
 def status(session: Session) -> Calls[Status]:
     """What has become of it."""
+    if session.never_counts:
+        return Connecting()
     ask = _asking(session, calls.CONFIG, "joining_wifi")
     return messages.parse_status(messages.parse_config((yield from ask(messages.get_status())), "resp_status"))
 

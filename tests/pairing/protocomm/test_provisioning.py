@@ -228,8 +228,12 @@ def test_firmware_that_never_counts_its_nonces_is_still_understood() -> None:
 
     session = play(client.establish(Proof(POP), entropy=Random(7).randbytes), old)
     lamp.device._cipher._counts = False  # type: ignore[union-attr]
+    assert play(client.scan(session), old) == ()
     play(client.send(session, HOME, b""), old)
+    assert play(client.status(session), old) == Connecting()
     assert lamp.told == [Provisioned(HOME)]
+    # Only what nobody can guess from a listener's side is sealed under its one nonce.
+    assert {call.endpoint for call in lamp.calls} == {calls.SESSION, calls.CONFIG}
 
 
 @SCHEMES
