@@ -98,8 +98,7 @@ class Writer:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._queue:
-                    # One turn of the loop: what it has read of other sockets joins this batch, and shares its commit.
-                    await asyncio.sleep(0)
+                    await self._gather()
                     await self._commit(self._next())
         finally:
             # Reached with a queue only when the loop is being torn down under us: nobody may wait for ever.
@@ -107,6 +106,13 @@ class Writer:
             for waiting in self._queue:
                 _answer(waiting)
             self._queue.clear()
+
+    async def _gather(self) -> None:
+        """Turns of the loop while each brings more: what it reads of other sockets joins this batch and its commit."""
+        seen = 0
+        while seen < len(self._queue) < MAX_BATCH:
+            seen = len(self._queue)
+            await asyncio.sleep(0)
 
     def _next(self) -> list[_Waiting]:
         some = (self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))

@@ -6,10 +6,13 @@ from typing import Any
 
 import httpx2
 
+from app.caller import Caller
 from app.control.dispatch import WINDOW
-from app.control.model import MAX_OPEN_PER_DEVICE, Command
+from app.control.model import MAX_OPEN_PER_DEVICE, Command, NewCommand
 from app.devices.model import NewDevice
+from app.errors import NotFound
 from tests.api.harness import Api
+from tests.api.households import account_of, join
 from tests.api.things import bind, home_of, without_request_id
 
 ON = {"service": "light", "values": {"on": True}}
@@ -254,3 +257,32 @@ async def test_no_more_go_out_without_an_answer_than_a_device_remembers(api: Api
     again = [(await link.next()).id for _ in range(WINDOW)]
     assert again == ids[2 : WINDOW + 2]
     assert link.sent.empty()
+
+
+async def test_rights_taken_earlier_in_the_same_commit_are_gone(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    home_id = await home_of(anna)
+    device_id = await bind(api, home_id)
+    await join(api, f"/api/homes/{home_id}", ben, "member")
+    control, members = api.services.control, api.services.members
+    by, owner = Caller(api.actor(account_of(ben))), Caller(api.actor(account_of(anna)))
+    new = NewCommand("light", values={"on": True})
+    given, _, refused = await asyncio.gather(
+        control.command(by, device_id, new),
+        members.remove(owner, home_id, by.actor.account_id or ""),
+        control.command(by, device_id, new),
+        return_exceptions=True,
+    )
+    assert isinstance(given, bytes)
+    assert isinstance(refused, NotFound)
+
+
+async def test_what_leaves_in_the_same_commit_ends_its_commands(api: Api) -> None:
+    anna = await api.person("anna")
+    device_id, _ = await lamp_of(api, anna)
+    by, new = Caller(api.actor(account_of(anna))), NewCommand("light", values={"on": True})
+    await asyncio.gather(
+        api.services.control.command(by, device_id, new), api.services.devices.registry.remove(by, device_id)
+    )
+    assert await api.store.read(lambda reader: reader.all("SELECT * FROM commands")) == []
+    assert api.services.control.dispatch.count(device_id) == 0

@@ -219,3 +219,27 @@ async def test_a_stop_does_not_wait_for_who_has_gone(hub: Hub) -> None:
     async with asyncio.timeout(WAIT):
         await stopping
     turn.answer(202, b"", b"for nobody")
+
+
+async def test_who_asks_nothing_more_is_hung_up_on(hub: Hub) -> None:
+    caller = await hub.call()
+    await hub.until(lambda: bool(hub.serving._server.server_state.connections))
+    (connection,) = hub.serving._server.server_state.connections
+    connection.timeout_keep_alive = 0.2  # type: ignore[union-attr]
+    for path in ("/short", "/long", "/short"):
+        assert (await caller.ask(asking("GET", path))).status == 200
+    assert await caller.is_at_its_end()
+
+
+async def test_who_waits_for_an_answer_is_not_idle(hub: Hub) -> None:
+    caller = await hub.call()
+    await hub.until(lambda: bool(hub.serving._server.server_state.connections))
+    (connection,) = hub.serving._server.server_state.connections
+    connection.timeout_keep_alive = 0.01  # type: ignore[union-attr]
+    await caller.ask(asking("GET", "/short"))
+    caller.writer.write(asking("POST", "/short/later"))
+    turn = await hub.taken()
+    await hub.until(lambda: getattr(connection, "_idle", None) is None)
+    turn.answer(202, b"", b"")
+    assert (await heard(caller.reader)).status == 202
+    assert await caller.is_at_its_end()

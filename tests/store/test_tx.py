@@ -1,6 +1,6 @@
 """What an act leaves behind: audit, outbox and event of each change; and memory that follows the disk."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -9,6 +9,7 @@ from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Change, Event, Reader, Row, Tx
 from tests.store.conftest import START_MS
+from tests.store.test_writer import together
 
 ANNA = Actor("anna", "session-1")
 CHANGE = Change(
@@ -82,3 +83,68 @@ async def test_ids_sort_by_the_time_they_were_made(store: Store) -> None:
     assert first[:13] == second[:13]
     assert first != second
     assert first[14] == "7"
+
+
+PUT = "INSERT INTO secrets VALUES(?, x'01')"
+
+
+def putting(row: str, *, then: Exception | None = None) -> Callable[[Tx], None]:
+    def act(tx: Tx) -> None:
+        tx.put(PUT, (row,))
+        if then is not None:
+            raise then
+
+    return act
+
+
+async def test_what_is_put_is_written_with_the_batch_and_without_the_acts_that_failed(store: Store) -> None:
+    outcomes = await together(store, putting("a"), putting("b", then=ValueError()), putting("c"))
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+    assert await ask(store, "SELECT row FROM secrets") == [("a",), ("c",)]
+
+
+async def test_who_asks_for_what_is_put_finds_it(store: Store) -> None:
+    def asks(tx: Tx) -> list[Row]:
+        tx.put(PUT, ("b",))
+        tx.settle()
+        return tx.all("SELECT row FROM secrets")
+
+    assert (await together(store, putting("a"), asks, putting("c")))[1] == [("a",), ("b",)]
+    assert await ask(store, "SELECT row FROM secrets") == [("a",), ("b",), ("c",)]
+
+
+async def test_an_act_that_fails_after_settling_takes_nothing_of_others_with_it(store: Store) -> None:
+    def fails(tx: Tx) -> None:
+        tx.put(PUT, ("b",))
+        tx.settle()
+        raise ValueError
+
+    outcomes = await together(store, putting("a"), fails, putting("c"))
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+    assert await ask(store, "SELECT row FROM secrets") == [("a",), ("c",)]
+
+
+async def test_memory_answers_for_the_disk_until_something_is_written(store: Store) -> None:
+    def writes(tx: Tx) -> bool:
+        tx.run("INSERT INTO secrets VALUES('x', x'01')")
+        return tx.is_as_in_memory
+
+    def looks(tx: Tx) -> bool:
+        return tx.is_as_in_memory
+
+    assert await together(store, looks, putting("a"), looks, writes, looks) == [True, None, True, False, False]
+    assert await together(store, looks) == [True]
+
+
+async def test_memory_that_missed_a_commit_answers_no_more(store: Store) -> None:
+    def raises() -> None:
+        raise ValueError
+
+    await store.write(lambda tx: tx.after(raises))
+    assert await store.write(lambda tx: tx.is_as_in_memory) is False
+
+
+async def test_numbers_go_on_where_the_table_is(store: Store) -> None:
+    assert await together(store, *[lambda tx: tx.batch.number("events")] * 3) == [1, 2, 3]
+    await store.write(lambda tx: tx.record(ANNA, CHANGE))
+    assert await store.write(lambda tx: tx.batch.number("events")) == 2
