@@ -103,6 +103,8 @@ class _Shell:
 
 async def write_frame(writer: asyncio.StreamWriter, frame: bytes) -> None:
     """Raises ConnectionLostError, PeerSilentError where the peer reads nothing."""
+    if writer.transport.is_closing():  # uvloop raises RuntimeError where the peer has reset the connection
+        raise ConnectionLostError("closed", step="send")
     try:
         async with asyncio.timeout(WRITE_TIMEOUT):
             writer.write(wire.pack(frame))

@@ -12,7 +12,7 @@ JOINING = (
     Cause(
         code="never_decoded",
         recognised="settings were sent over the air all the time, and nothing acknowledged them or announced itself",
-        text="No device understood what the hub sent over the air.",
+        text="No device came of what the hub sent over the air: none understood it, or the Wi-Fi password is wrong.",
         next_step="use_ap",
     ),
     Cause(

@@ -10,7 +10,7 @@ from pairing.methods.ez import Ez
 from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
 
-PATIENT = ((Wired, "patience"), (QrShown, "patience"), (Ez, "sending"))
+PATIENT = ((Wired, "patience"), (QrShown, "patience"), (Ez, "sending"), (Ez, "join_within"))
 """Who waits for a device, and what that wait is called."""
 
 if __name__ == "__main__":

@@ -11,26 +11,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.lan.house import WAIT, House, Lamp, living
+from tests.lan.house import WAIT, House, Lamp, Newcomer, living
 from tests.lan.lan import HOME, ROOT, Host, Lan
+from tests.lan.wifi import Wifi
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 PIN = ("--pin", "48151623")
+SSID, PASSWORD = "Cottage Wi-Fi", "correct horse"
 NOBODY = "d-" + 24 * "a"
 MAX_GROWN_KB = 20_000
 
 
 async def test_isolated_ports(house: House) -> None:
-    async with house.guest() as host, Lamp(host) as lamp:
+    async with house.guest() as host:
         both = f"for port in {host.port} {house.hub_host.port}; do bridge link set dev $port isolated"
         await house.lan.run(f"{both} on; done")
         try:
-            assert await house.fails() == "not_found"
-            there = {"host": host.address, "port": lamp.port}
-            assert await house.fails(**there) == "unreachable"
+            async with Lamp(host) as lamp:
+                assert await house.fails() == "not_found"
+                assert await house.fails(host=host.address, port=lamp.port) == "unreachable"
         finally:
             await house.lan.run(f"{both} off; done")
-        await house.obeys(await house.pair(lamp))
+        async with Lamp(host) as lamp:
+            await house.obeys(await house.pair(lamp))
 
 
 async def test_another_subnet(house: House) -> None:
@@ -163,3 +166,37 @@ def resident_kb(pid: int) -> int:
     """Memory the process holds."""
     status = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+@pytest.mark.full
+@pytest.mark.asyncio(loop_scope="function")
+async def test_the_hub_has_moved(lan: Lan, tmp_path: Path) -> None:
+    state = ("--state", tmp_path / "lamp.json")
+    async with living(lan, tmp_path / "hub") as house:
+        host = await lan.host("lamp")
+        async with Lamp(host, *state) as lamp:
+            await house.pair(lamp)
+            await lamp.until(event="linked")
+        moved = await lan.move(house.hub_host, 150)
+        async with Lamp(host, *state) as again:
+            assert (await again.until(event="linked"))["host"] == moved.address
+
+
+@pytest.mark.full
+@pytest.mark.asyncio(loop_scope="function")
+async def test_what_is_said_of_ez(lan: Lan, tmp_path: Path) -> None:
+    async with Wifi(lan, SSID, PASSWORD) as wifi, living(lan, tmp_path / "hub", patience=20.0) as house:
+        radio = await wifi.host("lamp")
+        async with Newcomer(radio, "ez", "--air-interface", "wlan0") as lamp:
+            path = await house.start(method="ez", ssid=SSID, wifi_password="wrong horse")
+            assert (await lamp.until(event="not_joined"))["reason"] == "wrong_password"
+            # Tuya's devices have no way to say that they heard it, only that they came.
+            assert (await house.until(path))["failure"]["cause"] == "never_decoded"
+            both = f"for port in p-air {house.hub_host.port}; do bridge link set dev $port isolated"
+            await lan.run(f"{both} on; done")
+            assert await house.fails(method="ez", ssid=SSID, wifi_password=PASSWORD) == "never_decoded"
+            await lan.run(f"{both} off; done")
+            await lan.snooping(True)
+            session = await house.finish(await house.start(method="ez", ssid=SSID, wifi_password=PASSWORD), lamp)
+            assert session["state"] == "joined", session["failure"]
+            await house.obeys(session["device_ids"][0])

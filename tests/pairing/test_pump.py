@@ -1,15 +1,18 @@
 """The pump over real loopback sockets: results, every way it can fail, and that nothing is left open."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from pairing import activation, wire
 from pairing.errors import ConnectionLostError, MalformedMessageError, PeerSilentError
-from pairing.pump import close, pump, read_frame
+from pairing.pump import close, pump, read_frame, write_frame
 from pairing.talk import Progress, Receive, Send, Talk
 from tests.pairing.home import FACTS, Device, Hub, agreed, pair
 
@@ -177,3 +180,22 @@ async def test_a_peer_that_went_away_is_a_lost_connection() -> None:
     async with serving(answering(b"")) as (reader, writer):
         with pytest.raises(ConnectionLostError):
             await pump(talk(), reader, writer)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_has_reset_the_connection_is_lost(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Closed with nothing lingering, TCP resets.
+        at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.transport.abort()
+
+    async def speak() -> None:
+        async with serving(reset) as (reader, writer):
+            with pytest.raises(ConnectionLostError):
+                await read_frame(reader, 10, step="x", limit=100)
+            with pytest.raises(ConnectionLostError):
+                await write_frame(writer, b"too late")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(speak())
