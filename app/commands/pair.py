@@ -45,6 +45,9 @@ class Answers(Struct, frozen=True):
 @wifi_password_option
 @click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
 @click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
+@click.option("--encoding", type=click.Choice(["tuya", "esptouch2", "all"]), help="What EZ speaks.  [default: tuya]")
+@click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
+@click.option("--pop", help="The proof of possession printed on a device with a setup network.")
 @click.option("--gateway", help="Let devices join behind this gateway (id or name).")
 @click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
 @click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices to bring in.  [default: 1]")
@@ -66,6 +69,9 @@ async def pair(
     password_file: Path | None,
     forget_wifi: bool,
     lists: bool,
+    encoding: str | None,
+    setup_ssid: str | None,
+    pop: str | None,
     gateway: str | None,
     seconds: int | None,
     want: int,
@@ -81,7 +87,7 @@ async def pair(
         table(found, INBOX, empty=f"Nobody is there. {PATIENCE}")
         return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
-    wanted |= {"code": code, "method": method}
+    wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:

@@ -1,6 +1,6 @@
 """What a person wants paired, as a pairing session takes it: a request in the clear, and secrets apart from it."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -24,7 +24,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     `ssid` is the Wi-Fi the device is to join; without `wifi_password` ("" for an open one) it must be one the home
     knows. A network a device has joined with is kept for the next, unless `keep_network` is false. `code` is the text
     of a code printed on the device, in place of `method`, `device_id` and `pin`. `gateway_id` is the gateway to let
-    devices join behind, for `seconds` at most.
+    devices join behind, for `seconds` at most. `encoding` is what EZ speaks; `setup_ssid`, `setup_password` and `pop`
+    (the proof of possession) are of the device's own setup network.
     """
 
     method: Annotated[str, Meta(max_length=40)] = ANY
@@ -42,6 +43,10 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     code: Code | None = None
     gateway_id: DeviceId | None = None
     seconds: Annotated[int, Meta(ge=1, le=MAX_JOINING)] | None = None
+    encoding: Literal["tuya", "esptouch2", "all"] | None = None
+    setup_ssid: Ssid | None = None
+    setup_password: WifiPassword | None = None
+    pop: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Wanted(Struct, frozen=True):
@@ -58,8 +63,8 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     """Checked, before anything is kept or sent; raises Invalid."""
     seconds = None if new.seconds is None else str(new.seconds)
     named = {"name": new.name, "room_id": new.room_id, "gateway": new.gateway_id, "seconds": seconds}
-    inputs = {name: value for name, value in named.items() if value is not None}
-    secrets = {} if new.pin is None else {"pin": new.pin}
+    inputs = _given(named | {"encoding": new.encoding, "setup_ssid": new.setup_ssid})
+    secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password})
     method, device = new.method, new.device_id
     if new.code is not None:
         if new.method != ANY or new.device_id is not None or new.pin is not None:
@@ -80,6 +85,10 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
         inputs=inputs | network,
     )
     return Wanted(request, secrets | password)
+
+
+def _given(named: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _network(new: NewPairing) -> tuple[dict[str, str], dict[str, str]]:

@@ -116,15 +116,6 @@ class Listening:
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.wait([self._task])
 
-    async def comment(self) -> str:
-        """The place the next heartbeat tells."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                chunk = (await self._message())["body"].decode()
-                if chunk.startswith(":"):
-                    self._parse(chunk.strip("\n"))
-                    return self.last_id
-
     async def place(self, place: str) -> None:
         """Until the stream has come to `place`, be it by an event or by a heartbeat."""
         while self.last_id != place:
