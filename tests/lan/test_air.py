@@ -98,7 +98,7 @@ async def test_a_device_opens_a_network_for_its_setup(lan: Lan) -> None:
         await listening.wait()
 
 
-@pytest.mark.parametrize("to", ["255.255.255.255", "226.98.1.2"])
+@pytest.mark.parametrize("to", ["255.255.255.255", pytest.param("226.98.1.2", marks=pytest.mark.full)])
 async def test_lengths_are_heard_by_who_is_on_no_network(lan: Lan, to: str) -> None:
     async with Wifi(lan) as wifi:
         assert await heard(wifi, lan, "lamp", to) == SENT

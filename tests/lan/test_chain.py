@@ -101,6 +101,7 @@ async def test_a_setup_network_of_its_own(home: Home) -> None:
         await house.obeys(session["device_ids"][0])
 
 
+@pytest.mark.full
 async def test_a_code_printed_on_it(home: Home) -> None:
     house = home.house
     async with house.guest() as host, Lamp(host, "--pin", PIN, "--label") as lamp:
@@ -111,6 +112,7 @@ async def test_a_code_printed_on_it(home: Home) -> None:
         await house.obeys(session["device_ids"][0])
 
 
+@pytest.mark.full
 async def test_two_behind_a_gateway(home: Home) -> None:
     house = home.house
     async with house.guest() as host, Lamp(host, "--product", "gateway", "--children", "2") as gateway:

@@ -91,7 +91,7 @@ def right(found: Overheard, kind: str) -> bool:
     return said == (kind.partition(" ")[0], SSID, PASSWORD, token)
 
 
-@pytest.mark.parametrize("kind", ["tuya", "esptouch2"])
+@pytest.mark.parametrize("kind", ["tuya", pytest.param("esptouch2", marks=pytest.mark.full)])
 async def test_ours_is_overheard(lan: Lan, kind: str) -> None:
     assert right(await overheard(lan, ours(kind), Weather(loss=5, late=5, twice=1), seed=1), kind)
 

@@ -26,13 +26,12 @@ async def test_isolated_ports(house: House) -> None:
     async with house.guest() as host:
         both = f"for port in {host.port} {house.hub_host.port}; do bridge link set dev $port isolated"
         await house.lan.run(f"{both} on; done")
-        try:
-            async with Lamp(host) as lamp:
+        async with Lamp(host) as lamp:
+            try:
                 assert await house.fails() == "not_found"
                 assert await house.fails(host=host.address, port=lamp.port) == "unreachable"
-        finally:
-            await house.lan.run(f"{both} off; done")
-        async with Lamp(host) as lamp:
+            finally:
+                await house.lan.run(f"{both} off; done")
             await house.obeys(await house.pair(lamp))
 
 
@@ -45,21 +44,14 @@ async def test_another_subnet(house: House) -> None:
         await house.obeys(session["device_ids"][0])
 
 
-async def test_no_default_route(house: House) -> None:
+async def test_no_default_route_on_a_bridge_that_snoops(house: House) -> None:
+    await house.lan.snooping(True)
     await house.lan.run("ip -n hub route del default")
     try:
         async with house.guest(routed=False) as host, Lamp(host) as lamp:
             await house.obeys(await house.pair(lamp))
     finally:
         await house.lan.run(f"ip -n hub route add default via {HOME}.1")
-
-
-async def test_a_bridge_that_snoops_for_groups(house: House) -> None:
-    await house.lan.snooping(True)
-    try:
-        async with house.guest() as host, Lamp(host) as lamp:
-            await house.obeys(await house.pair(lamp))
-    finally:
         await house.lan.snooping(False)
 
 

@@ -9,11 +9,7 @@ from tests.lan.house import House, Lamp
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_found_by_its_announcement(house: House) -> None:
-    async with house.guest() as host, Lamp(host) as lamp:
-        await house.obeys(await house.pair(lamp))
-
-
+@pytest.mark.full
 async def test_by_its_label_pin(house: House) -> None:
     async with house.guest() as host, Lamp(host, "--pin", "48151623") as lamp:
         assert await house.fails(device_id=lamp.id, pin="48151624") == "wrong_pin"
