@@ -1,5 +1,6 @@
 """What a person wants paired, split into what may be read and what must not."""
 
+import msgspec
 import pytest
 
 from app.errors import Invalid
@@ -9,9 +10,9 @@ SECRETS = {"pin": "12345678", "pop": "abcd1234", "setup_password": "of the devic
 
 
 def test_what_is_secret_stands_nowhere_else() -> None:
-    new = NewPairing(method="ap", ssid="Home", setup_ssid="PROV_1", encoding="esptouch2", **SECRETS)
-    made = wanted("home", "account", new)
-    assert made.request.inputs == {"ssid": "Home", "setup_ssid": "PROV_1", "encoding": "esptouch2"}
+    open_ones = {"ssid": "Home", "setup_ssid": "PROV_1", "encoding": "esptouch2"}
+    made = wanted("home", "account", msgspec.convert({"method": "ap", **open_ones, **SECRETS}, NewPairing))
+    assert made.request.inputs == open_ones
     assert made.secrets == SECRETS
     assert not [secret for secret in SECRETS.values() if secret in repr(made)]
 
