@@ -1,7 +1,8 @@
 """What a method is: a search that hears of devices, and an attempt that speaks to one.
 
 A method knows no session. It reports through the context it is given, each call of which returns after the session has
-made it durable; and it is cancelled at any await, after which nothing of it may be left open.
+made it durable (a note only keeps its place before what comes after it: a talk need not wait for the disk to say what
+it does); and it is cancelled at any await, after which nothing of it may be left open.
 """
 
 from typing import Protocol

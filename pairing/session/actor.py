@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from pairing.errors import StorageFailedError
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 OnChange: TypeAlias = Callable[[SessionState, Entry], None]
 """Told of every change, after it is durable and carried out. Must not block or raise."""
+
+_NOTES = (ev.Noted, ev.SearchNoted)
 
 
 class _Letter:
@@ -57,7 +59,7 @@ class Actor:
         self.shown = state
         """The state last made known: durable, and carried out."""
         self._log = log
-        self._work = Work(methods, registrar, self.dispatch)
+        self._work = Work(methods, registrar, self.dispatch, self.post)
         self._work.secrets.update(secrets)
         self._on_change = on_change
         # Inside a session time is monotonic: a clock that is set meanwhile neither ends nor prolongs it.
@@ -78,11 +80,17 @@ class Actor:
         self._inbox.put_nowait(letter)
         return await letter.accepted
 
+    def post(self, event: ev.Event) -> None:
+        """Hand in a note: kept in its order, and not waited for. Raises SessionOverError when the session has ended."""
+        if self._over:
+            raise SessionOverError
+        self._inbox.put_nowait(_Letter(event))
+
     async def run(self) -> None:
         """Live until a terminal state is reached or the task is cancelled; then everything is closed."""
         try:
             while not self._state.state.terminal:
-                await self._take(await self._next())
+                await self._take(self._with_notes(await self._next()))
         finally:
             try:
                 await self._work.stop()
@@ -119,29 +127,45 @@ class Actor:
         except TimeoutError:
             return _Letter(ev.Expire())
 
-    async def _take(self, letter: _Letter) -> None:
+    def _with_notes(self, letter: _Letter) -> list[_Letter]:
+        """A note and all that waits behind it, up to what is no note: kept by one write."""
+        letters = [letter]
+        while isinstance(letters[-1].event, _NOTES) and not self._inbox.empty():
+            letters.append(self._inbox.get_nowait())
+        return letters
+
+    async def _take(self, letters: list[_Letter]) -> None:
         before = self._state
         try:
-            letter.answer(await self._accept(letter))
+            await self._accept(letters)
         except Exception:
             logger.exception("pairing session %s: an event could not be kept or carried out", before.id)
             await self._break(before)
-            letter.fail(StorageFailedError())
+            for letter in letters:
+                letter.fail(StorageFailedError())
         finally:
-            letter.fail(SessionOverError())  # unless answered: the runner closes
+            for letter in letters:
+                letter.fail(SessionOverError())  # unless answered: the runner closes
 
-    async def _accept(self, letter: _Letter) -> bool:
+    async def _accept(self, letters: list[_Letter]) -> None:
         before = self._state
-        self._state, effects = reduce(before, letter.event, self._now())
-        if self._state is before:
-            return False
-        entry = self._entry(before, letter.event)
-        await self._log.append(self._state.id, entry, self._state)
-        if letter.pin is not None and isinstance(letter.event, ev.PinGiven):
-            self._work.pins[letter.event.attempt] = letter.pin
-        await self._carry_out(effects)
-        self._publish(entry)
-        return True
+        effects: list[Effect] = []
+        accepted: list[bool] = []
+        for letter in letters:
+            was = self._state
+            self._state, more = reduce(was, letter.event, self._now())
+            effects += more
+            accepted.append(self._state is not was)
+        if self._state is not before:
+            last = letters[-1]
+            entry = self._entry(before, last.event)
+            await self._log.append(self._state.id, entry, self._state)
+            if last.pin is not None and isinstance(last.event, ev.PinGiven):
+                self._work.pins[last.event.attempt] = last.pin
+            await self._carry_out(effects)
+            self._publish(entry)
+        for letter, meant in zip(letters, accepted, strict=True):
+            letter.answer(meant)
 
     def _entry(self, before: SessionState, event: ev.Event) -> Entry:
         seen = before.steps[-1].seq if before.steps else 0
@@ -160,7 +184,7 @@ class Actor:
         await self._carry_out(effects)
         self._publish(entry)
 
-    async def _carry_out(self, effects: tuple[Effect, ...]) -> None:
+    async def _carry_out(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             await self._work.do(effect, self._state)
         if self._state.state.terminal:

@@ -1,4 +1,4 @@
-"""What a method's search and attempts hold of their session: each call returns once it is durable."""
+"""What a method's search and attempts hold of their session: but for notes, each call returns once it is durable."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +13,9 @@ from pairing.session.states import Attempt, Candidate, SessionState
 Dispatch: TypeAlias = Callable[[ev.Event], Awaitable[bool]]
 """Hands an event to the session; whether it was accepted, once that is durable."""
 
+Post: TypeAlias = Callable[[ev.Event], None]
+"""Hands an event to the session that nobody waits for: it is kept in its order."""
+
 
 class SessionOverError(PairingError):
     """The session, or the attempt, has ended meanwhile: there is nothing more to report to."""
@@ -21,11 +24,12 @@ class SessionOverError(PairingError):
 
 
 class _Reporting:
-    def __init__(self, session: SessionState, secrets: Secrets, dispatch: Dispatch) -> None:
+    def __init__(self, session: SessionState, secrets: Secrets, dispatch: Dispatch, post: Post) -> None:
         self.session_id = session.id
         self.request = session.request
         self.secrets = secrets
         self._dispatch = dispatch
+        self._post = post
         self._open = True
 
     def shut(self) -> None:
@@ -38,19 +42,24 @@ class _Reporting:
             raise SessionOverError
         return await self._dispatch(event)
 
+    def _note(self, event: ev.Event) -> None:
+        if not self._open:
+            raise SessionOverError
+        self._post(event)
+
 
 class Searching(_Reporting):
     """The `SearchContext` of one method."""
 
-    def __init__(self, method: str, session: SessionState, secrets: Secrets, dispatch: Dispatch) -> None:
-        super().__init__(session, secrets, dispatch)
+    def __init__(self, method: str, session: SessionState, secrets: Secrets, dispatch: Dispatch, post: Post) -> None:
+        super().__init__(session, secrets, dispatch, post)
         self._method = method
 
     async def ready(self) -> None:
         await self.tell(ev.Ready(self._method))
 
     async def note(self, key: str, /, **detail: str) -> None:
-        await self.tell(ev.SearchNoted(key, detail))
+        self._note(ev.SearchNoted(key, detail))
 
     async def heard(self, candidate: Candidate) -> None:
         await self.tell(ev.Heard(candidate))
@@ -62,8 +71,10 @@ class Searching(_Reporting):
 class Attempting(_Reporting):
     """The `AttemptContext` of one attempt. The runner answers through the futures it leaves here."""
 
-    def __init__(self, attempt: Attempt, session: SessionState, secrets: Secrets, dispatch: Dispatch) -> None:
-        super().__init__(session, secrets, dispatch)
+    def __init__(
+        self, attempt: Attempt, session: SessionState, secrets: Secrets, dispatch: Dispatch, post: Post
+    ) -> None:
+        super().__init__(session, secrets, dispatch, post)
         self.number = attempt.number
         self.candidate = attempt.candidate
         self.activated: Activation | None = None
@@ -73,7 +84,7 @@ class Attempting(_Reporting):
         self.registered: asyncio.Future[str | JoinFailedError] = loop.create_future()
 
     async def note(self, key: str, /, **detail: str) -> None:
-        await self.tell(ev.Noted(self.number, key, detail))
+        self._note(ev.Noted(self.number, key, detail))
 
     async def pin(self) -> str:
         known = self.secrets.get("pin")

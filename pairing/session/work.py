@@ -9,7 +9,7 @@ from pairing.errors import PairingError, StorageFailedError
 from pairing.methods.method import JoinFailedError, Method, MethodFailedError
 from pairing.session import effects as fx
 from pairing.session import events as ev
-from pairing.session.contexts import Attempting, Dispatch, Searching, SessionOverError
+from pairing.session.contexts import Attempting, Dispatch, Post, Searching, SessionOverError
 from pairing.session.log import JoinRefusedError, Registrar
 from pairing.session.states import SessionState
 
@@ -25,13 +25,14 @@ STOP_TIMEOUT = 10.0
 class Work:
     """Carries out effects. Whatever it starts reports back as events through `dispatch`, and ends with `stop`."""
 
-    def __init__(self, methods: Mapping[str, Method], registrar: Registrar, dispatch: Dispatch) -> None:
+    def __init__(self, methods: Mapping[str, Method], registrar: Registrar, dispatch: Dispatch, post: Post) -> None:
         self.secrets: dict[str, str] = {}
         self.pins: dict[int, str] = {}
         """What the person has typed, by attempt: another device has another label."""
         self._methods = methods
         self._registrar = registrar
         self._dispatch = dispatch
+        self._post = post
         self._searches: dict[str, tuple[asyncio.Task[None], Searching]] = {}
         self._attempts: dict[int, tuple[asyncio.Task[None], Attempting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,12 +101,12 @@ class Work:
         await _report(self._dispatch, event)
 
     def _start_search(self, method: Method, session: SessionState) -> None:
-        context = Searching(method.name, session, self.secrets, self._dispatch)
+        context = Searching(method.name, session, self.secrets, self._dispatch, self._post)
         self._searches[method.name] = (self._job(self._search(method, context)), context)
 
     def _start_attempt(self, number: int, session: SessionState) -> None:
         attempt = session.attempts[number - 1]
-        context = Attempting(attempt, session, self.secrets, self._dispatch)
+        context = Attempting(attempt, session, self.secrets, self._dispatch, self._post)
         method = self._methods[attempt.candidate.method]
         self._attempts[number] = (self._job(self._attempt(method, context)), context)
 
