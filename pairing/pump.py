@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pairing import wire
 from pairing.errors import ConnectionLostError, PeerSilentError
-from pairing.talk import Action, Answer, Commit, Confirm, Progress, Receive, Send, Talk
+from pairing.talk import Action, Answer, Commit, Compute, Confirm, Progress, Receive, Send, Talk
 
 T = TypeVar("T")
 
@@ -98,6 +98,8 @@ class _Shell:
             case Commit(value):
                 await self.on_commit(value)
                 return True
+            case Compute(work):
+                await asyncio.to_thread(work)
         return None
 
 

@@ -48,7 +48,13 @@ class Commit(Struct, Generic[T], frozen=True):
     value: T
 
 
-Action: TypeAlias = Send | Receive | Progress | Confirm | Commit[Any]
+class Compute(Struct, frozen=True):
+    """Call this before going on: pure, and tens of milliseconds long, so off a loop. Answered with None."""
+
+    work: Callable[[], None]
+
+
+Action: TypeAlias = Send | Receive | Progress | Confirm | Commit[Any] | Compute
 Answer: TypeAlias = bytes | bool | None
 Talk: TypeAlias = Generator[Action, Answer, T]
 
@@ -65,3 +71,10 @@ def confirm(code: str) -> Talk[bool]:
     """The person's word on the code."""
     agreed = yield Confirm(code)
     return agreed is True
+
+
+def compute(work: Callable[[], T]) -> Talk[T]:
+    """What `work` returns, worked out where it holds nobody up."""
+    made: list[T] = []
+    yield Compute(lambda: made.append(work()))
+    return made[0]

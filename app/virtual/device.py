@@ -23,11 +23,13 @@ from app.virtual.parts import Parts, Place
 from app.virtual.setup import Setup, WifiSetup
 from app.virtual.station import ListedNetworks, Station
 from pairing import device as memory
+from pairing.activation.device import label_record
 from pairing.activation.exchange import normal_pin
 from pairing.device import DeviceStore, Facts
 from pairing.errors import PairingError
 from pairing.mdns import Announcer, Service, announcing, device_service
 from pairing.qr import label
+from pairing.spake2plus import Record
 from pairing.token import hint_of
 
 FIRMWARE = "1.0.0"
@@ -121,7 +123,9 @@ class VirtualDevice:
         state = await Memory.open(self._store, secrets.token_bytes)
         stack.push_async_callback(state.close)
         self.body.wake(state.state.values)
-        self._parts = self._made_of(state)
+        pin, identity = self._pin, state.state.identity
+        record = await asyncio.to_thread(label_record, identity, pin) if pin else None
+        self._parts = self._made_of(state, record)
         self._joining = Joining(self._parts, self._die)
         self._linking = Linking(self._parts, self._joining.free, self._die)
         if self._parts.children is not None:
@@ -171,7 +175,7 @@ class VirtualDevice:
             raise ValueError("it is no gateway")
         return self._parts.children
 
-    def _made_of(self, state: Memory) -> Parts:
+    def _made_of(self, state: Memory, record: Record | None) -> Parts:
         product = self.body.product
         children = Children(self.body, state, self._notices, waiting=self._waiting) if product.gateway else None
         wifi = WifiSetup(self._told_by, self._station, state, self._notices) if self._told_by else None
@@ -179,6 +183,7 @@ class VirtualDevice:
         return Parts(
             facts=Facts(product.id, self._name, FIRMWARE, serial),
             pin=self._pin,
+            record=record,
             body=self.body,
             memory=state,
             notices=self._notices,

@@ -86,7 +86,9 @@ class Joining:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parts = self._parts
         state = parts.memory.state
-        talk = device_talk(state, parts.facts, entropy=parts.entropy, pin=parts.pin, token=state.token)
+        talk = device_talk(
+            state, parts.facts, entropy=parts.entropy, pin=parts.pin, token=state.token, record=parts.record
+        )
         try:
             binding = await pump(
                 misbehave(talk, parts.how),

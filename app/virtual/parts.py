@@ -14,6 +14,7 @@ from app.virtual.setup import WifiSetup
 from pairing.device import Facts
 from pairing.mdns import LOOPBACK, Interfaces
 from pairing.messages import HEARTBEAT
+from pairing.spake2plus import Record
 from pairing.talk import Entropy
 from pairing.token import TOKEN_LIFE
 
@@ -39,13 +40,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """One device. `pin` is its label's, None where it has none.
+    """One device. `pin` is its label's and `record` what is kept of that, None where it has none.
 
     `children` are behind it where it is a gateway; `wifi` is its radio, where it hangs on no cable.
     """
 
     facts: Facts
     pin: str | None
+    record: Record | None
     body: Body
     memory: Memory
     notices: Notices

@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import suppress
+from functools import partial
 
 from pairing import device as memory
 from pairing import wire
@@ -40,8 +41,8 @@ from pairing.errors import (
 )
 from pairing.identity import Identity, fingerprint, peer_id
 from pairing.noise import XX_PSK3, Handshake
-from pairing.spake2plus import CONFIRM_SIZE, POINT_SIZE, Parties, Verifier, derive, random_scalar, register
-from pairing.talk import Commit, Entropy, Progress, Send, Talk, receive
+from pairing.spake2plus import CONFIRM_SIZE, POINT_SIZE, Parties, Record, Verifier, derive, random_scalar, register
+from pairing.talk import Commit, Entropy, Progress, Send, Talk, compute, receive
 from pairing.text import clean
 from pairing.wire import Auth, DeviceHello, HubHello, Kind
 
@@ -50,17 +51,29 @@ COMMIT_TIMEOUT = 30.0
 
 
 def device_talk(
-    state: DeviceState, facts: Facts, *, entropy: Entropy, pin: str | None = None, token: bytes = b""
+    state: DeviceState,
+    facts: Facts,
+    *,
+    entropy: Entropy,
+    pin: str | None = None,
+    token: bytes = b"",
+    record: Record | None = None,
 ) -> Talk[Binding]:
     """The binding, active on the device's disk.
 
     Yields `Commit(DeviceState)` whenever its memory changes: the shell saves it, and goes on from the last one saved
     whatever becomes of the talk. Yields `Progress("code", digits)` for the code to show where there is no PIN.
-    `pin`: the label's; `token`: what the method carried to this device. One talk at a time: a device answers a second
-    connection with the failure `device_busy`. Raises PairingError.
+    `pin`: the label's; `record`: what is kept of that (`label_record`), made anew where it is not given; `token`: what
+    the method carried to this device. One talk at a time: a device answers a second connection with the failure
+    `device_busy`. Raises PairingError.
     """
-    side = _DeviceSide(state, facts, entropy)
+    side = _DeviceSide(state, facts, entropy, record)
     return (yield from side.exchange.guard(side.run(normal_pin(pin), token)))
+
+
+def label_record(identity: Identity, pin: str) -> Record:
+    """What a device keeps of its label's PIN; takes tens of milliseconds, once."""
+    return register(derive(pin, label_salt(identity)))
 
 
 def label_salt(identity: Identity) -> bytes:
@@ -69,11 +82,12 @@ def label_salt(identity: Identity) -> bytes:
 
 
 class _DeviceSide:
-    def __init__(self, state: DeviceState, facts: Facts, entropy: Entropy) -> None:
+    def __init__(self, state: DeviceState, facts: Facts, entropy: Entropy, record: Record | None) -> None:
         self.exchange = Exchange()
         self._state = state
         self._facts = facts
         self._entropy = entropy
+        self._record = record
 
     def run(self, pin: str | None, token: bytes) -> Talk[Binding]:
         frame = yield from receive(STEP_TIMEOUT, "proving")
@@ -116,7 +130,7 @@ class _DeviceSide:
     def _prove_pin(self, hello: HubHello, pin: str, script: bytes) -> Talk[bytes]:
         share = yield from self.exchange.expect(Kind.SHARE_P, "proving", POINT_SIZE)
         identity = self._state.identity
-        record = register(derive(pin, label_salt(identity)))
+        record = self._record or (yield from compute(partial(label_record, identity, pin)))
         parties = Parties(script, hello.hub, identity.fingerprint)
         verifier = Verifier(parties, record, random_scalar(self._entropy))
         keys = verifier.finish(share)

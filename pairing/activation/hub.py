@@ -1,5 +1,7 @@
 """The hub's side of an activation: it connects, proves the device, hands the binding over, commits."""
 
+from functools import partial
+
 from msgspec.structs import replace
 
 from pairing import wire
@@ -38,7 +40,7 @@ from pairing.errors import (
 from pairing.identity import Identity, fingerprint, peer_id
 from pairing.noise import XX_PSK3, Handshake
 from pairing.spake2plus import Parties, Prover, derive, random_scalar
-from pairing.talk import Commit, Entropy, Progress, Send, Talk, confirm, receive
+from pairing.talk import Commit, Entropy, Progress, Send, Talk, compute, confirm, receive
 from pairing.text import clean
 from pairing.wire import Auth, DeviceHello, HubHello, Kind
 
@@ -99,7 +101,8 @@ class _HubSide:
 
     def _prove_pin(self, hello: DeviceHello, pin: str, script: bytes) -> Talk[bytes]:
         parties = Parties(script, self._identity.fingerprint, hello.device)
-        prover = Prover(parties, derive(pin, hello.salt), random_scalar(self._entropy))
+        secret = yield from compute(partial(derive, pin, hello.salt))
+        prover = Prover(parties, secret, random_scalar(self._entropy))
         yield Send(bytes([Kind.SHARE_P]) + prover.share)
         theirs = wire.ShareV.parse((yield from receive(STEP_TIMEOUT, "proving")))
         keys = prover.finish(theirs.share)

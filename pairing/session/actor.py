@@ -24,10 +24,11 @@ _NOTES = (ev.Noted, ev.SearchNoted)
 
 
 class _Letter:
-    """An event on its way in, who waits for it, and a PIN where the event is that one was given."""
+    """An event on its way in, when it came (ms), who waits for it, and a PIN where the event is that one was given."""
 
-    def __init__(self, event: ev.Event, pin: str | None = None) -> None:
+    def __init__(self, event: ev.Event, at: int, pin: str | None = None) -> None:
         self.event = event
+        self.at = at
         self.pin = pin
         self.accepted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
@@ -76,7 +77,7 @@ class Actor:
         """
         if self._over:
             raise SessionOverError
-        letter = _Letter(event, pin)
+        letter = _Letter(event, self._now(), pin)
         self._inbox.put_nowait(letter)
         return await letter.accepted
 
@@ -84,7 +85,7 @@ class Actor:
         """Hand in a note: kept in its order, and not waited for. Raises SessionOverError when the session has ended."""
         if self._over:
             raise SessionOverError
-        self._inbox.put_nowait(_Letter(event))
+        self._inbox.put_nowait(_Letter(event, self._now()))
 
     async def run(self) -> None:
         """Live until a terminal state is reached or the task is cancelled; then everything is closed."""
@@ -125,7 +126,7 @@ class Actor:
             async with asyncio.timeout_at((self._state.expires_at - self._epoch) / 1000):
                 return await self._inbox.get()
         except TimeoutError:
-            return _Letter(ev.Expire())
+            return _Letter(ev.Expire(), self._now())
 
     def _with_notes(self, letter: _Letter) -> list[_Letter]:
         """A note and all that waits behind it, up to what is no note: kept by one write."""
@@ -153,7 +154,7 @@ class Actor:
         accepted: list[bool] = []
         for letter in letters:
             was = self._state
-            self._state, more = reduce(was, letter.event, self._now())
+            self._state, more = reduce(was, letter.event, letter.at)
             effects += more
             accepted.append(self._state is not was)
         if self._state is not before:

@@ -121,7 +121,8 @@ async def test_a_name_is_stolen(house: House, tmp_path: Path) -> None:
             impostor(thief, "lamp", other.port, 0, lamp.id) as said,
         ):
             assert said == b"announced\n"
-            assert await house.fails(device_id=lamp.id) == "proof_failed"
+            # The hub may know the dead lamp's own address still, where nobody answers.
+            assert await house.fails(device_id=lamp.id) in {"proof_failed", "unreachable"}
             assert device in await house.devices()
             async with Lamp(host, *state) as back:
                 await back.until(event="linked")

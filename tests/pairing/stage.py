@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, Literal
 
 from pairing.errors import ConnectionLostError, PeerSilentError
-from pairing.talk import Action, Answer, Commit, Confirm, Entropy, Progress, Receive, Send, Talk
+from pairing.talk import Action, Answer, Commit, Compute, Confirm, Entropy, Progress, Receive, Send, Talk
 
 Who = Literal["hub", "device"]
 Tamper = Callable[[Who, int, bytes], Iterable[bytes]]
@@ -118,6 +118,8 @@ class Stage:
             case Commit(value):
                 player.on_commit(value)
                 answer = True
+            case Compute(work):
+                work()
         if cut:
             raise PowerCutError
         return answer

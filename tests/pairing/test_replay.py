@@ -7,7 +7,7 @@ import pytest
 from pairing import device as memory
 from pairing.activation import device_talk, hub_talk
 from pairing.errors import ConnectionLostError, PairingError, ProofFailedError
-from pairing.talk import Commit, Confirm, Receive, Talk
+from pairing.talk import Commit, Compute, Confirm, Receive, Talk
 from tests.pairing.home import FACTS, Device, Hub, activate, pair
 from tests.pairing.stage import Who, seeded
 
@@ -34,6 +34,9 @@ def replayed(talk: Talk[Any], frames: list[bytes], committed: list[Any]) -> Pair
                     answer = True
                 case Confirm():
                     answer = True
+                case Compute(work):
+                    work()
+                    answer = None
                 case _:
                     answer = None
         except PairingError as error:

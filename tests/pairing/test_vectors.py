@@ -11,7 +11,7 @@ from pairing import activation, link, wire
 from pairing.device import Binding, DeviceState
 from pairing.errors import PairingError
 from pairing.identity import Identity
-from pairing.talk import Action, Answer, Commit, Confirm, Receive, Talk
+from pairing.talk import Action, Answer, Commit, Compute, Confirm, Receive, Talk
 from tests.pairing import vectors
 
 RECORDED: dict[str, Any] = msgspec.json.decode(vectors.FILE.read_bytes())
@@ -67,6 +67,9 @@ def _answer(action: Action, incoming: Any) -> Answer:
             return frame
         case Confirm() | Commit():
             return True
+        case Compute(work):
+            work()
+            return None
         case _:
             return None
 
