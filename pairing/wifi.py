@@ -59,11 +59,19 @@ class Provisioned(Struct, frozen=True):
 
 def network_of(ssid: str, password: str = "", bssid: str = "") -> WifiNetwork:
     """The network so described, byte for byte; raises UnfitNetworkError before anything is sent."""
-    if not 0 < len(ssid.encode()) <= MAX_SSID_BYTES:
+    if not 0 < _octets(ssid) <= MAX_SSID_BYTES:
         raise SsidLengthError
-    if password and not MIN_PASSWORD_BYTES <= len(password.encode()) <= MAX_PASSWORD_BYTES:
+    if password and not MIN_PASSWORD_BYTES <= _octets(password) <= MAX_PASSWORD_BYTES:
         raise PasswordLengthError
     bssid = bssid.lower().replace("-", ":")
     if bssid and not _BSSID.fullmatch(bssid):
         raise BadBssidError
     return WifiNetwork(ssid, password, bssid)
+
+
+def _octets(text: str) -> int:
+    """In UTF-8; none for what has no UTF-8, as half a surrogate pair."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0

@@ -26,6 +26,8 @@ def test_what_fits_is_taken_byte_for_byte(ssid: str, password: str) -> None:
         ("home", "seven77", "", PasswordLengthError),
         ("home", "p" * 64, "", PasswordLengthError),
         ("home", "🔑" * 16, "", PasswordLengthError),
+        ("home\ud800", "", "", SsidLengthError),
+        ("home", "password\ud800", "", PasswordLengthError),
         ("home", "", "no address", BadBssidError),
         ("home", "", "00:11:22:33:44", BadBssidError),
     ],
