@@ -10,6 +10,7 @@ import click
 from msgspec import Struct
 
 from app.client import Client
+from app.commands.by_phone import SetupAddress, tell_device
 from app.commands.exits import Exit
 from app.commands.following import STEPS, Session, follow, waiting
 from app.commands.reach import api_verb, home_of, home_option, named
@@ -29,6 +30,7 @@ class Answers(Struct, frozen=True):
     label_pin: str | None
     device: str | None
     yes: bool
+    setup: SetupAddress | None = None
 
 
 @click.command()
@@ -47,6 +49,7 @@ class Answers(Struct, frozen=True):
 @click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
 @click.option("--encoding", type=click.Choice(["tuya", "esptouch2", "all"]), help="What EZ speaks.  [default: tuya]")
 @click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
+@click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
 @click.option("--pop", help="The proof of possession printed on a device with a setup network.")
 @click.option("--gateway", help="Let devices join behind this gateway (id or name).")
 @click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
@@ -71,6 +74,7 @@ async def pair(
     lists: bool,
     encoding: str | None,
     setup_ssid: str | None,
+    setup_address: str | None,
     pop: str | None,
     gateway: str | None,
     seconds: int | None,
@@ -99,11 +103,13 @@ async def pair(
     if gateway:
         found = await named(api, f"/api/homes/{home['id']}/devices", gateway, "gateway")
         wanted |= {"method": "gateway", "gateway_id": found["id"], "seconds": seconds}
+    setup = SetupAddress(**_address(setup_address), pop=pop or "") if setup_address else None
+    answers = Answers(label_pin, device, yes, setup)
     given = {key: value for key, value in wanted.items() if value is not None}
     session = await api.post(f"/api/homes/{home['id']}/pairing", given)
     path = f"/api/homes/{home['id']}/pairing/{session['id']}"
     try:
-        ended = await _until_ended(api, path, session, Answers(label_pin, device, yes))
+        ended = await _until_ended(api, path, session, answers)
     except BaseException:  # interrupted, or nobody could be asked: the hub need not wait for it
         with contextlib.suppress(DoorstepError):
             await api.post(f"{path}/cancel")
@@ -129,6 +135,8 @@ async def _until_ended(api: Client, path: str, started: Session, answers: Answer
             show(step, session["created_at"])
             if step["key"] == "show_qr":
                 await _show_code(api, path)
+            if step["key"] == "phone_local" and answers.setup is not None:
+                await tell_device(api, path, answers.setup)
         if session["state"] == "found" and ("found", 0) not in asked:
             asked.add(("found", 0))
             chosen = answers.device or await _choose(session)

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.client import Client
-from app.commands.child import ROOT, HubProcess
+from app.commands.child import ROOT, Child, HubProcess
+from app.commands.exits import Exit
 from pairing.ap.protocomm import ProtocommSetup
 from pairing.ap.setup import Connected, Failed
 from pairing.protocomm.client import Proof
@@ -20,6 +21,7 @@ from pairing.wifi import WifiNetwork
 from tests.e2e.living import WAIT
 from tests.e2e.seeing import Seeing
 from tests.e2e.test_pair import hub
+from tests.e2e.test_pair_codes import until_ended
 
 __all__ = ["hub"]
 
@@ -82,3 +84,28 @@ async def test_a_phone_tells_the_device_and_the_hub_brings_it_in(hub: HubProcess
         assert PASSWORD not in json.dumps(session)
         assert handed["token"] not in json.dumps(session)
         await lamp.until("linked")
+
+
+async def by_command(hub: HubProcess, where: dict[str, Any], pop: str, password: str) -> tuple[int, dict[str, Any]]:
+    """The exit code of `doorstep pair` with the phone's part in it, and the last it said."""
+    at = ("--setup-address", f"{where['host']}:{where['port']}", "--pop", pop, "--yes")
+    environ = {"DOORSTEP_WIFI_PASSWORD": password}
+    async with Child(
+        "pair", "--data", hub.ready["data"], "--method", "ap", "--ssid", SSID, *at, environ=environ
+    ) as told:
+        return await until_ended(told)
+
+
+async def test_the_command_can_be_the_phone(hub: HubProcess) -> None:
+    async with waiting_device() as (lamp, where):
+        code, last = await by_command(hub, where, POP, PASSWORD)
+        assert (code, last["key"]) == (Exit.OK, "joined")
+        await lamp.until("linked")
+
+
+async def test_the_command_says_why_the_device_was_not_told(hub: HubProcess) -> None:
+    async with waiting_device() as (_, where):
+        code, last = await by_command(hub, where, "another", PASSWORD)
+        assert (code, last["error"]["code"]) == (Exit.DEVICE, "proof_failed")
+        code, last = await by_command(hub, where, POP, "mistyped by me")
+        assert (code, last["error"]["code"]) == (Exit.DEVICE, "wifi_not_joined")
