@@ -21,6 +21,10 @@ EXPIRY_TICK_S = 0.5
 # done once as long as no more than those are without an answer.
 WINDOW = 32
 
+# That a command was sent is written so much later, for many at once: what is lost with it is sent again, and answered
+# once. A device that is there has mostly answered by then, which leaves nothing to write.
+SENT_DELAY_S = 0.5
+
 Expire = Callable[[list[str]], Awaitable[None]]
 LinkOf = Callable[[str], Link | None]
 
@@ -36,7 +40,7 @@ class Dispatch:
         self._sent_to: dict[str, set[str]] = {}
         self._due: list[tuple[int, str, str]] = []
         self._waiters: dict[str, set[asyncio.Future[Command]]] = {}
-        self._sent = store.later(queries.set_sent)
+        self._sent = store.later(queries.set_sent, SENT_DELAY_S)
         store.keep_resident(self)
 
     def load(self, reader: Reader) -> None:
@@ -51,6 +55,13 @@ class Dispatch:
     def get(self, device_id: str, command_id: str) -> Command | None:
         """An open command."""
         return self._open.get(device_id, {}).get(command_id)
+
+    def as_it_stands(self, command: Command) -> Command:
+        """A command as read from the disk, which learns only later that it was sent."""
+        if command.state is not State.QUEUED:
+            return command
+        here = self.get(command.device_id, command.id)
+        return command if here is None else replace(command, state=here.state)
 
     def wishes(self, device_id: str) -> list[Command]:
         """Those of the shadow that its device has not been told yet; asked from the writer's thread."""

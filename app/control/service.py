@@ -205,7 +205,7 @@ class Control:
         command = await self._store.read(lambda reader: queries.command(reader, command_id))
         if command is None or command.device_id != device_id:
             raise NotFound
-        return view_of(_as_seen(actor, resource, command))
+        return view_of(_as_seen(actor, resource, self.dispatch.as_it_stands(command)))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
         """A device's commands, newest first: for who may not read the device's log only those they gave themselves.
@@ -216,7 +216,7 @@ class Control:
         reads_log = allowed(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now()).yes
         whose = None if reads_log else actor.account_id
         found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit, whose))
-        return [_as_seen(actor, resource, command) for command in found]
+        return [_as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
 
     def _demand_read(self, actor: Actor, device_id: str) -> Resource:
         resource = self._devices.access.device(actor, device_id)
