@@ -21,7 +21,7 @@ _SET_STATE = "UPDATE commands SET state=?, result=?, ended_at=? WHERE id=?"
 
 def insert(tx: Tx, new: Command) -> None:
     """Store a new command, whose `n` is `next_place`; written with those of other acts."""
-    row = (new.id, new.device_id, new.home_id, new.kind.value, encode_body(new.body).decode(), new.state.value)
+    row = (new.id, new.device_id, new.home_id, str(new.kind), encode_body(new.body).decode(), str(new.state))
     tx.put(_INSERT, (new.n, *row, new.account_id, new.group_id, new.created_at, new.expires_at))
 
 
