@@ -27,14 +27,19 @@ _COORDINATE = 32
 _SCALAR_MATERIAL = 40  # section 3.2: 64 bits more than the order, so that the remainder is even
 
 
-def _compressed(text: str) -> EccPoint:
-    return ECC.import_key(bytes.fromhex(text), curve_name=_CURVE).pointQ
-
-
 _G = ECC.construct(curve=_CURVE, d=1).pointQ
-# Section 4: nobody knows the discrete logarithm of either.
-_M = _compressed("02886e2f97ace46e55ba9dd7242579f2993b64e16ef3dcab95afd497333d8fa12f")
-_N = _compressed("03d8bbd6c639c62937b04d997f38c3770719c629d7014d49a24b4f98baa1292b49")
+# Section 4: nobody knows the discrete logarithm of either. With the y that is left out there: what reads a compressed
+# point imports a reader of key files with it, which is felt at every start.
+_M = ECC.construct(
+    curve=_CURVE,
+    point_x=0x886E2F97ACE46E55BA9DD7242579F2993B64E16EF3DCAB95AFD497333D8FA12F,
+    point_y=0x5FF355163E43CE224E0B0E65FF02AC8E5C7BE09419C785E0CA547D55A12E2D20,
+).pointQ
+_N = ECC.construct(
+    curve=_CURVE,
+    point_x=0xD8BBD6C639C62937B04D997F38C3770719C629D7014D49A24B4F98BAA1292B49,
+    point_y=0x07D60AA6BFADE45008A636337F5168C64D9BD36034808CD564490B1E656EDBE7,
+).pointQ
 
 
 def encode_point(point: EccPoint) -> bytes:

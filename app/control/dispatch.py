@@ -21,7 +21,15 @@ EXPIRY_TICK_S = 0.5
 # done once as long as no more than those are without an answer.
 WINDOW = 32
 
-Expire = Callable[[list[str]], Awaitable[None]]
+# That a command was sent is written so much later, for many at once: what is lost with it is sent again, and answered
+# once. A device that is there has mostly answered by then, which leaves nothing to write.
+SENT_DELAY_S = 0.5
+
+# A program that talks to devices which are silent has thousands end together: each act lets others into its commit.
+EXPIRED_AT_ONCE = 64
+
+# False: not written, they are due still.
+Expire = Callable[[list[str]], Awaitable[bool]]
 LinkOf = Callable[[str], Link | None]
 
 
@@ -36,7 +44,7 @@ class Dispatch:
         self._sent_to: dict[str, set[str]] = {}
         self._due: list[tuple[int, str, str]] = []
         self._waiters: dict[str, set[asyncio.Future[Command]]] = {}
-        self._sent = store.later(queries.set_sent)
+        self._sent = store.later(queries.set_sent, SENT_DELAY_S)
         store.keep_resident(self)
 
     def load(self, reader: Reader) -> None:
@@ -51,6 +59,13 @@ class Dispatch:
     def get(self, device_id: str, command_id: str) -> Command | None:
         """An open command."""
         return self._open.get(device_id, {}).get(command_id)
+
+    def as_it_stands(self, command: Command) -> Command:
+        """A command as read from the disk, which learns only later that it was sent."""
+        if command.state is not State.QUEUED:
+            return command
+        here = self.get(command.device_id, command.id)
+        return command if here is None else replace(command, state=here.state)
 
     def wishes(self, device_id: str) -> list[Command]:
         """Those of the shadow that its device has not been told yet; asked from the writer's thread."""
@@ -121,12 +136,13 @@ class Dispatch:
         """Have what is due expired, for ever."""
         while True:
             await asyncio.sleep(EXPIRY_TICK_S)
-            if due := self._next_due():
-                await expire(due)
+            while (due := self._next_due()) and await expire(due):
+                pass
 
     def _next_due(self) -> list[str]:
-        due, now = [], self._clock.now().ms
-        while self._due and self._due[0][0] <= now:
+        due: list[str] = []
+        now = self._clock.now().ms
+        while self._due and self._due[0][0] <= now and len(due) < EXPIRED_AT_ONCE:
             _, command_id, device_id = heapq.heappop(self._due)
             if self.get(device_id, command_id) is not None:
                 due.append(command_id)

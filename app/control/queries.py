@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from app.control.model import Command, Kind, Outcome, decode_body, decode_outcome, encode_body
 from app.control.states import State
 from app.store.tx import Reader, Row, Tx
 
 _COLUMNS = "n,id,device_id,home_id,kind,body,state,result,account_id,group_id,created_at,expires_at,ended_at"
 _SELECT = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - our own names
+_SEVERAL = f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY n"  # noqa: S608 - our own names
 _INSERT = (
     "INSERT INTO commands(n,id,device_id,home_id,kind,body,state,account_id,group_id,created_at,expires_at)"
     " VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 )
 _SENT = "UPDATE commands SET state='sent', sent_at=? WHERE n BETWEEN ? AND ? AND state='queued'"
+_SET_STATE = "UPDATE commands SET state=?, result=?, ended_at=? WHERE id=?"
 
 
 def insert(tx: Tx, new: Command) -> None:
     """Store a new command, whose `n` is `next_place`; written with those of other acts."""
-    row = (new.id, new.device_id, new.home_id, new.kind.value, encode_body(new.body).decode(), new.state.value)
+    row = (new.id, new.device_id, new.home_id, str(new.kind), encode_body(new.body).decode(), str(new.state))
     tx.put(_INSERT, (new.n, *row, new.account_id, new.group_id, new.created_at, new.expires_at))
 
 
@@ -31,6 +35,12 @@ def command(reader: Reader, command_id: str) -> Command | None:
     reader.settle()
     row = reader.one(f"{_SELECT} WHERE id=?", (command_id,))
     return None if row is None else _command(row)
+
+
+def commands(reader: Reader, command_ids: list[str]) -> list[Command]:
+    """Those of them that there are, in order of delivery."""
+    reader.settle()
+    return [_command(row) for row in reader.all(_SEVERAL, (msgspec.json.encode(command_ids).decode(),))]
 
 
 def open_commands(reader: Reader) -> Iterable[Command]:
@@ -89,17 +99,9 @@ def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def set_state(tx: Tx, command_id: str, state: State, outcome: Outcome | None) -> None:
-    """What has become of it."""
-    tx.settle()
-    tx.run(
-        "UPDATE commands SET state=?, result=?, ended_at=? WHERE id=?",
-        (
-            state.value,
-            None if outcome is None else encode_body(outcome).decode(),
-            tx.now if state.ended else None,
-            command_id,
-        ),
-    )
+    """What has become of it; written with those of other acts."""
+    result = None if outcome is None else encode_body(outcome).decode()
+    tx.put(_SET_STATE, (state.value, result, tx.now if state.ended else None, command_id))
 
 
 def _command(row: Row) -> Command:

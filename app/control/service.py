@@ -205,7 +205,7 @@ class Control:
         command = await self._store.read(lambda reader: queries.command(reader, command_id))
         if command is None or command.device_id != device_id:
             raise NotFound
-        return view_of(_as_seen(actor, resource, command))
+        return view_of(_as_seen(actor, resource, self.dispatch.as_it_stands(command)))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
         """A device's commands, newest first: for who may not read the device's log only those they gave themselves.
@@ -216,7 +216,7 @@ class Control:
         reads_log = allowed(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now()).yes
         whose = None if reads_log else actor.account_id
         found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit, whose))
-        return [_as_seen(actor, resource, command) for command in found]
+        return [_as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
 
     def _demand_read(self, actor: Actor, device_id: str) -> Resource:
         resource = self._devices.access.device(actor, device_id)
@@ -249,12 +249,17 @@ class Control:
         self, tx: Tx, device_id: str, command_id: str, event: Event, outcome: Outcome | None
     ) -> Command | None:
         command = queries.command(tx, command_id)
-        state = None if command is None or command.device_id != device_id else move(command.state, event)
-        if command is None or state is None:
+        if command is None or command.device_id != device_id:
+            return None
+        return self._moved_in(tx, command, event, outcome)
+
+    def _moved_in(self, tx: Tx, command: Command, event: Event, outcome: Outcome | None) -> Command | None:
+        state = move(command.state, event)
+        if state is None:
             return None
         ended_at = tx.now if state.ended else None
         command = replace(command, state=state, outcome=outcome, ended_at=ended_at)
-        queries.set_state(tx, command_id, state, outcome)
+        queries.set_state(tx, command.id, state, outcome)
         tx.record(SYSTEM, _change(f"command.{state.value}", command, view_of(command), audit=False))
         if state.ended:
             self._journal.write_in(tx, _entries(command, tx.now, "hub" if event is Event.EXPIRE else "device"))
@@ -263,16 +268,17 @@ class Control:
 
     # time and other nouns
 
-    async def _expire(self, command_ids: list[str]) -> None:
+    async def _expire(self, command_ids: list[str]) -> bool:
         def act(tx: Tx) -> None:
-            for command_id in command_ids:
-                if (command := queries.command(tx, command_id)) is not None:
-                    self._move_in(tx, command.device_id, command_id, Event.EXPIRE, Outcome(error="expired"))
+            for command in queries.commands(tx, command_ids):
+                self._moved_in(tx, command, Event.EXPIRE, Outcome(error="expired"))
 
         try:
             await self._store.write(act)
         except StoreError:
             self.dispatch.again(command_ids)
+            return False
+        return True
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""

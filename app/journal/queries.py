@@ -26,10 +26,9 @@ class Wanted(Struct, frozen=True):
 
 
 def insert(tx: Tx, entries: Iterable[Entry]) -> None:
-    """Store entries in their order."""
-    tx.db.executemany(
-        _INSERT, [(e.device_id, e.home_id, e.at, e.type.value, e.code, e.value, e.source) for e in entries]
-    )
+    """Store entries in their order; written with those of other acts."""
+    for e in entries:
+        tx.put(_INSERT, (e.device_id, e.home_id, e.at, e.type.value, e.code, e.value, e.source))
 
 
 def entries(reader: Reader, device_id: str, home_id: str, wanted: Wanted, limit: int) -> list[EntryView]:

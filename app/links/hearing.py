@@ -105,9 +105,9 @@ class LanDevices:
 
     def send(self, device_id: str, command: Command) -> bool:
         """Hand the command to the device's connection, or to its gateway's."""
-        if not self.is_online(device_id):
-            return False
         linked, child = self._hardware(device_id)
+        if child is not None and not self.gateways.is_there(linked, child):
+            return False
         return self._tell(linked, _message(command, child))
 
     # Network

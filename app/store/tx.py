@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -12,6 +14,8 @@ from app.ids import new_id
 from app.policy import Action, Actor
 
 Row = tuple[Any, ...]
+# Each half of it is a statement of its own, kept prepared; SQLite takes 32,766 values.
+ROWS_AT_ONCE = 64
 _encode = msgspec.json.Encoder().encode
 
 _WHO = "(at,account_id,credential_id,type,kind,entity_id,home_id,data) VALUES(?,?,?,?,?,?,?,?)"
@@ -115,7 +119,7 @@ class Batch:
         for sql, args in rows:
             by_statement.setdefault(sql, []).append(args)
         for sql, several in by_statement.items():
-            self._db.executemany(sql, several)
+            _execute_all(self._db, sql, several)
 
 
 class Tx(Reader):
@@ -201,12 +205,32 @@ def leave(db: sqlite3.Connection, batch: Batch, done: Sequence[Tx]) -> list[Even
     outbox = [row for tx in done for row in tx.outbox]
     told = [row for tx in done for row in tx.told]
     if audit:
-        db.executemany(_AUDIT, audit)
+        _execute_all(db, _AUDIT, audit)
     if outbox:
-        db.executemany(_OUTBOX, outbox)
+        _execute_all(db, _OUTBOX, outbox)
     if not told:
         return []
     first = batch.number("events")
     # An enum member costs the driver a search for an adapter.
-    db.executemany(_EVENT, [(seq, *row[:7], row[7]._value_, row[8]) for seq, row in enumerate(told, first)])
+    _execute_all(db, _EVENT, [(seq, *row[:7], row[7]._value_, row[8]) for seq, row in enumerate(told, first)])
     return [Event(seq, *row) for seq, row in enumerate(told, first)]
+
+
+def _execute_all(db: sqlite3.Connection, sql: str, rows: Sequence[Row]) -> None:
+    """Execute `sql` for each row. Of an INSERT, rows go together: a table's count is kept once a statement."""
+    if not sql.startswith("INSERT") or not sql.endswith(")"):
+        db.executemany(sql, rows)
+        return
+    done, size = 0, ROWS_AT_ONCE
+    while left := len(rows) - done:
+        while size > left:
+            size //= 2
+        db.execute(_of_several(sql, size), tuple(chain.from_iterable(rows[done : done + size])))
+        done += size
+
+
+@lru_cache(maxsize=256)
+def _of_several(sql: str, rows: int) -> str:
+    """An INSERT of one row as one of `rows`."""
+    head, _, row = sql.rpartition("VALUES")
+    return f"{head}VALUES{','.join([row] * rows)}"

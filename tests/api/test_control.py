@@ -7,8 +7,10 @@ from typing import Any
 import httpx2
 
 from app.caller import Caller
+from app.control import queries
 from app.control.dispatch import WINDOW
 from app.control.model import MAX_OPEN_PER_DEVICE, Command, NewCommand
+from app.control.states import State
 from app.devices.model import NewDevice
 from app.errors import NotFound
 from tests.api.harness import Api
@@ -68,6 +70,21 @@ async def test_a_command_goes_out_and_its_answer_is_the_devices_state(api: Api) 
     assert (shown["state"], shown["outcome"]) == ("answered", {"values": {"on": True}})
     reported = (await anna.get(f"/api/devices/{device_id}")).json()["services"]["light"]["reported"]
     assert reported["on"]["value"] is True
+
+
+async def test_a_command_is_shown_as_sent_at_once_and_still_after_a_stop(tmp_path: Path) -> None:
+    async with Api(tmp_path / "data") as api:
+        anna, link = await api.person("anna"), FakeLink(api)
+        device_id, path = await lamp_of(api, anna)
+        link.up(device_id)
+        given = (await anna.post(path, json=ON | {"expires_in": 3600})).json()
+        await link.next()
+        assert (await anna.get(f"{path}/{given['id']}")).json() == given | {"state": "sent"}
+        assert [one["state"] for one in (await anna.get(path)).json()["items"]] == ["sent"]
+    async with Api(tmp_path / "data") as api:
+        kept = await api.services.store.read(lambda reader: queries.command(reader, given["id"]))
+        assert kept is not None
+        assert kept.state is State.SENT
 
 
 async def test_waiting_answers_with_the_end(api: Api) -> None:

@@ -61,6 +61,11 @@ def answers(url: str) -> bool:
         return False
 
 
+def _environment() -> dict[str, str]:
+    """Of a server. It may keep its bytecode, as one that is installed has it: a start without is mostly compiling."""
+    return os.environ | PATIENT | {"PYTHONDONTWRITEBYTECODE": ""}
+
+
 @contextmanager
 def serving(arguments: list[str], url: str, core: int) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
     """A server process on one core; with how long it took to its first answer (s)."""
@@ -68,7 +73,7 @@ def serving(arguments: list[str], url: str, core: int) -> Iterator[tuple[subproc
     process = subprocess.Popen(
         arguments,
         cwd=ROOT,
-        env=os.environ | PATIENT,
+        env=_environment(),
         stdout=subprocess.DEVNULL,
     )
     os.sched_setaffinity(process.pid, {core})
@@ -216,6 +221,8 @@ def _run(chosen: argparse.Namespace, work: Path) -> None:
     python = sys.executable
     serve = [python, "-m", "app", "serve", "--data", str(work / "hub"), "--no-tls", "--port", str(hub_port)]
     serve += ["--link-port", str(link_port), "--log-level", "warning"]
+    os.environ["PYTHONPYCACHEPREFIX"] = str(work / "bytecode")
+    subprocess.run([python, "-c", "import app.commands.serve, app.node"], cwd=ROOT, env=_environment(), check=True)
     with serving(serve, f"http://127.0.0.1:{hub_port}/healthz", 0) as (hub, started):
         memory = resident_mb(hub.pid)
         payloads(made, hub_port, work / "payloads.json")

@@ -7,7 +7,7 @@ import pytest
 from app.policy import SYSTEM, Action, Actor
 from app.store.resident import Resident
 from app.store.store import Store
-from app.store.tx import Change, Event, Reader, Row, Tx
+from app.store.tx import ROWS_AT_ONCE, Change, Event, Reader, Row, Tx
 from tests.store.conftest import START_MS
 from tests.store.test_writer import together
 
@@ -101,6 +101,22 @@ async def test_what_is_put_is_written_with_the_batch_and_without_the_acts_that_f
     outcomes = await together(store, putting("a"), putting("b", then=ValueError()), putting("c"))
     assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
     assert await ask(store, "SELECT row FROM secrets") == [("a",), ("c",)]
+
+
+@pytest.mark.parametrize("acts", [1, 3, ROWS_AT_ONCE - 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 2 * ROWS_AT_ONCE + 5])
+async def test_however_many_rows_go_together_each_is_written_once_and_in_order(store: Store, acts: int) -> None:
+    def leaving(n: int) -> Callable[[Tx], None]:
+        def act(tx: Tx) -> None:
+            tx.put(PUT, (f"{n:03}",))
+            tx.record(SYSTEM, Change("thing.made", "thing", str(n), "h", Action.DEVICE_READ, {"n": n}))
+
+        return act
+
+    assert await together(store, *(leaving(n) for n in range(acts))) == [None] * acts
+    assert await ask(store, "SELECT row FROM secrets ORDER BY row") == [(f"{n:03}",) for n in range(acts)]
+    for table, place in (("audit", "seq"), ("outbox", "n"), ("events", "seq")):
+        found = await ask(store, f"SELECT {place}, entity_id, data FROM {table} ORDER BY {place}")
+        assert found == [(n + 1, str(n), f'{{"n":{n}}}'.encode()) for n in range(acts)]
 
 
 async def test_who_asks_for_what_is_put_finds_it(store: Store) -> None:
