@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from app.caller import Caller
-from app.control import queries
+from app.control import dispatch, queries
 from app.control.dispatch import WINDOW
 from app.control.model import MAX_OPEN_PER_DEVICE, Command, NewCommand
 from app.control.states import State
@@ -135,6 +136,20 @@ async def test_a_command_expires_and_a_late_answer_changes_nothing(api: Api) -> 
     link.up(device_id)
     assert link.sent.empty()
     assert (await anna.get(f"/api/devices/{device_id}")).json()["services"] == {}
+
+
+async def test_more_than_expire_at_once_all_expire(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch, "EXPIRED_AT_ONCE", 2)
+    anna, open_now = await api.person("anna"), api.services.control.dispatch
+    device_id, path = await lamp_of(api, anna)
+    ids = [(await anna.post(path, json=ON | {"expires_in": 60})).json()["id"] for _ in range(5)]
+    asked = asyncio.create_task(anna.post(path, params={"wait": 20}, json=ON | {"expires_in": 60}))
+    while open_now.count(device_id) <= len(ids):
+        await asyncio.sleep(0)
+    api.forward(61_000)
+    assert (await asked).json()["state"] == "expired"
+    assert open_now.count(device_id) == 0
+    assert {one["state"] for one in (await anna.get(path)).json()["items"]} == {"expired"}
 
 
 async def test_an_answer_of_another_device_is_none(api: Api) -> None:
