@@ -215,7 +215,9 @@ def _choice(groups: Sequence[str]) -> list[str]:
 
 def _sync(uv: str | Path, venv: Path, groups: Sequence[str]) -> bool:
     _say("installing the locked dependencies")
-    argv = [uv, "sync", "--no-install-project", "--inexact", "--no-progress", "-q", *_choice(groups)]
+    # Compiled once, here: where Python may not write beside what it reads, every start would do it again, for seconds.
+    argv = [uv, "sync", "--no-install-project", "--inexact", "--compile-bytecode", "--no-progress", "-q"]
+    argv += _choice(groups)
     python = venv / "bin" / "python"
     # The machine's own certificates (both names: newer and older uv): many networks put their own authority there.
     certificates = {"UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
