@@ -22,16 +22,14 @@ from pairing.errors import (
     ProofFailedError,
     TooManyTriesError,
 )
-from pairing.identity import Identity
-from pairing.mdns import browse_devices
 from pairing.methods import ez
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import Browse, Offers, OverLan
+from pairing.methods.over_lan import OverLan
+from pairing.methods.watched import Watched
 from pairing.protocomm import http
 from pairing.protocomm.calls import EndpointRefusedError
 from pairing.protocomm.client import USERNAME, Proof
-from pairing.session.states import Candidate, Request
-from pairing.talk import Entropy
+from pairing.session.states import Request
 from pairing.text import clean
 from pairing.wifi import WifiNetwork, network_of
 
@@ -50,7 +48,7 @@ class Patience(Struct, frozen=True):
 
 
 class Ap:
-    """A `Method`. `identity` is the hub's; `browse` decides which interfaces are listened on.
+    """A `Method`, of devices that are heard on `lan` once they were told.
 
     `radios` lends the hub's spare Wi-Fi interface, `setups` speaks to a device through it.
     """
@@ -73,50 +71,38 @@ class Ap:
 
     def __init__(
         self,
-        identity: Identity,
-        offers: Offers,
+        lan: OverLan,
         *,
-        entropy: Entropy,
-        browse: Browse = browse_devices,
         radios: Radios = spare_radio,
         setups: Setups = open_setup,
         patience: Patience | None = None,
     ) -> None:
-        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
-        self._entropy = entropy
+        self._lan = lan
         self._radios = radios
         self._setups = setups
         self._patience = patience or Patience()
 
     async def search(self, context: SearchContext) -> None:
         network = _network(context.request, context.secrets)
-        heard = _Heard(context)
-        try:
-            async with asyncio.TaskGroup() as group:
-                hearing = group.create_task(self._lan.hear(heard, NAME))
-                await heard.listening.wait()
-                await self._tell(context, network, heard)
-                hearing.cancel()
-        except BaseExceptionGroup as failures:
-            # One of the two has failed, and the other was cancelled for it.
-            raise failures.exceptions[0] from None
+        watched = Watched(context)
+        await self._lan.hear_beside(watched, NAME, lambda _: self._tell(watched, network))
 
     async def attempt(self, context: AttemptContext) -> None:
         await self._lan.attempt(context)
 
-    async def _tell(self, context: SearchContext, network: WifiNetwork, heard: "_Heard") -> None:
+    async def _tell(self, watched: Watched, network: WifiNetwork) -> None:
         """Have the device told its network, and give it time to be heard on it. Raises MethodFailedError."""
         try:
             async with self._radios() as radio:
-                status = await self._tell_by(radio, context, network)
+                status = await self._tell_by(radio, watched, network)
         except NoSpareRadioError as error:
-            await context.note("no_spare_radio", reason=error.detail)
-            await context.note("phone_local", **phone_steps(context.request))
+            await watched.note("no_spare_radio", reason=error.detail)
+            await watched.note("phone_local", **phone_steps(watched.request))
             await asyncio.sleep(self._patience.phone)
             return
-        await context.note("listening_on_lan", ssid=clean(network.ssid))
+        await watched.note("listening_on_lan", ssid=clean(network.ssid))
         await asyncio.sleep(self._patience.announcing)
-        if heard.any:
+        if watched.candidates:
             return
         raise MethodFailedError(
             "joined_never_announced" if isinstance(status, Connected) else "decoded_never_joined",
@@ -132,7 +118,7 @@ class Ap:
         try:
             async with (
                 radio.joined(found, context.secrets.get("setup_password", "")),
-                self._setups(speaks, radio.interface, proof, self._entropy) as setup,
+                self._setups(speaks, radio.interface, proof, self._lan.entropy) as setup,
             ):
                 return await self._tell_it(setup, context, network)
         except SetupNetworkError as error:
@@ -206,41 +192,6 @@ def phone_steps(request: Request) -> dict[str, str]:
         if speaks in (None, kind):
             told[kind] = address
     return told
-
-
-class _Heard:
-    """The session's context for what is heard on the LAN, watched: whether it listens yet, and heard anything."""
-
-    def __init__(self, context: SearchContext) -> None:
-        self._context = context
-        self.listening = asyncio.Event()
-        self.any = False
-
-    @property
-    def session_id(self) -> str:
-        return self._context.session_id
-
-    @property
-    def request(self) -> Request:
-        return self._context.request
-
-    @property
-    def secrets(self) -> Mapping[str, str]:
-        return self._context.secrets
-
-    async def note(self, key: str, /, **detail: str) -> None:
-        await self._context.note(key, **detail)
-
-    async def ready(self) -> None:
-        await self._context.ready()
-        self.listening.set()
-
-    async def heard(self, candidate: Candidate) -> None:
-        self.any = True
-        await self._context.heard(candidate)
-
-    async def lost(self, candidate_id: str) -> None:
-        await self._context.lost(candidate_id)
 
 
 def _network(request: Request, secrets: Mapping[str, str]) -> WifiNetwork:
