@@ -13,7 +13,7 @@ _GENERAL = (
     ),
     Cause(
         code="unreachable",
-        recognised="no connection to any of the device's addresses could be made",
+        recognised="no connection could be made to any address the device was heard at, nor was it heard at another after that",
         text="The device does not answer at {address}, port {port}.",
         next_step="check_network",
     ),

@@ -111,6 +111,7 @@ async def impostor(host: Host, *arguments: object) -> AsyncIterator[bytes]:
         await process.wait()
 
 
+@pytest.mark.full  # within one process: tests/security/test_spoofer.py
 async def test_a_name_is_stolen(house: House, tmp_path: Path) -> None:
     state = ("--state", tmp_path / "lamp.json")
     async with house.guest() as host, house.guest() as thief:
@@ -131,6 +132,7 @@ async def test_a_name_is_stolen(house: House, tmp_path: Path) -> None:
                 await house.obeys(device)
 
 
+@pytest.mark.full  # within one process: tests/security/test_spoofer.py
 async def test_announcements_that_claim_to_be_known_devices(house: House) -> None:
     await flooded(house, 2_000)
 
