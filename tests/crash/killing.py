@@ -26,6 +26,8 @@ from tests.e2e.living import WAIT, Living, Reached, living
 PIN = "31415926"
 SSID, PASSWORD = "Lindenweg", "correct horse battery"
 ENDS = ("joined", "failed", "cancelled", "expired")
+# What is asked of a dead hub fails at once. Cancelled while it connects, a client would leave its connection open.
+SOON = 0.2
 AGAIN = {"Idempotency-Key": "the phone repeats what was not answered"}
 PLACE = Place(retry_first=0.05, retry_most=0.2)
 
@@ -116,6 +118,7 @@ class TellingPhone(Phone):
         try:
             return await super().pair(hub)
         finally:
+            await asyncio.wait({telling}, timeout=SOON)
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
@@ -168,6 +171,7 @@ async def killed(folder: Path, owner: Claimed, kill: Kill, way: Way, phone: Phon
                     return False
                 await asyncio.sleep(kill.after)
                 assert await asyncio.to_thread(hub.kill) == -SIGKILL
+                await asyncio.wait({pairing}, timeout=SOON)
                 return True
             finally:
                 pairing.cancel()
