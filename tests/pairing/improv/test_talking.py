@@ -106,7 +106,7 @@ async def test_a_device_that_knows_no_more_than_revision_1_0() -> None:
 async def test_a_device_that_drops_while_it_joins() -> None:
     rig = Rig(max_write=244)
     async with improv_setup(rig.connection) as setup:
-        rig.connection._table[messages.COMMAND].write = lambda _: rig.connection.drop()  # type: ignore[index]
+        rig.connection._table[messages.COMMAND].write = lambda _: rig.connection.drop()
         await setup.send(HOME, TOKEN)
         with pytest.raises(ConnectionLostError):
             await setup.status()
@@ -115,9 +115,7 @@ async def test_a_device_that_drops_while_it_joins() -> None:
 async def test_a_device_that_refuses_what_it_was_asked() -> None:
     rig = Rig()
     async with improv_setup(rig.connection) as setup:
-        rig.connection._table[messages.COMMAND].write = lambda _: rig.connection.notify(  # type: ignore[index]
-            messages.ERROR, b"\xff"
-        )
+        rig.connection._table[messages.COMMAND].write = lambda _: rig.connection.notify(messages.ERROR, b"\xff")
         await setup.send(HOME, TOKEN)
         with pytest.raises(RefusedCommandError, match="unknown"):
             await setup.status()
@@ -135,7 +133,7 @@ async def test_a_device_that_floods_is_not_kept() -> None:
 @pytest.mark.parametrize("state", [b"", b"\x09", b"\x01\x02"])
 async def test_nonsense_where_the_state_should_be(state: bytes) -> None:
     rig = Rig()
-    rig.connection._table[messages.STATE].read = lambda: state  # type: ignore[index]
+    rig.connection._table[messages.STATE].read = lambda: state
     with pytest.raises(MalformedMessageError):
         async with improv_setup(rig.connection):
             raise AssertionError("opened")
