@@ -56,6 +56,7 @@ class ImprovSetup:
         self._results: asyncio.Queue[Packet | PairingError] = asyncio.Queue(MAX_UNHEARD)
         self._status: Status = Connecting()
         self._joining = False
+        self._state_changed = asyncio.Event()
         self.capabilities = Capability.NONE
         self.state = State.AUTHORIZED
         self.redirect = ""
@@ -69,6 +70,16 @@ class ImprovSetup:
         await connection.subscribe(messages.RESULT, self._result_heard)
         self.state = messages.state_of(await connection.read(messages.STATE))
         self.capabilities = messages.capabilities_of(await connection.read(messages.CAPABILITIES))
+
+    async def authorized(self, seconds: float) -> None:
+        """Return once somebody has pressed the device's button. Raises AuthorizationNeededError after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self.state is State.AUTHORIZATION_REQUIRED:
+                    self._state_changed.clear()
+                    await self._state_changed.wait()
+        except TimeoutError as error:
+            raise AuthorizationNeededError(step="authorizing") from error
 
     async def identify(self) -> bool:
         """Have the device show itself; False where it cannot."""
@@ -144,6 +155,7 @@ class ImprovSetup:
     def _state_heard(self, raw: bytes) -> None:
         with suppress(MalformedMessageError):
             self.state = messages.state_of(raw)
+            self._state_changed.set()
 
     def _error_heard(self, raw: bytes) -> None:
         with suppress(MalformedMessageError):

@@ -17,7 +17,7 @@ from pairing.errors import (
 from pairing.identity import Identity
 from pairing.mdns import Announcement, Gone, browse_devices
 from pairing.methods.method import AttemptContext, MethodFailedError, SearchContext
-from pairing.methods.places import Connection, Places
+from pairing.methods.places import Places
 from pairing.methods.watched import Watched
 from pairing.pump import pump
 from pairing.session.states import Candidate
@@ -104,17 +104,16 @@ class OverLan:
         Whoever copies what a device announces is heard at an address besides the device's own: where one does not
         answer, or is not who it says, the next is tried. Where none answers, the device may have just moved.
         """
-        candidate = context.candidate
-        pin = context.secrets.get("pin")
-        if pin is None and candidate.auth == "pin":
-            pin = await context.pin()
+        candidate, pin = context.candidate, await _pin(context)
+        expect = candidate.id if context.request.host is None else context.request.device
         places = Places()
         places.add(candidate.addresses, candidate.port)
         failed: PairingError | None = None
         while True:
             while (connection := await places.first(context)) is not None:
                 try:
-                    return await self._converse(context, connection, pin=pin, token=token)
+                    streams = connection.reader, connection.writer
+                    return await self._converse(context, *streams, pin=pin, token=token, expect=expect)
                 except _NotHereError as error:
                     if isinstance(error.why, ProofFailedError):
                         await context.note("wrong_proof", address=connection.place.address)
@@ -124,6 +123,31 @@ class OverLan:
         raise failed or MethodFailedError(
             "unreachable", address=" ".join(candidate.addresses), port=str(candidate.port)
         )
+
+    async def activate_over(
+        self,
+        context: AttemptContext,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        token: bytes,
+        expect: str,
+    ) -> None:
+        """As `activate`, with whoever is at the other end of a connection that stands, and says that it is `expect`.
+
+        Raises PairingError.
+        """
+        try:
+            if not expect.startswith(context.candidate.id) or context.request.device not in (None, expect):
+                raise ProofFailedError("another device answers", step="proving")
+            pin = await _pin(context)
+        except BaseException:
+            writer.close()
+            raise
+        try:
+            await self._converse(context, reader, writer, pin=pin, token=token, expect=expect)
+        except _NotHereError as error:
+            raise error.why from error
 
     async def _has_moved(self, context: AttemptContext, places: Places) -> bool:
         """Whether the candidate is heard, within `news_within`, at a place not known yet, which is added."""
@@ -141,16 +165,18 @@ class OverLan:
     async def _converse(
         self,
         context: AttemptContext,
-        connection: Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
         *,
         pin: str | None,
         token: bytes,
+        expect: str | None,
     ) -> None:
         """Carry an activation out over a connection, with the session as its person and its disk."""
         try:
             offer = await self._offers(context.session_id, context.number)
         except BaseException:
-            connection.writer.close()
+            writer.close()
             raise
         talk = hub_talk(
             self._identity,
@@ -158,7 +184,7 @@ class OverLan:
             entropy=self.entropy,
             pin=pin,
             token=token,
-            expect=context.candidate.id if context.request.host is None else context.request.device,
+            expect=expect,
         )
         proving = True
 
@@ -177,18 +203,17 @@ class OverLan:
             await context.join(activated)
 
         try:
-            await pump(
-                talk,
-                connection.reader,
-                connection.writer,
-                on_progress=on_progress,
-                on_confirm=on_confirm,
-                on_commit=on_commit,
-            )
+            await pump(talk, reader, writer, on_progress=on_progress, on_confirm=on_confirm, on_commit=on_commit)
         except _ELSEWHERE as error:
             if proving:
                 raise _NotHereError(error) from error
             raise
+
+
+async def _pin(context: AttemptContext) -> str | None:
+    """The label PIN where it is known or the device says it has one."""
+    pin = context.secrets.get("pin")
+    return await context.pin() if pin is None and context.candidate.auth == "pin" else pin
 
 
 class _NotHereError(Exception):

@@ -1,10 +1,12 @@
 """A GATT connection to a table in memory: what a device offers, and what it does when it is written to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
-from ble.errors import Disconnected, NotOffered
+from ble.errors import Disconnected, NotOffered, NotReachable
+from ble.radio import CONNECT_TIMEOUT_S, Advertisement, RadioState
 
 
 class Characteristic(Struct):
@@ -14,6 +16,7 @@ class Characteristic(Struct):
     read: Callable[[], bytes] | None = None
     write: Callable[[bytes], None] | None = None
     descriptors: Mapping[str, bytes] = {}
+    subscribed: Callable[[], None] | None = None
 
 
 class TableConnection:
@@ -42,8 +45,10 @@ class TableConnection:
         handler(data)
 
     async def subscribe(self, characteristic: str, heard: Callable[[bytes], None]) -> None:
-        self._of(characteristic)
+        told = self._of(characteristic).subscribed
         self._heard[characteristic] = heard
+        if told is not None:
+            told()
 
     async def descriptor(self, characteristic: str, descriptor: str) -> bytes:
         found = self._of(characteristic).descriptors
@@ -63,6 +68,8 @@ class TableConnection:
                 heard(value[start : start + self.max_write])
 
     def drop(self) -> None:
+        if not self.connected:
+            return
         self.connected = False
         for told in self._told:
             told()
@@ -73,3 +80,49 @@ class TableConnection:
         if characteristic not in self._table:
             raise NotOffered("characteristic")
         return self._table[characteristic]
+
+
+class TableRadio:
+    """A `ble.radio.Radio` that connects to tables. `devices`: how to connect to each address that is in reach."""
+
+    def __init__(self) -> None:
+        self.state = RadioState(usable=True)
+        self.devices: dict[str, Callable[[], TableConnection]] = {}
+        self.connections: list[TableConnection] = []
+        self._listeners: list[Callable[[Advertisement], None]] = []
+
+    def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
+        return lambda: None
+
+    async def open(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    @property
+    def listened_to(self) -> bool:
+        return bool(self._listeners)
+
+    def listen(self, heard: Callable[[Advertisement], None]) -> Callable[[], None]:
+        self._listeners.append(heard)
+        return lambda: self._listeners.remove(heard)
+
+    def advertise(self, advertisement: Advertisement) -> None:
+        for heard in list(self._listeners):
+            heard(advertisement)
+
+    @asynccontextmanager
+    async def connect(
+        self, address: str, *, services: Sequence[str] = (), timeout: float = CONNECT_TIMEOUT_S
+    ) -> AsyncIterator[TableConnection]:
+        if address not in self.devices:
+            raise NotReachable(address)
+        connection = self.devices[address]()
+        if any(not connection.characteristics(service) for service in services):
+            raise NotOffered("service")
+        self.connections.append(connection)
+        try:
+            yield connection
+        finally:
+            connection.drop()
