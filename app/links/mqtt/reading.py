@@ -124,8 +124,10 @@ def _packet_id(body: bytes, at: int) -> tuple[int, int]:
 def _connect(body: bytes, level: int, limits: Limits) -> Connect:
     name, at = text(body, 0)
     level, at = props.octet(body, at)
+    if name not in ("MQTT", "MQIsdp"):
+        raise ProtocolBroken("another protocol")
     if (name, level) not in (("MQTT", V311), ("MQTT", V5)):
-        raise ProtocolBroken("another protocol, or another version of it", Reason.VERSION)
+        raise ProtocolBroken("another version of the protocol", Reason.VERSION)
     flags, at = props.octet(body, at)
     will_flag, qos, retain = flags & 4, flags >> 3 & 3, flags & 0x20
     if flags & 1 or qos == 3 or (not will_flag and (qos or retain)):
