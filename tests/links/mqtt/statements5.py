@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from app.links.mqtt import properties as props
+from app.links.mqtt.packets import Raw
 from app.links.mqtt.properties import write_binary, write_number, write_text
 from tests.links.mqtt.statements import Check, Statement
 from tests.links.mqtt.wire import PING, Wire, ack, connect, packet, publish, short, subscribe, unsubscribe, wire
@@ -37,19 +38,19 @@ def long(value: int) -> bytes:
     return value.to_bytes(4, "big")
 
 
-def told(properties: bytes) -> props.Raw:
+def told(properties: bytes) -> Raw:
     """The properties of a CONNACK."""
     readers = {0x12: props.text, 0x13: props.short, 0x24: props.octet, 0x25: props.octet}
     readers |= {0x28: props.octet, 0x29: props.octet, 0x2A: props.octet}
     length, at = props.number(properties, 0)
-    found: props.Raw = {}
+    found: Raw = {}
     while at < 1 + length:
         id_ = properties[at]
         found[id_], at = (readers.get(id_) or props._READERS[id_])(properties, at + 1)
     return found
 
 
-async def enter(it: Wire, client_id: str = "five", **more: object) -> tuple[int, props.Raw]:
+async def enter(it: Wire, client_id: str = "five", **more: object) -> tuple[int, Raw]:
     present, properties = await it.enter(client_id, level=5, **more)
     return present, told(properties)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from app.links.mqtt import properties as props
+from app.links.mqtt.packets import Raw
 from app.links.mqtt.properties import number, write_number, write_text
 from tests.links.mqtt.house import SECRET
 
@@ -98,7 +99,7 @@ class Got:
     retain: bool
     dup: bool
     packet_id: int
-    raw: props.Raw
+    raw: Raw
 
 
 class Wire:
@@ -143,7 +144,8 @@ class Wire:
     def _got(self, first: int, body: bytes) -> Got:
         assert first >> 4 == 3, (first, body)
         topic, at = props.text(body, 0)
-        qos, packet_id, raw = first >> 1 & 3, 0, {}
+        qos, packet_id = first >> 1 & 3, 0
+        raw: Raw = {}
         if qos:
             packet_id, at = props.short(body, at)
         if self.level == 5:
