@@ -8,9 +8,9 @@ import select
 import socket
 import sys
 import time
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 TOPIC = b"bench/up/properties/report"
 PAYLOAD = 128
@@ -18,12 +18,12 @@ RING = 2000
 ACK = 4
 
 
-@dataclass
-class Load:
-    """What was counted; `worst_ms` is the longest a connection waited for any acknowledgement."""
+class Load(Struct):
+    """What was counted. `busy`: the part of the time this program itself computed; `worst_ms` without any answer."""
 
     acks: int
     seconds: float
+    busy: float
     worst_ms: float
 
 
@@ -47,19 +47,18 @@ def message(packet_id: int, payload: int = PAYLOAD) -> bytes:
     return b"\x32" + head + body
 
 
-def run(port: int, connections: int, window: int, seconds: float) -> Load:
+def full(port: int, connections: int, window: int, seconds: float) -> Load:
     """Keep `window` messages in flight on each of so many connections for so long."""
     ring = b"".join(message(1 + n) for n in range(RING))
     size = len(ring) // RING
     ring += ring[: window * size]
     clients = [connect(port, n) for n in range(connections)]
     poll, by_fd = select.epoll(), {client.fileno(): at for at, client in enumerate(clients)}
-    sent, owed, last = [window] * connections, [0] * connections, [0.0] * connections
-    begin = time.perf_counter()
-    for at, client in enumerate(clients):
+    sent, over, last = [window] * connections, [0] * connections, [time.perf_counter()] * connections
+    used, begin = time.process_time(), time.perf_counter()
+    for client in clients:
         client.sendall(ring[: window * size])
         poll.register(client.fileno(), select.EPOLLIN)
-        last[at] = begin
     acks, worst, now = 0, 0.0, begin
     while now - begin < seconds:
         for fd, _ in poll.poll(1):
@@ -67,17 +66,58 @@ def run(port: int, connections: int, window: int, seconds: float) -> Load:
             octets = clients[at].recv(65536)
             if not octets:
                 raise SystemExit("a connection was closed")
-            whole, owed[at] = divmod(owed[at] + len(octets), ACK)
-            if not whole:
-                continue
-            acks += whole
-            begin_at = sent[at] % RING * size
-            clients[at].sendall(ring[begin_at : begin_at + whole * size])
-            sent[at] += whole
-            worst, last[at] = max(worst, now - last[at]), now
+            whole, over[at] = divmod(over[at] + len(octets), ACK)
+            if whole:
+                acks += whole
+                turn = sent[at] % RING * size
+                clients[at].sendall(ring[turn : turn + whole * size])
+                sent[at] += whole
+                worst, last[at] = max(worst, now - last[at]), now
         now = time.perf_counter()
-    return Load(acks, now - begin, worst * 1000)
+    return Load(acks, now - begin, (time.process_time() - used) / (now - begin), worst * 1000)
+
+
+def paced(port: int, connections: int, seconds: float) -> Load:
+    """A report a second from each connection, spread over the second; returns when all are acknowledged."""
+    clients = [connect(port, n) for n in range(connections)]
+    poll = select.epoll()
+    by_fd = {client.fileno(): client for client in clients}
+    for fd in by_fd:
+        poll.register(fd, select.EPOLLIN)
+    used, begin = time.process_time(), time.perf_counter()
+    total, sent, octets, worst = int(connections * seconds), 0, 0, 0.0
+    while octets < total * ACK:
+        now = time.perf_counter() - begin
+        while sent < total and sent / connections <= now:
+            clients[sent % connections].sendall(message(1 + sent // connections % 60000))
+            sent += 1
+        before = time.perf_counter()
+        for fd, _ in poll.poll(0.001):
+            octets += len(by_fd[fd].recv(65536))
+        worst = max(worst, time.perf_counter() - before)
+    taken = time.perf_counter() - begin
+    return Load(octets // ACK, taken, (time.process_time() - used) / taken, worst * 1000)
+
+
+def idle(port: int, connections: int) -> None:
+    """Hold so many open until a line is read."""
+    clients = [connect(port, n) for n in range(connections)]
+    print(len(clients), flush=True)
+    sys.stdin.readline()
+
+
+def main() -> None:
+    """`full PORT CONNECTIONS WINDOW SECONDS`, `paced PORT CONNECTIONS SECONDS` or `idle PORT CONNECTIONS`."""
+    what, port, connections, *more = sys.argv[1:]
+    if what == "idle":
+        idle(int(port), int(connections))
+        return
+    if what == "full":
+        load = full(int(port), int(connections), int(more[0]), float(more[1]))
+    else:
+        load = paced(int(port), int(connections), float(more[0]))
+    print(msgspec.json.encode(load).decode())
 
 
 if __name__ == "__main__":
-    print(msgspec.json.encode(run(*(int(each) for each in sys.argv[1:4]), float(sys.argv[4]))).decode())  # type: ignore[call-arg]
+    main()
