@@ -186,13 +186,12 @@ class Endpoint:
             self._strangers.discard(client)
             _less(self._strangers_of, peer_of(client.address))
 
-    async def left(self, client: Client, why: str) -> None:
-        """Its socket is closed and all it said is dealt with."""
+    def gone(self, client: Client) -> None:
+        """Its socket is closed."""
         self._known(client)
         if client in self._clients:
             self._clients.discard(client)
             _less(self._of_address, peer_of(client.address))
-        await self.arrivals.left(client, why)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """In a task that is seen to its end."""

@@ -133,6 +133,8 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         packet=chosen.mqtt_packet_bytes,
         window=chosen.mqtt_window,
+        rate=chosen.mqtt_messages_per_second,
+        burst=chosen.mqtt_message_burst,
         kept=chosen.mqtt_kept_messages,
         connections=chosen.mqtt_connections,
         connections_per_address=chosen.mqtt_connections_per_address,

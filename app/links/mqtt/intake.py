@@ -124,7 +124,7 @@ class Intake:
                 kind = Kind.PUBREC
                 # A refused one is over; 3.1.1 knows no refusal, and goes on to PUBREL.
                 if not code:
-                    session.inbound.add(packet.packet_id)
+                    session.received(packet.packet_id)
             if packet.qos == 1 or code:
                 talk.owed -= 1
             talk.out.append(writing.ack(kind, packet.packet_id, code, level))
@@ -141,14 +141,14 @@ class Intake:
             return
         ids = [ack.packet_id]
         while talk.todo and isinstance(following := talk.todo[0], Ack) and following.kind is Kind.PUBREL:
-            talk.todo.popleft()
+            del talk.todo[0]
             ids.append(following.packet_id)
         if session.row and session.inbound.intersection(ids):
             row = session.row
             await self._store.write(lambda tx: keeping.let_go(tx, row, ids))
         for packet_id in ids:
             known = packet_id in session.inbound
-            session.inbound.discard(packet_id)
+            session.let_free(packet_id)
             talk.owed = max(0, talk.owed - 1)
             code = 0 if known else Reason.PACKET_ID_UNKNOWN.code
             talk.out.append(writing.ack(Kind.PUBCOMP, packet_id, code, talk.level))
@@ -165,13 +165,19 @@ class Intake:
             if code < 0x80:
                 taken.append((topic_filter, subscription, topic_filter not in session.subscriptions))
                 session.subscriptions[topic_filter] = subscription
+        retained = [
+            message
+            for topic_filter, subscription, new in taken
+            if subscription.handling == 0 or (subscription.handling == 1 and new)
+            for message in self._spaces.retained(principal.device_id, topic_filter, subscription)
+        ]
         if taken and session.row:
-            await self._store.write(keeping.saved(session))
+            changes: list[Change] = [keeping.saved(session)]
+            changes += filter(None, [self._spaces.placed(session, message) for message in retained])
+            await self._store.write(partial(_write, changes))
         talk.out.append(writing.suback(asked.packet_id, codes, talk.level))
-        for topic_filter, subscription, new in taken:
-            if subscription.handling == 0 or (subscription.handling == 1 and new):
-                for message in self._spaces.retained(principal.device_id, topic_filter, subscription):
-                    client.send(message)
+        for message in retained:
+            client.send(message)
 
     def _granted(
         self, session: Session, principal: Principal, topic_filter: str, asked: Subscription, level: int

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.links.mqtt.packets import Subscription
 from app.links.mqtt.ports import Properties
-from app.links.mqtt.session import OVERHEAD, PACKET_IDS, Outgoing, Session
+from app.links.mqtt.session import NONE, OVERHEAD, PACKET_IDS, Outgoing, Session
 from app.store.errors import StoreClosed, StoreError
 from app.store.store import Store
 from app.store.tx import Reader, Row, Tx
@@ -202,7 +202,7 @@ def _sessions(reader: Reader) -> Iterator[Session]:
         session = Session(device_id, name)
         session.row, session.life, session.ends_at = row, life, ends_at
         session.subscriptions = _subscriptions(subscriptions)
-        session.inbound = ids.get(row, set())
+        session.inbound = ids.get(row, NONE)
         session.kept, session.kept_bytes = count, size + OVERHEAD * count
         # What was sent before the hub ended is not known: all of it may have been.
         session.sent_through, session.next_id = last, packet_id % PACKET_IDS + 1

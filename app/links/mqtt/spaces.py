@@ -68,7 +68,7 @@ class Delivery:
         connection: Speaking | None = self.session.connection
         if connection is None:
             return bool(self.message.seq)
-        if not connection.is_welcome and self.message.qos:
+        if not connection.is_welcome and self.message.seq:
             # What the session is owed is still being read: this comes after it.
             self.session.waiting.append(self.message)
             return True
@@ -151,7 +151,7 @@ class Spaces:
             qos = min(granted.qos, message.qos)
             made = self._outgoing(message, qos, granted)
             made.retain = message.retain and granted.as_published
-            if (change := self._placed(session, made)) is not None:
+            if (change := self.placed(session, made)) is not None:
                 changes.append(change)
             deliveries.append(Delivery(session, made))
         return changes, deliveries
@@ -166,7 +166,7 @@ class Spaces:
             if granted is None or (connection is None and not keep):
                 continue
             made = self._outgoing(message, min(granted.qos, message.qos), granted)
-            if keep and (change := self._placed(session, made)) is not None:
+            if keep and (change := self.placed(session, made)) is not None:
                 changes.append(change)
             if connection is not None or made.seq:
                 deliveries.append(Delivery(session, made))
@@ -180,7 +180,7 @@ class Spaces:
             message.topic, message.payload, qos, properties=message.properties, ids=granted.ids, expires=expires
         )
 
-    def _placed(self, session: Session, message: Outgoing) -> Change | None:
+    def placed(self, session: Session, message: Outgoing) -> Change | None:
         """With a row, where the session outlives its connection and has room; else it ends with the connection."""
         limits = self._limits
         if not message.qos or not session.row or session.kept >= limits.kept:

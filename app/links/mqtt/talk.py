@@ -1,7 +1,5 @@
 """One connection's side of the protocol, without its socket: octets in, packets to be dealt with and octets out."""
 
-from collections import deque
-
 from msgspec.structs import replace
 
 from app.links.mqtt import writing
@@ -57,7 +55,7 @@ class Talk:
         self._largest: int | None = None
         self.level = V311
         self.session: Session | None = None
-        self.todo: deque[Work] = deque()
+        self.todo: list[Work] = []
         self.out: list[bytes] = []
         self.finished: list[int] = []
         # QoS 1 and 2 messages the client waits for an answer to.
@@ -200,7 +198,7 @@ class Talk:
         if session is None:
             return
         while session.waiting and not self.clogged and len(session.flight) < self._window:
-            message = session.waiting.popleft()
+            message = session.waiting.pop(0)
             if message.expires is not None and message.expires <= now and not message.sent:
                 self._dropped(session, message)
                 message.end("lost")

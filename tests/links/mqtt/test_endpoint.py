@@ -8,6 +8,7 @@ import pytest
 
 from app.links.mqtt.errors import Reason
 from app.links.mqtt.limits import Limits
+from app.links.mqtt.pace import Pace
 from app.links.mqtt.ports import Fate, Properties
 from tests.links.mqtt.house import House, house
 from tests.links.mqtt.wire import PING, ack, connect, publish, short, subscribe, wire
@@ -263,6 +264,20 @@ async def test_what_lags_on_disk_is_not_read_ahead(tmp_path: Path) -> None:
         assert await it.next() == (0xD0, b"")
         assert max(seen) <= 4
     assert len(seen) >= 25
+
+
+async def test_what_is_too_much_for_long_waits(tmp_path: Path) -> None:
+    pace = Pace(5, 0.0)
+    assert [pace.wait(1, 20, 5, 0.0) for _ in range(6)] == [0, 0, 0, 0, 0, 1 / 20]
+    assert pace.wait(20, 20, 5, 100.0) == 15 / 20
+    async with house(tmp_path / "h", Limits(rate=1, burst=1, unread=1)) as made, wire(made.port) as it:
+        await it.enter()
+        it.say(*(publish("dev/a", b"x", 1, n + 1) for n in range(1000)))
+        assert await it.next() == (0x40, b"\x00\x01")
+        async with wire(made.port) as again:
+            # That takes a quarter of an hour, which a take-over does not.
+            await again.enter()
+            assert await again.silent()
 
 
 async def test_when_nothing_can_be_written_nothing_is_acknowledged(tmp_path: Path) -> None:
