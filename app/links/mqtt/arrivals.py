@@ -48,7 +48,10 @@ class Arrivals:
             client.refuse(error.why)
         except DoorstepError as error:
             _log.info("mqtt unavailable", address=client.address, code=error.code)
-            client.refuse(Reason.UNAVAILABLE)
+            if client.is_welcome:
+                client.end(Reason.UNAVAILABLE, "refused")
+            else:
+                client.refuse(Reason.UNAVAILABLE)
 
     async def _admitted(self, client: Client, asked: Connect) -> Principal:
         if asked.auth_method:
@@ -227,6 +230,11 @@ class Arrivals:
         changes = [change for s in self._endpoint.spaces.ended() for change in _some(self._endpoint.spaces.remove(s))]
         if changes:
             await self._endpoint.store.write(partial(_all, changes))
+
+    def forget(self, device_id: str) -> None:
+        """Nothing more is published in its name."""
+        for session in [each for each in self._delayed if each.device_id == device_id]:
+            del self._delayed[session]
 
     def is_due(self, now_ms: int) -> bool:
         """Whether a will's time has come."""

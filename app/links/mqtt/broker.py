@@ -18,6 +18,7 @@ from msgspec import Struct
 from app.errors import DoorstepError
 from app.links.mqtt.errors import BrokerUnusable, Reason
 from app.links.mqtt.ports import Addressing, Connected, Fate, Hearing, Message, Principal, Properties
+from pairing.text import clean
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 KEEP_ALIVE_S = 30
@@ -216,7 +217,7 @@ class BrokerLink:
         for message, outcome in zip(messages, outcomes, strict=True):
             if outcome is not None:
                 # Acknowledged all the same: the broker would send it for ever.
-                _log.info("mqtt declined", device=principal.device_id, topic=message.topic, code=outcome.code)
+                _log.info("mqtt declined", device=principal.device_id, topic=clean(message.topic), code=outcome.code)
 
     # Presence
 

@@ -1,6 +1,7 @@
 """One connection of a client: its socket, what it says in the order it says it, and how it ends."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 
 # What is written before an end has so long to go out.
 LAST_WORDS_S = 3.0
+# After five minutes of silence five probes, a minute apart.
+TCP_KEEP_ALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 300),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 60),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 5),
+)
 _log = structlog.get_logger("doorstep.mqtt")
 
 
@@ -95,7 +103,8 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        self._heard_at = self._endpoint.time()
+        if self.talk.session is not None:
+            self._heard_at = self._endpoint.time()
         if self._closing_at is None:
             self._feed(data)
 
@@ -149,6 +158,15 @@ class Client(asyncio.Protocol):
                 self._transport.abort()
         else:
             self.end(Reason.KEEP_ALIVE, "silent")
+
+    def welcomed(self) -> None:
+        """CONNECT was answered with yes: from now on its keep-alive counts, or where it wants none, that of TCP."""
+        self._heard_at = self._endpoint.time()
+        if not self.keep_alive and self._transport is not None:
+            sock: socket.socket | None = self._transport.get_extra_info("socket")
+            if sock is not None:
+                for option, value in TCP_KEEP_ALIVE:
+                    sock.setsockopt(*option, value)
 
     # Out
 
@@ -298,6 +316,7 @@ class Client(asyncio.Protocol):
             batch = todo[:count]
             del todo[:count]
             await self._endpoint.intake.publishes(self, batch)  # type: ignore[arg-type]  # by their type
+            self.flush()
             await self._keep_pace(count)
             return
         del todo[0]

@@ -153,6 +153,7 @@ class Endpoint:
     async def forget(self, device_id: str) -> None:
         """As `MqttLink`."""
         self.drop(device_id)
+        self.arrivals.forget(device_id)
         await self.store.write(self.spaces.forget(device_id))
 
     # For its clients
@@ -179,6 +180,7 @@ class Endpoint:
         """It is no stranger any more."""
         self._known(client)
         self.counts["connected"] += 1
+        client.welcomed()
         self.wheel.put(client)
 
     def _known(self, client: Client) -> None:

@@ -17,6 +17,7 @@ from app.links.mqtt.spaces import Change, Delivery, Spaces
 from app.links.mqtt.topics import SHARED
 from app.store.store import Store
 from app.store.tx import Tx
+from pairing.text import clean
 
 # Topics a connection has been allowed or refused; one that uses more is asked about again.
 PERMITS = 64
@@ -72,7 +73,7 @@ class Intake:
         if allowed is None:
             allowed = permits[topic] = self._admission.may_publish(principal, topic)
             if not allowed:
-                _log.info("mqtt topic refused", device=principal.device_id, topic=topic)
+                _log.info("mqtt topic refused", device=principal.device_id, topic=clean(topic))
         return allowed
 
     async def take(self, session: Session, principal: Principal, messages: Sequence[Message]) -> list[Outcome]:
@@ -186,7 +187,7 @@ class Intake:
             # A device shares its topics with nobody.
             return Reason.SHARED.code
         if not self._admission.may_subscribe(principal, topic_filter):
-            _log.info("mqtt filter refused", device=principal.device_id, topic=topic_filter)
+            _log.info("mqtt filter refused", device=principal.device_id, topic=clean(topic_filter))
             return Reason.NOT_AUTHORIZED.code
         if topic_filter not in session.subscriptions and len(session.subscriptions) >= self._limits.subscriptions:
             return Reason.QUOTA.code

@@ -21,6 +21,9 @@ from app.links.mqtt.packets import (
 from app.links.mqtt.reading import Frames, decode
 from app.links.mqtt.session import Outgoing, Session
 
+# Sockets are read in pieces of at most a quarter of it.
+READ_AHEAD = 1 << 20
+
 Work = Connect | Publish | Ack | Subscribe | Unsubscribe | Disconnect
 """What has to be dealt with in its order; the rest is answered at once."""
 
@@ -84,8 +87,8 @@ class Talk:
                 self._publish(packet)
             else:
                 self._other(packet, now)
-        # Whoever goes on sending after DISCONNECT is not listened to, but may not fill memory either.
-        if frames.held > 2 * self._limits.packet:
+        # Nothing is read while it is not listened to; what is on its way all the same may not fill memory.
+        if frames.held > max(2 * self._limits.packet, READ_AHEAD):
             raise Malformed("more than was asked for", Reason.TOO_LARGE)
 
     def _publish(self, packet: Publish) -> None:

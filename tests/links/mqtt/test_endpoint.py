@@ -133,6 +133,17 @@ async def test_forget_leaves_nothing(tmp_path: Path) -> None:
             assert (await again.enter("stays", clean=False))[0] == 0
 
 
+async def test_of_a_device_that_is_forgotten_no_will_is_published(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        more = {"more": b"\x11\0\0\0\x50", "will_more": b"\x18\0\0\0\x01"}
+        await it.enter(level=5, will=("dev/will", b"", 0, True), **more)  # type: ignore[arg-type]
+        it.cut()
+        await until(made, lambda: ("lost", "dev") in made.keeper.log)
+        assert made.endpoint.arrivals.is_due(made.endpoint.now_ms + 2000)
+        await made.endpoint.forget("dev")
+        assert not made.endpoint.arrivals.is_due(made.endpoint.now_ms + 2000)
+
+
 async def test_drop_tells_a_client_of_5_why(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made, wire(made.port) as it:
         await it.enter(level=5)
@@ -175,6 +186,20 @@ async def test_a_will_for_another_device_is_not_admitted(tmp_path: Path) -> None
 async def test_who_says_nothing_is_hung_up_on(tmp_path: Path) -> None:
     async with house(tmp_path / "h", Limits(handshake=0.2)) as made, wire(made.port) as it:
         assert await it.closed() == b""
+
+
+async def test_who_says_it_one_octet_at_a_time_is_hung_up_on_as_well(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Limits(handshake=0.5)) as made, wire(made.port) as it:
+
+        async def drip() -> None:
+            for octet in connect("x" * 60_000):
+                it.say(bytes((octet,)))
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        assert await it.closed() == b""
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
 
 
 async def test_strangers_have_little_room(tmp_path: Path) -> None:
@@ -273,7 +298,7 @@ async def test_what_is_too_much_for_long_waits(tmp_path: Path) -> None:
     async with house(tmp_path / "h", Limits(rate=1, burst=1, unread=1)) as made, wire(made.port) as it:
         await it.enter()
         it.say(*(publish("dev/a", b"x", 1, n + 1) for n in range(1000)))
-        assert await it.next() == (0x40, b"\x00\x01")
+        assert [await it.next() for _ in range(2)] == [(0x40, b"\x00\x01"), (0x40, b"\x00\x02")]
         async with wire(made.port) as again:
             # That takes a quarter of an hour, which a take-over does not.
             await again.enter()
