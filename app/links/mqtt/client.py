@@ -88,18 +88,25 @@ class Client(asyncio.Protocol):
     # asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it, unless there are too many."""
+        """Read what it says, unless there are too many."""
+        if not self.address and not self.enter(transport):
+            return
         self._transport = transport  # type: ignore[assignment]  # uvloop's are none by inheritance
-        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
         tls = transport.get_extra_info("ssl_object")
         self.certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not self._endpoint.entered(self):
-            self._gone = "refused"
-            self._closing_at = self._heard_at
-            self._transport.abort()  # type: ignore[union-attr]  # set above
-            return
         self._transport.set_write_buffer_limits(self._endpoint.limits.unsent)  # type: ignore[union-attr]
-        self._endpoint.wheel.put(self)
+
+    def enter(self, transport: asyncio.BaseTransport) -> bool:
+        """Count it, or hang up: for who stands before it and has to know first."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's are none by inheritance
+        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
+        if self._endpoint.entered(self):
+            self._endpoint.wheel.put(self)
+            return True
+        self._gone = "refused"
+        self._closing_at = self._heard_at
+        self._transport.abort()  # type: ignore[union-attr]  # set above
+        return False
 
     def data_received(self, data: bytes) -> None:
         """Read on."""

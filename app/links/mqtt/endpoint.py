@@ -19,13 +19,13 @@ from app.links.mqtt.keeping import Keeping
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.ports import Admission, Fate, Hearing, Message, Properties
 from app.links.mqtt.spaces import Change, Spaces
+from app.links.mqtt.tls_door import TlsDoor
 from app.links.mqtt.websocket import WebSocketDoor
 from app.links.mqtt.wheel import Wheel
 from app.store.store import Store
 from app.store.tx import Tx
 
 BACKLOG = 512
-TLS_HANDSHAKE_S = 10.0
 # Sessions that have ended are looked for so often.
 TIDY_MS = 30_000
 _log = structlog.get_logger("doorstep.mqtt")
@@ -67,12 +67,14 @@ class Endpoint:
 
     async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, websocket: bool = False) -> int:
         """Accept connections; returns the port, which is a free one where 0 was asked for. Raises OSError."""
-        loop = asyncio.get_running_loop()
         via = ("wss" if tls else "ws") if websocket else "tls" if tls else "tcp"
-        made = partial(Client, self, via)
-        factory: Callable[[], asyncio.Protocol] = (lambda: WebSocketDoor(made(), self.limits)) if websocket else made
-        wait = TLS_HANDSHAKE_S if tls is not None else None
-        server = await loop.create_server(factory, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=wait)
+
+        def made() -> asyncio.Protocol:
+            client = Client(self, via)
+            inner = WebSocketDoor(client, self.limits) if websocket else client
+            return inner if tls is None else TlsDoor(client, inner, tls)
+
+        server = await asyncio.get_running_loop().create_server(made, host, port, backlog=BACKLOG)
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         return bound

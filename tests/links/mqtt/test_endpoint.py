@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from app.links.mqtt.errors import Reason
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.pace import Pace
 from app.links.mqtt.ports import Fate, Properties
+from app.store.connection import open_plain
+from app.store.folder import DATABASE
+from app.store.restore import new_incarnation
 from tests.links.mqtt.house import House, house
 from tests.links.mqtt.wire import PING, ack, connect, publish, short, subscribe, wire
 
@@ -117,6 +121,24 @@ async def test_qos_2_downward_goes_on_after_a_restart_where_it_was(tmp_path: Pat
         await it.leave()
         await until(made, lambda: ("client", "dev") in made.keeper.log)
         assert await made.store.read(lambda reader: reader.all("SELECT * FROM mqtt_owed")) == []
+
+
+async def test_a_restore_ends_sessions_whose_packet_ids_have_been_used_since(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        await it.enter("stays", clean=False)
+        await it.ask(subscribe(1, ("dev/#", 1)))
+        await it.ask(publish("dev/a", b"x", 2, 1))
+        await made.endpoint.keep("dev", "dev/a", b"x")
+
+    def restore() -> None:
+        with closing(open_plain(tmp_path / "h" / DATABASE)) as db:
+            new_incarnation(db, 0)
+
+    await asyncio.to_thread(restore)
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        for table in ("mqtt_sessions", "mqtt_owed", "mqtt_received"):
+            assert await made.store.read(lambda reader, t=table: reader.all(f"SELECT * FROM {t}")) == []  # type: ignore[misc]
+        assert (await it.enter("stays", clean=False))[0] == 0
 
 
 async def test_forget_leaves_nothing(tmp_path: Path) -> None:

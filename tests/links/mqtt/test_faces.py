@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from msgspec.structs import replace
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from websockets.asyncio.client import connect as websocket
@@ -134,6 +135,26 @@ async def test_a_certificate_nobody_vouches_for_does_not_come_in(hub: Hub, tmp_p
     with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
         await entered(hub, context)
     assert hub.porter.offered == []
+
+
+async def test_who_does_not_finish_the_handshake_counts(store: Store, settings: Settings) -> None:
+    few = replace(settings, limits=Limits(mqtt_connections_per_address=2))
+    hub = Hub(store, few)
+    await hub.faces.open()
+    assert hub.faces.endpoint is not None
+    port = hub.faces.ports["tls"]
+    silent = [Wire(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(3)]
+    assert await silent[2].closed() == b""
+    for it in silent:
+        it.cut()
+    context = await asyncio.to_thread(trusting)
+    async with asyncio.timeout(WAIT):
+        while hub.faces.endpoint._clients:
+            await asyncio.sleep(0.01)
+    it = await entered(hub, context)
+    assert (await it.ask(publish("dev/a", b"x", 1, 1))) == b"\x40\x00\x01"
+    await it.leave()
+    await hub.faces.close()
 
 
 async def test_an_authority_is_trusted_from_when_it_is_told(hub: Hub, tmp_path: Path) -> None:
