@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import structlog
@@ -15,15 +14,14 @@ from app.links.mqtt.arrivals import Arrivals
 from app.links.mqtt.client import Client
 from app.links.mqtt.errors import Reason
 from app.links.mqtt.intake import Intake
-from app.links.mqtt.keeping import Keeping
+from app.links.mqtt.keeping import Keeping, together
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.ports import Admission, Fate, Hearing, Message, Properties
-from app.links.mqtt.spaces import Change, Spaces
+from app.links.mqtt.spaces import Spaces
 from app.links.mqtt.tls_door import TlsDoor
 from app.links.mqtt.websocket import WebSocketDoor
 from app.links.mqtt.wheel import Wheel
 from app.store.store import Store
-from app.store.tx import Tx
 
 BACKLOG = 512
 # Sessions that have ended are looked for so often.
@@ -141,7 +139,7 @@ class Endpoint:
         message = Message(topic, payload, qos, False, properties)
         changes, deliveries = self.spaces.downward(device_id, message, keep=True)
         if changes:
-            await self.store.write(partial(_all, changes))
+            await self.store.write(together(changes))
         return sum([delivery.deliver() for delivery in deliveries])
 
     def drop(self, device_id: str, why: Reason = Reason.ADMINISTRATIVE) -> None:
@@ -151,6 +149,10 @@ class Endpoint:
             client: Client | None = session.connection
             if client is not None:
                 client.end(why, "dropped")
+        for stranger in list(self._strangers):
+            # Admitted, and waiting for an older connection to be over.
+            if stranger.principal is not None and stranger.principal.device_id == device_id:
+                stranger.end(why, "dropped")
 
     async def forget(self, device_id: str) -> None:
         """As `MqttLink`."""
@@ -241,8 +243,3 @@ def _less(counted: Counter[str], key: str) -> None:
     counted[key] -= 1
     if not counted[key]:
         del counted[key]
-
-
-def _all(changes: list[Change], tx: Tx) -> None:
-    for change in changes:
-        change(tx)

@@ -9,14 +9,14 @@ from app.errors import DoorstepError
 from app.links.mqtt import keeping, writing
 from app.links.mqtt.client import Client
 from app.links.mqtt.errors import Declined, ProtocolBroken, Reason
+from app.links.mqtt.keeping import Change
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.packets import V5, Ack, Disconnect, Kind, Publish, Subscribe, Subscription, Unsubscribe
 from app.links.mqtt.ports import Admission, Hearing, Message, Principal, Seen
 from app.links.mqtt.session import Session
-from app.links.mqtt.spaces import Change, Delivery, Spaces
+from app.links.mqtt.spaces import Delivery, Spaces
 from app.links.mqtt.topics import SHARED
 from app.store.store import Store
-from app.store.tx import Tx
 from pairing.text import clean
 
 # Topics a connection has been allowed or refused; one that uses more is asked about again.
@@ -84,7 +84,7 @@ class Intake:
         outcomes = list(await self._hearing.published(principal, messages))
         changes, deliveries = self._spread(session, messages, outcomes)
         if changes:
-            await self._store.write(partial(_write, changes))
+            await self._store.write(keeping.together(changes))
         for delivery in deliveries:
             delivery.deliver()
         return outcomes
@@ -175,7 +175,7 @@ class Intake:
         if taken and session.row:
             changes: list[Change] = [keeping.saved(session)]
             changes += filter(None, [self._spaces.placed(session, message) for message in retained])
-            await self._store.write(partial(_write, changes))
+            await self._store.write(keeping.together(changes))
         talk.out.append(writing.suback(asked.packet_id, codes, talk.level))
         for message in retained:
             client.send(message)
@@ -225,8 +225,3 @@ def _message(packet: Publish, session: Session) -> Message:
 
 def _code(outcome: DoorstepError) -> int:
     return outcome.why.code if isinstance(outcome, Declined) else Reason.IMPLEMENTATION.code
-
-
-def _write(changes: Sequence[Change], tx: Tx) -> None:
-    for change in changes:
-        change(tx)

@@ -1,6 +1,6 @@
 """What of MQTT is on disk: sessions that outlive connections, what they are owed, and retained messages."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -20,6 +20,20 @@ AT_ONCE = 500
 _log = structlog.get_logger("doorstep.mqtt")
 _encode = msgspec.json.Encoder().encode
 _subscriptions = msgspec.json.Decoder(dict[str, Subscription]).decode
+
+
+Change = Callable[[Tx], object]
+"""What is to be written, with others in one act."""
+
+
+def together(changes: Sequence[Change]) -> Callable[[Tx], None]:
+    """All of them as one act."""
+    return partial(_together, changes)
+
+
+def _together(changes: Sequence[Change], tx: Tx) -> None:
+    for change in changes:
+        change(tx)
 
 
 class More(Struct, frozen=True, omit_defaults=True):

@@ -1,22 +1,19 @@
 """The topics of each device, a world of its own: who is subscribed in it, and what is retained there."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.clock import Clock
 from app.links.mqtt import keeping
 from app.links.mqtt.errors import Declined, Reason
-from app.links.mqtt.keeping import Keeping, Retained
+from app.links.mqtt.keeping import Change, Keeping, Retained
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.packets import Subscription
 from app.links.mqtt.ports import Message
 from app.links.mqtt.session import Granted, Outgoing, Session
 from app.links.mqtt.topics import matches
 from app.store.tx import Tx
-
-Change = Callable[[Tx], object]
-"""What is to be written, with others in one act."""
 
 
 class Speaking(Protocol):
@@ -105,6 +102,12 @@ class Spaces:
     def find(self, device_id: str) -> Space | None:
         """The device's, if there is one."""
         return self._spaces.get(device_id)
+
+    def connection(self, device_id: str, name: str) -> Any:
+        """Who is connected for that session, None where nobody is."""
+        space = self._spaces.get(device_id)
+        session = space.sessions.get(name) if space is not None else None
+        return session.connection if session is not None else None
 
     def all(self) -> Iterator[Session]:
         """Every session."""

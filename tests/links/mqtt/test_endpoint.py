@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -175,6 +175,28 @@ async def test_drop_tells_a_client_of_5_why(tmp_path: Path) -> None:
         await until(made, lambda: ("dropped", "dev") in made.keeper.log)
 
 
+async def test_drop_reaches_who_is_admitted_and_not_yet_let_in(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as former, wire(made.port) as latter:
+        published, gate, stuck = made.keeper.published, asyncio.Event(), asyncio.Event()
+
+        async def slow(principal, messages):  # type: ignore[no-untyped-def]
+            stuck.set()
+            await gate.wait()
+            return await published(principal, messages)
+
+        made.keeper.published = slow  # type: ignore[method-assign]
+        await former.enter("twin")
+        former.say(publish("dev/a", b"x"))
+        await stuck.wait()
+        latter.say(connect("twin"))
+        assert await former.closed() == b""
+        made.endpoint.drop("dev")
+        assert await latter.closed() == b""
+        gate.set()
+        await until(made, lambda: ("taken_over", "dev") in made.keeper.log)
+        assert made.keeper.log == [("connected", "dev"), ("published", "dev/a"), ("taken_over", "dev")]
+
+
 async def test_a_take_over_is_heard_in_order(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made, wire(made.port) as former, wire(made.port) as latter:
         await former.enter("twin")
@@ -182,6 +204,19 @@ async def test_a_take_over_is_heard_in_order(tmp_path: Path) -> None:
         await latter.enter("twin")
         log = made.keeper.log
         assert (log.index(("connected", "dev")), log[-2:]) == (0, [("taken_over", "dev"), ("connected", "dev")])
+
+
+async def test_of_many_that_come_at_once_one_stays(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, AsyncExitStack() as opened:
+        crowd = [await opened.enter_async_context(wire(made.port)) for _ in range(12)]
+        for it in crowd:
+            it.say(connect("twin"))
+        ended = await asyncio.gather(*(it.next() for it in crowd), return_exceptions=True)
+        assert ended.count((0x20, b"\x00\x00")) >= 1
+        await until(made, lambda: [what for what, _ in made.keeper.log].count("connected") == 12)
+        # Never two of them: each left before the next was there.
+        assert [what for what, _ in made.keeper.log] == ["connected", "taken_over"] * 11 + ["connected"]
+        assert len(made.endpoint.spaces.of("dev").sessions) == 1
 
 
 async def test_of_another_device_the_same_client_id_takes_nothing_over(tmp_path: Path) -> None:
