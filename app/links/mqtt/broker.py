@@ -71,6 +71,8 @@ class BrokerLink:
         self._running: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
         self.connected = asyncio.Event()
+        # Connections that ended or were never made, since the start.
+        self.failures = 0
 
     def start(self) -> None:
         """Connect now, and stay connected. Raises BrokerUnusable when the URL is none."""
@@ -163,6 +165,7 @@ class BrokerLink:
                 if self.connected.is_set():
                     pause = FIRST_PAUSE_S
                 _log.warning("mqtt broker lost", error=str(error), again_in=round(pause, 1))
+                self.failures += 1
             finally:
                 self.connected.clear()
                 self._client = None

@@ -3,15 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -24,6 +20,7 @@ from app.node import Node
 from app.settings import Limits, Settings
 from app.store.prepare import open_store
 from app.store.store import Store
+from tests.links.mqtt.certificates import certificate
 from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter
 from tests.links.mqtt.mosquitto import mosquitto
 from tests.links.mqtt.wire import PING, Wire, connect, publish
@@ -38,32 +35,13 @@ class Device:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.file = folder / "device.pem"
-        authority, signing = _certificate(f"authority of {folder.name}", None)
-        certificate, key = _certificate("device", (authority, signing))
+        authority, signing = certificate(f"authority of {folder.name}", None)
+        signed, key = certificate("device", (authority, signing))
         pem = serialization.Encoding.PEM
         self.authorities = authority.public_bytes(pem).decode()
-        self.der = certificate.public_bytes(serialization.Encoding.DER)
+        self.der = signed.public_bytes(serialization.Encoding.DER)
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self.file.write_bytes(private + certificate.public_bytes(pem))
-
-
-def _certificate(
-    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    issuer, signing = (subject, key) if by is None else (by[0].subject, by[1])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-    )
-    return builder.sign(signing, hashes.SHA256()), key
+        self.file.write_bytes(private + signed.public_bytes(pem))
 
 
 class Hub:
