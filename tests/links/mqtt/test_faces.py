@@ -15,15 +15,16 @@ from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.links.mqtt.faces import MqttFaces, PortUnusable, Speakers, limits_of
+from app.links.mqtt.limits import Limits as Own
 from app.links.mqtt.ports import MqttLink
 from app.node import Node
 from app.settings import Limits, Settings
 from app.store.prepare import open_store
 from app.store.store import Store
 from tests.links.mqtt.certificates import certificate
-from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter
+from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter, house
 from tests.links.mqtt.mosquitto import mosquitto
-from tests.links.mqtt.wire import PING, Wire, connect, publish
+from tests.links.mqtt.wire import PING, Wire, connect, publish, wire
 
 WAIT = 20.0
 CONNACK = b"\x20\x02\x00\x00"
@@ -171,6 +172,33 @@ async def test_websocket_without_the_subprotocol_or_with_text_is_refused(hub: Hu
             await it.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1003
+
+
+HOSTILE = (
+    b"\x00" * 100,
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 1000 + b"\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"x" * 100_000,
+)
+GREETING = (
+    b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+# Not masked, reserved bits, a control frame that is too long, a frame of 2^63 octets.
+FRAMES = (b"\x82\x01x", b"\xf2\x80\0\0\0\0", b"\x89\xfe\x01\x00", b"\x82\xff\x7f" + b"\xff" * 7 + b"\0" * 4)
+
+
+async def test_what_is_no_websocket_is_closed(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Own(handshake=0.2)) as made:
+        port = await made.endpoint.listen("127.0.0.1", 0, websocket=True)
+        for said in (*HOSTILE, *(GREETING + frame for frame in FRAMES)):
+            async with wire(port) as it:
+                it.say(said)
+                assert b"HTTP/1.1 101" in await it.closed() or not said.startswith(GREETING)
+        async with asyncio.timeout(WAIT):
+            while made.endpoint._clients:
+                await asyncio.sleep(0.01)
 
 
 async def test_paho_over_tls_and_websocket(hub: Hub) -> None:
