@@ -14,7 +14,7 @@ from app.links.mqtt.arrivals import Arrivals
 from app.links.mqtt.client import Client
 from app.links.mqtt.errors import Reason
 from app.links.mqtt.intake import Intake
-from app.links.mqtt.keeping import Keeping, together
+from app.links.mqtt.keeping import Keeping
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.ports import Admission, Fate, Hearing, Message, Properties
 from app.links.mqtt.spaces import Spaces
@@ -138,9 +138,7 @@ class Endpoint:
         """As `MqttLink`."""
         message = Message(topic, payload, qos, False, properties)
         changes, deliveries = self.spaces.downward(device_id, message, keep=True)
-        if changes:
-            await self.store.write(together(changes))
-        return sum([delivery.deliver() for delivery in deliveries])
+        return await self.spaces.deliver(changes, deliveries)
 
     def drop(self, device_id: str, why: Reason = Reason.ADMINISTRATIVE) -> None:
         """As `MqttLink`."""

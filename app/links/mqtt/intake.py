@@ -83,10 +83,7 @@ class Intake:
         self.messages += len(messages)
         outcomes = list(await self._hearing.published(principal, messages))
         changes, deliveries = self._spread(session, messages, outcomes)
-        if changes:
-            await self._store.write(keeping.together(changes))
-        for delivery in deliveries:
-            delivery.deliver()
+        await self._spaces.deliver(changes, deliveries)
         return outcomes
 
     def _spread(

@@ -71,6 +71,10 @@ class Keeping:
         self._sessions, self._seq = await self._store.read(_highest)
         return sessions, retained
 
+    async def write(self, changes: Sequence[Change]) -> None:
+        """All of it in one act; raises StoreError."""
+        await self._store.write(together(changes))
+
     def number(self, session: Session) -> None:
         """Give it a row's number; `save` writes the row."""
         self._sessions += 1

@@ -44,7 +44,7 @@ class Space:
         return not any(session.subscriptions for session in self.sessions.values())
 
     def put(self, kept: Retained) -> None:
-        """It is on disk."""
+        """In place of what was; an empty payload only takes away."""
         if kept.payload:
             self.retained[kept.topic] = kept
         else:
@@ -70,6 +70,12 @@ class Delivery:
             self.session.waiting.append(self.message)
             return True
         return connection.send(self.message)
+
+    def undo(self) -> None:
+        """It did not come onto the disk, and is not delivered."""
+        if self.message.seq:
+            self.session.kept -= 1
+            self.session.kept_bytes -= self.message.size
 
 
 class Spaces:
@@ -175,6 +181,17 @@ class Spaces:
                 deliveries.append(Delivery(session, made))
         return changes, deliveries
 
+    async def deliver(self, changes: Sequence[Change], deliveries: Sequence[Delivery]) -> int:
+        """Write, then deliver; returns how many were taken. Raises StoreError, and then nothing was delivered."""
+        if changes:
+            try:
+                await self._keeping.write(changes)
+            except BaseException:
+                for delivery in deliveries:
+                    delivery.undo()
+                raise
+        return sum([delivery.deliver() for delivery in deliveries])
+
     def _outgoing(self, message: Message, qos: int, granted: Granted) -> Outgoing:
         expires = None
         if message.properties is not None and message.properties.expiry is not None:
@@ -204,7 +221,9 @@ class Spaces:
             others = len(space.retained.keys() - {kept.topic})
             if others >= self._limits.retained or size + len(kept.payload) > self._limits.retained_bytes:
                 raise Declined(Reason.QUOTA, "no room for another retained message")
-        return partial(_retain, device_id, space, kept)
+        # Ahead of the disk, so that the next of a batch counts it; who is not acknowledged says it again.
+        space.put(kept)
+        return partial(_retain, device_id, kept)
 
     def _kept(self, message: Message) -> Retained:
         expires = None
@@ -241,6 +260,5 @@ def _owe(row: int, message: Outgoing, tx: Tx) -> None:
     keeping.owe(tx, row, message)
 
 
-def _retain(device_id: str, space: Space, kept: Retained, tx: Tx) -> None:
+def _retain(device_id: str, kept: Retained, tx: Tx) -> None:
     keeping.retain(tx, device_id, kept)
-    tx.after(partial(space.put, kept))

@@ -12,6 +12,7 @@ from app.links.mqtt.limits import Limits
 from app.links.mqtt.pace import Pace
 from app.links.mqtt.ports import Fate, Properties
 from app.store.connection import open_plain
+from app.store.errors import StoreFull
 from app.store.folder import DATABASE
 from app.store.restore import new_incarnation
 from tests.links.mqtt.house import House, house
@@ -296,9 +297,9 @@ async def test_what_is_kept_and_retained_has_its_bounds(tmp_path: Path) -> None:
         async with wire(made.port) as it:
             await it.enter("s", clean=False, level=5, more=b"\x11\0\0\0\x50")
             await it.ask(subscribe(1, ("dev/down", 1), level=5))
+            it.say(*(publish(f"dev/r{n}", b"x", 1, n, retain=True, level=5) for n in (1, 2, 3)))
             for n, code in ((1, b""), (2, b""), (3, b"\x97")):
-                answer = await it.ask(publish(f"dev/r{n}", b"x", 1, n, retain=True, level=5))
-                assert answer == b"\x40" + short(n) + code
+                assert await it.next() == (0x40, short(n) + code)
             await it.leave()
         await until(made, lambda: ("client", "dev") in made.keeper.log)
         assert [await made.endpoint.keep("dev", "dev/down", b"x") for _ in range(3)] == [1, 1, 0]
@@ -375,6 +376,23 @@ async def test_when_nothing_can_be_written_nothing_is_acknowledged(tmp_path: Pat
             await it.enter()
             assert await it.ask(publish("dev/a", b"x", 1, 1)) == b"\x40\x00\x01"
         assert await made.heard() == [("dev", "dev/a", b"x")]
+
+
+async def test_what_the_disk_did_not_take_is_not_owed(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Limits(kept=1)) as made, wire(made.port) as it:
+        await it.enter("s", clean=False)
+        await it.ask(subscribe(1, ("dev/down", 1)))
+        write = made.store.write
+
+        async def full(act, **more):  # type: ignore[no-untyped-def]
+            raise StoreFull
+
+        made.store.write = full  # type: ignore[method-assign]
+        with pytest.raises(StoreFull):
+            await made.endpoint.keep("dev", "dev/down", b"lost")
+        made.store.write = write  # type: ignore[method-assign]
+        assert await made.endpoint.keep("dev", "dev/down", b"kept") == 1
+        assert (await it.message()).payload == b"kept"
 
 
 async def test_closing_says_so_and_publishes_no_will(tmp_path: Path) -> None:
