@@ -61,6 +61,7 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
 from app.onboarding.rewiring import Rewiring
@@ -164,6 +165,8 @@ class Services:
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
+        # Who admits and hears MQTT clients; while nobody does, no port is opened for them.
+        self.mqtt: Speakers | None = None
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)

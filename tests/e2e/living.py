@@ -17,7 +17,16 @@ PATIENT = Limits(anonymous_per_minute=1_000_000, requests_per_second=1_000_000, 
 
 def patient(folder: Path) -> Settings:
     """Of a hub for tests: on free ports of this machine, and nobody asks too often, or for too long."""
-    return Settings(data=folder, port=0, link_port=0, tls=False, limits=PATIENT, access_token_life=86_400.0)
+    return Settings(
+        data=folder,
+        port=0,
+        link_port=0,
+        mqtt_port=0,
+        mqtt_tls_port=0,
+        tls=False,
+        limits=PATIENT,
+        access_token_life=86_400.0,
+    )
 
 
 class Reached:
