@@ -20,6 +20,7 @@ VERBS: Final[dict[str, str]] = {
     "member": "app.commands.member:member",
     "share": "app.commands.share:share",
     "key": "app.commands.key:key",
+    "credential": "app.commands.credential:credential",
     "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",
     "restore": "app.commands.backup:restore",

@@ -33,6 +33,7 @@ from app.companion.limits import LimitLayer
 from app.companion.observed import Counting
 from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
+from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
 from app.devices.product.catalogue import built_in
 from app.devices.routes import ROUTER as DEVICE_ROUTES
@@ -95,6 +96,7 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    CREDENTIAL_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     NETWORK_ROUTES,

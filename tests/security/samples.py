@@ -125,6 +125,8 @@ SAMPLES: dict[str, Sample] = {
     "listProducts": Sample("anybody"),
     "getProduct": Sample("anybody", path=lambda w, a: {"product_id": "lamp"}),
     "listDevices": Sample("see the home"),
+    "registerDevice": Sample("pair"),
+    "renewDeviceSecret": Sample("manage the device"),
     "getDevice": Sample("see the device"),
     "getDeviceService": Sample("see the device"),
     "updateDevice": Sample("manage the device", body=lambda w, a: {"name": "Mine", "room_id": w.here.room_id}),

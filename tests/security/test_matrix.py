@@ -231,6 +231,8 @@ INSIDE: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
     ("updateGroup", lambda it: {"json": {"devices": [it]}}, "device_id"),
     ("createKey", lambda it: {"json": {"name": "Mine", "scopes": ["read"], "home_id": it}}, "home_id"),
     ("startPairing", lambda it: {"json": {"room_id": it}}, "room_id"),
+    ("registerDevice", lambda it: {"json": {"product_id": "lamp", "node_id": "1", "room_id": it}}, "room_id"),
+    ("registerDevice", lambda it: {"json": {"product_id": "lamp", "node_id": "1", "gateway_id": it}}, "device_id"),
     ("listDevices", lambda it: {"params": {"room_id": it}}, "room_id"),
     ("listHomeAudit", lambda it: {"params": {"account_id": it}}, "account_id"),
 ]
