@@ -81,3 +81,35 @@ class Declined(MqttError):
         """In MQTT 5 `why` goes to the client; 3.1.1 has no way to say it (3.3.5)."""
         super().__init__(detail)
         self.why = why
+
+
+class PacketError(MqttError):
+    """What a client sent cannot be; its connection ends."""
+
+    code = "mqtt_packet"
+    reason = Reason.MALFORMED
+
+    def __init__(self, detail: str = "", why: Reason | None = None) -> None:
+        """`why` where the class does not say it."""
+        super().__init__(detail)
+        self.why = why or self.reason
+
+
+class Malformed(PacketError):
+    """A packet cannot be read (MQTT 5, 1.2)."""
+
+    code = "mqtt_malformed"
+
+
+class ProtocolBroken(PacketError):
+    """A packet may not come here, or not with this in it (MQTT 5, 1.2)."""
+
+    code = "mqtt_protocol"
+    reason = Reason.PROTOCOL_ERROR
+
+
+class BrokerUnusable(MqttError):
+    """The broker that is set cannot be used."""
+
+    code = "mqtt_broker_unusable"
+    hint = "Check the setting mqtt_broker, its user name and its password."

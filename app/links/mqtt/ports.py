@@ -17,7 +17,8 @@ from app.store.tx import Tx
 class Offered(Struct, frozen=True):
     """A CONNECT, as far as it is about who connects. `level` is 4 (3.1.1) or 5; `keep_alive` in seconds, 0: none.
 
-    `client_id` "" where the client leaves it to the server; `certificate` is the TLS client's, DER, not verified.
+    `client_id` "" where the client leaves it to the server; `certificate` is the TLS client's, DER; its chain leads
+    to an authority the endpoint was told to trust.
     """
 
     client_id: str
@@ -69,7 +70,7 @@ class Properties(Struct, frozen=True, omit_defaults=True):
 
 
 class Seen:
-    """That a QoS 2 message has arrived, to be written with what it says: a repeat after a crash is then known as one."""
+    """That a QoS 2 message has arrived: written with what it says, a repeat after a crash is known as one."""
 
     __slots__ = ("_write", "written")
 
@@ -141,14 +142,21 @@ class MqttLink(Protocol):
         *,
         qos: int = 1,
         properties: Properties | None = None,
-        keep: bool = False,
         on_fate: Callable[[Fate], None] | None = None,
     ) -> bool:
         """Send to every connection of the device that subscribes to `topic`, at the lower of both QoS; never waits.
 
-        False when nothing took it: not connected, not subscribed, or too much waits for it. With `keep` a session that
-        outlives its connection keeps it (QoS 1 and 2, on disk) and has it when the device is back; without, it ends
-        with the connection: for who sends it again by itself. `on_fate` is told once, and not across a restart.
+        False when nothing took it: not connected, not subscribed, or too much waits for it. It ends with the
+        connection: for who has it on disk and sends it again by itself. `on_fate` is told once.
+        """
+
+    async def keep(
+        self, device_id: str, topic: str, payload: bytes, *, qos: int = 1, properties: Properties | None = None
+    ) -> int:
+        """Send to every session of the device that subscribes to `topic`, also to those nobody is connected to.
+
+        Returns how many took it, when it is on disk for those that outlive their connections: they have it, after
+        restarts too, until it is acknowledged or expires. Raises StoreError.
         """
 
     def drop(self, device_id: str, why: Reason = Reason.ADMINISTRATIVE) -> None:
