@@ -29,16 +29,19 @@ async def register(
     *,
     node_id: str,
     product: str,
+    device_id: str | None,
+    name: str | None,
     link: str,
+    secret: str | None,
     certificate: bool,
     fingerprint: str | None,
     gateway: str | None,
     home_name: str | None,
-    **given: str | None,
 ) -> None:
     """Let a device in that cannot be paired. Its secret is shown once."""
     home = await home_of(api, home_name)
     wanted: dict[str, str] = {"node_id": node_id, "product_id": product, "link": link}
+    given = {"device_id": device_id, "name": name, "secret": secret}
     wanted |= {key: value for key, value in given.items() if value is not None}
     if certificate or fingerprint:
         wanted["auth"] = "certificate"

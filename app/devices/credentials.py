@@ -1,4 +1,4 @@
-"""Devices with a secret or a certificate of their own: registered by hand, proved from memory, their secrets changed."""
+"""Devices with a secret or a certificate of their own: registered by hand, proved from memory, given other secrets."""
 
 import secrets as randomness
 from collections.abc import Callable

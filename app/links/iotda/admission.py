@@ -18,7 +18,7 @@ from app.devices.credential_model import Credential, Kind
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.links.iotda.codec import topics
-from app.links.iotda.codec.errors import MalformedError
+from app.links.iotda.codec.errors import MalformedError, TopicUnknownError
 from app.links.iotda.codec.signing import ClientId, in_time, parse_client_id, proves
 from app.links.mqtt.errors import NotAdmitted, Reason
 from app.links.mqtt.ports import Offered, Principal
@@ -157,7 +157,7 @@ class IotdaAddressing:
         """See the Protocol."""
         try:
             read = topics.parse(topic)
-        except topics.TopicUnknownError:
+        except TopicUnknownError:
             return None
         device, credential = self._proving.known(read.device_id)
         if device is None or credential is None or not topics.may_publish(read.device_id, topic):
