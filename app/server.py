@@ -62,6 +62,7 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.iotda.service import Iotda
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
 from app.onboarding.rewiring import Rewiring
@@ -167,6 +168,7 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
+        self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         follow_homes(self.bus, self.standings)
@@ -233,6 +235,11 @@ class Services:
         self.devices.close()
         self.bus.close()
         self.passwords.close()
+
+
+def _nobody_is(device_id: str) -> bool:
+    """Devices cannot be frozen yet."""
+    return False
 
 
 class UndeclaredRoute(Exception):

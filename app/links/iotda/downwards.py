@@ -73,7 +73,7 @@ class Downwards:
 
     # events and answers
 
-    def event(self, device: Device, service: str, kind: str, paras: Struct, event_id: str | None = None) -> bool:
+    def event(self, device: Device, service: str, kind: str, paras: Struct, event_id: str | None = None) -> None:
         """Tell `device` of an event, now or not at all."""
         said = events.Event(
             service_id=service,
@@ -82,11 +82,11 @@ class Downwards:
             event_id=UNSET if event_id is None else event_id,
             paras=paras,
         )
-        return self._put(device, topics.Kind.EVENT_DOWN, "", events.encode_events((said,), device.hardware_id))
+        self._put(device, topics.Kind.EVENT_DOWN, "", events.encode_events((said,), device.hardware_id))
 
-    def answer(self, speaker: Device, kind: topics.Kind, request_id: str, payload: Struct) -> bool:
+    def answer(self, speaker: Device, kind: topics.Kind, request_id: str, payload: Struct) -> None:
         """Answer a question that `speaker` asked under `request_id`."""
-        return self._put(speaker, kind, request_id, encode(payload))
+        self._put(speaker, kind, request_id, encode(payload))
 
     def message(self, device: Device, payload: bytes, topic: str = "") -> bool:
         """A message as it is, on the system topic or on the custom one that ends with `topic`."""

@@ -1,4 +1,4 @@
-"""What devices tell of themselves and ask in passing: the time, their versions, their SDK, their logs (2.11 to 2.13)."""
+"""What devices tell of themselves, and ask in passing: the time, versions, their SDK, their logs (2.11 to 2.13)."""
 
 from functools import partial
 from typing import Final

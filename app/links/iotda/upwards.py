@@ -81,8 +81,23 @@ class Upwards:
         self._devices.offline(principal.device_id)
 
     async def published(self, principal: Principal, messages: Sequence[Message]) -> Sequence[DoorstepError | None]:
-        """Each message is an act of its own; they share a commit, in order."""
-        return await asyncio.gather(*(self._taken(principal, message) for message in messages))
+        """Each message is an act of its own; they share a commit, in order.
+
+        What follows an event waits for it: that may have added the device which the next report is of.
+        """
+        outcomes: list[DoorstepError | None] = []
+        together: list[Message] = []
+        for message in messages:
+            together.append(message)
+            if message.topic.endswith(topics.Kind.EVENT_UP.value):
+                outcomes += await self._taken_together(principal, together)
+                together = []
+        return outcomes + await self._taken_together(principal, together)
+
+    async def _taken_together(self, principal: Principal, messages: list[Message]) -> list[DoorstepError | None]:
+        if len(messages) == 1:
+            return [await self._taken(principal, messages[0])]
+        return list(await asyncio.gather(*(self._taken(principal, message) for message in messages)))
 
     async def _taken(self, principal: Principal, message: Message) -> DoorstepError | None:
         try:
