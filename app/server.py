@@ -62,6 +62,7 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.service import Iotda
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
@@ -280,7 +281,7 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    front = FrontLayer(limited, authenticator, clock, counting)
+    front = FrontLayer(limited, authenticator, clock, counting, [services.iotda.https])
     lane = FastLane(
         front,
         limited,
@@ -295,7 +296,7 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS)],
+        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -318,6 +319,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "networks": _instance(services.networks),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
+            "iotda_https": _instance(services.iotda.https),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

@@ -8,6 +8,7 @@ from app.journal.service import Journal
 from app.links.iotda.admission import IotdaAddressing, IotdaAdmission, Proving
 from app.links.iotda.children import Children
 from app.links.iotda.downwards import DELIVERED_DELAY_S, LINK, Downwards
+from app.links.iotda.https import HttpsSide
 from app.links.iotda.messages import Budget, Messages
 from app.links.iotda.reports import Reports
 from app.links.iotda.shadows import ShadowAnswers
@@ -49,6 +50,7 @@ class Iotda:
             shadows=ShadowAnswers(devices, whose, self.down),
             handlers=self.children.handlers() | self.telling.handlers(),
         )
+        self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
         control.links[LINK] = self.down
         devices.credentials.on_changed.append(self.down.drop)
         devices.on_left.append(lambda device: self.down.drop(device.id))

@@ -161,8 +161,8 @@ class House:
 
 
 @asynccontextmanager
-async def house_in(folder: Path) -> AsyncIterator[House]:
+async def house_in(folder: Path, name: str = "anna") -> AsyncIterator[House]:
     """A hub in `folder`."""
     async with Api(folder) as api:
-        client = await api.person("anna")
+        client = await api.person(name)
         yield House(api, client, await home_of(client))
