@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import cast
 
 import structlog
@@ -10,6 +11,7 @@ from litestar.types import ASGIApp
 from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
 from app.links.lan import LanLink
+from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
 from app.onboarding.methods import hub_methods
 from app.onboarding.service import Offers
@@ -40,6 +42,7 @@ class Node:
         self.asgi: ASGIApp
         self.short: FastLane
         self.link_port = 0
+        self.mqtt: MqttFaces | None = None
         self.discovery: Discovery
         self.metrics = Metrics()
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -80,6 +83,8 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
+        if settings.mqtt:
+            await self._speak_mqtt(services.mqtt, identity.hub_id)
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
         offers = Offers(
             self.store,
@@ -91,6 +96,18 @@ class Node:
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
+
+    async def _speak_mqtt(self, speakers: Speakers, hub_id: str) -> None:
+        self.mqtt = MqttFaces(self.store, self.settings, speakers, hub_id)
+        self._closing.append(self.mqtt.close)
+        await self.mqtt.open()
+        self.metrics.follow("mqtt_clients", "MQTT clients connected now.", self.mqtt.__len__)
+        if (endpoint := self.mqtt.endpoint) is not None:
+            self.metrics.follow("mqtt_messages", "MQTT messages heard.", lambda: endpoint.intake.messages)
+            self.metrics.follow("mqtt_declined", "MQTT messages not taken.", lambda: endpoint.intake.declined)
+            for what in ("connected", "refused", "turned_away", "broken"):
+                text = f"MQTT connections {what.replace('_', ' ')}, since the start."
+                self.metrics.follow(f"mqtt_connections_{what}", text, partial(endpoint.counts.__getitem__, what))
 
     async def _discover(self, own: Service, interfaces: Interfaces) -> Discovery:
         """Announce the hub and hear devices, from now on or as soon as there is a network."""

@@ -64,6 +64,7 @@ from app.journal.trail import Trail
 from app.links.hearing import LanDevices
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.service import Iotda
+from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
 from app.onboarding.rewiring import Rewiring
@@ -170,6 +171,13 @@ class Services:
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.mqtt = Speakers(
+            admission=self.iotda.admission,
+            hearing=self.iotda.hearing,
+            addressing=self.iotda.addressing,
+            take_link=self.iotda.down.take_link,
+            authorities=self.iotda.authorities,
+        )
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         follow_homes(self.bus, self.standings)

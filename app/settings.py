@@ -43,6 +43,11 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     connections_per_address: Count = 500
     streams_per_session: Count = 8
     streams: Count = 1000
+    mqtt_packet_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = 1 << 20
+    mqtt_window: Annotated[int, Meta(ge=1, le=65535)] = 64
+    mqtt_kept_messages: Count = 256
+    mqtt_connections: Count = 5000
+    mqtt_connections_per_address: Count = 1000
     tracked_peers: Count = 10_000
 
 
@@ -50,13 +55,25 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a hub or a cloud node runs. Build it with `load`; tests may construct it directly.
 
     `host` follows `lan` when it is not set: a hub answers this machine only until it is told to serve the LAN, because
-    listening on every interface should be somebody's decision. `port` and `link_port` 0 mean "any free one".
+    listening on every interface should be somebody's decision. A port of 0 means "any free one".
+
+    `mqtt` off: no MQTT at all. Devices connect at `mqtt_port` in the clear, at `mqtt_tls_port` (with `tls`), and where
+    it is set at `mqtt_websocket_port`, with or without TLS as the hub itself. With `mqtt_broker` (`mqtt://host:port`,
+    `mqtts://`) the hub listens on none of them and is that broker's client instead.
     """
 
     data: Path
     host: str = "127.0.0.1"
     port: Port = 8470
     link_port: Port = 8471
+    mqtt: bool = True
+    mqtt_port: Port = 1883
+    mqtt_tls_port: Port = 8883
+    mqtt_websocket_port: Port | None = None
+    mqtt_broker: str | None = None
+    mqtt_broker_username: str | None = None
+    mqtt_broker_password: str | None = None
+    mqtt_broker_ca: str | None = None
     lan: bool = False
     tls: bool = True
     tls_names: tuple[str, ...] = ()

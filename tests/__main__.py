@@ -22,6 +22,7 @@ CHECKS = (
 )
 # Debian package by the program the tests start: network namespaces with nothing but `lo` up, a D-Bus of their own.
 SYSTEM = {"ip": "iproute2", "unshare": "util-linux", "dbus-daemon": "dbus", "node": "nodejs", "npm": "npm"}
+SYSTEM |= {"mosquitto": "mosquitto", "mosquitto_pub": "mosquitto-clients"}
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,18 @@ CACHE = Path(__file__).parent.parent / ".cache"
 ESPRESSIF = ("esp-rainmaker-cli==1.14.1", "future==1.0.0")
 """Espressif's own provisioning client. It needs cryptography and protobuf as well: those are ours."""
 
+AMQTT = (
+    "amqtt==0.12.1",
+    "dacite==1.9.2",
+    "psutil==7.0.0",
+    "pwdlib==0.3.0",
+    "transitions==0.9.3",
+    "six==1.17.0",
+    "typer==0.24.0",
+    "websockets==15.0.1",
+)
+"""Another MQTT broker in Python. It needs argon2-cffi, pyyaml, click and rich as well, which are here."""
+
 TUYAPI = "@tuyapi/link@0.5.0"
 """Somebody else's EZ sender, for node."""
 

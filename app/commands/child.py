@@ -182,7 +182,7 @@ class HubProcess(Child):
         folder: Path | None = None,
         through: Sequence[str] = (),
     ) -> None:
-        ports = ("--port", str(port), "--link-port", str(link_port))
+        ports = ("--port", str(port), "--link-port", str(link_port), "--mqtt-port", "0", "--mqtt-tls-port", "0")
         super().__init__("serve", "--data", data, *ports, *more, environ=environ, folder=folder, through=through)
         self.ready: dict[str, Any] = {}
 

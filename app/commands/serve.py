@@ -27,6 +27,10 @@ from app.version import version
 @click.option("--host", help="Address to listen on: 127.0.0.1, or with --lan all of them.  [env: DOORSTEP_HOST]")
 @click.option("--port", type=int, help="Port; 0 picks a free one.  [env: DOORSTEP_PORT]")
 @click.option("--link-port", type=int, help="Port for paired devices; 0 picks a free one.  [env: DOORSTEP_LINK_PORT]")
+@click.option("--mqtt/--no-mqtt", default=None, help="Let devices connect by MQTT (default), or not.")
+@click.option("--mqtt-port", type=int, help="Port for MQTT; 0 picks a free one.  [env: DOORSTEP_MQTT_PORT]")
+@click.option("--mqtt-tls-port", type=int, help="Port for MQTT over TLS.  [env: DOORSTEP_MQTT_TLS_PORT]")
+@click.option("--mqtt-broker", help="Be a client of this broker instead: mqtt://host:port or mqtts://host:port.")
 @click.option("--lan/--no-lan", default=None, help="Serve and search the network, not only this machine.")
 @click.option("--tls/--no-tls", default=None, help="A certificate of its own (default), or plain HTTP to develop with.")
 @click.option("--name", help="What the hub is called.")
@@ -76,6 +80,7 @@ def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:
         "url": endpoint.url,
         "port": endpoint.port,
         "link_port": node.link_port,
+        "mqtt_ports": node.mqtt.ports if node.mqtt else {},
         "pin": certificate.pin if certificate else None,
         "fingerprint": certificate.fingerprint if certificate else None,
         "claim_code": hub.claim_code,
@@ -96,6 +101,9 @@ def _lines(facts: dict[str, Any], name: str) -> list[str]:
         lines.append(f"  fingerprint  {facts['fingerprint']}")
     else:
         lines.append("  [yellow]without TLS: anybody on the way can read along[/]")
+    if facts["mqtt_ports"]:
+        ports = ", ".join(f"{port} ({face})" for face, port in facts["mqtt_ports"].items())
+        lines.append(f"  MQTT port    {ports}")
     if facts["claim_code"]:
         lines.append(f"  claim code   [bold green]{facts['claim_code']}[/]  [dim](the first owner types it)[/]")
     return lines

@@ -162,7 +162,10 @@ class DeclaredLayer:
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
             state = scope["state"]
             action = declared_action(scope)
-            if state.get("speaker" if action is Action.DEVICE_SPEAK else "actor") is None and action is not Action.PUBLIC:
+            if (
+                state.get("speaker" if action is Action.DEVICE_SPEAK else "actor") is None
+                and action is not Action.PUBLIC
+            ):
                 await refuse(scope, send, Unauthenticated())
                 return
         await self._app(scope, receive, send)

@@ -220,7 +220,7 @@ def _run(chosen: argparse.Namespace, work: Path) -> None:
     hub_port, link_port, bare_port, two_port = ports
     python = sys.executable
     serve = [python, "-m", "app", "serve", "--data", str(work / "hub"), "--no-tls", "--port", str(hub_port)]
-    serve += ["--link-port", str(link_port), "--log-level", "warning"]
+    serve += ["--link-port", str(link_port), "--no-mqtt", "--log-level", "warning"]
     os.environ["PYTHONPYCACHEPREFIX"] = str(work / "bytecode")
     subprocess.run([python, "-c", "import app.commands.serve, app.node"], cwd=ROOT, env=_environment(), check=True)
     with serving(serve, f"http://127.0.0.1:{hub_port}/healthz", 0) as (hub, started):

@@ -77,7 +77,20 @@ class Hub(Struct):
 @contextmanager
 def serving(folder: Path) -> Iterator[Hub]:
     """`doorstep serve` until it is killed."""
-    arguments = ["--data", str(folder), "--port", "0", "--link-port", "0", "--no-tls", "--json", "--log-level", "error"]
+    arguments = [
+        "--data",
+        str(folder),
+        "--port",
+        "0",
+        "--link-port",
+        "0",
+        "--mqtt-port",
+        "0",
+        "--no-tls",
+        "--json",
+        "--log-level",
+        "error",
+    ]
     limits = {f"DOORSTEP_LIMITS__{name}": "1000000" for name in ("REQUESTS_PER_SECOND", "REQUEST_BURST")}
     with subprocess.Popen(
         [sys.executable, "-m", "app", "serve", *arguments],

@@ -69,7 +69,7 @@ class Living:
 @asynccontextmanager
 async def living(folder: Path) -> AsyncIterator[Living]:
     """A hub over `folder` while the context lasts, unclaimed if it is new."""
-    node = Node(Settings(data=folder, port=0, link_port=0, tls=False, limits=PATIENT))
+    node = Node(Settings(data=folder, port=0, link_port=0, mqtt_port=0, mqtt_tls_port=0, tls=False, limits=PATIENT))
     await node.start()
     hub = Living(node)
     try:

@@ -88,7 +88,11 @@ def told(error: Exception) -> tuple[int, Told]:
 def _of_http(error: HTTPException) -> tuple[int, str, str]:
     if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return _LARGE
-    return _BAD if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR else (500, "IOTDA.000001", "Internal server error.")
+    return (
+        _BAD
+        if error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR
+        else (500, "IOTDA.000001", "Internal server error.")
+    )
 
 
 def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
@@ -107,5 +111,3 @@ async def send_refusal(send: Send, error: Exception, request_id: str) -> None:
     headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-

@@ -30,6 +30,10 @@ class Downwards:
         self._delivered = delivered
         self.link: MqttLink | None = None
 
+    def take_link(self, link: MqttLink) -> None:
+        """The way down, from now on."""
+        self.link = link
+
     # as control asks
 
     def is_online(self, device_id: str) -> bool:

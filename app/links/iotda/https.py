@@ -40,9 +40,7 @@ class HttpsSide:
 
     prefix = PREFIX
 
-    def __init__(
-        self, store: Store, devices: Devices, proving: Proving, reports: Reports, messages: Messages
-    ) -> None:
+    def __init__(self, store: Store, devices: Devices, proving: Proving, reports: Reports, messages: Messages) -> None:
         self._store = store
         self._devices = devices
         self._proving = proving
@@ -127,9 +125,7 @@ def _nothing() -> Response[bytes]:
 
 
 @post("/device-auth", opt={"action": Action.PUBLIC}, status_code=200)
-async def authenticate(
-    request: Request[Any, Any, Any], iotda_https: NamedDependency[HttpsSide]
-) -> Response[bytes]:
+async def authenticate(request: Request[Any, Any, Any], iotda_https: NamedDependency[HttpsSide]) -> Response[bytes]:
     """3.3.1."""
     asked = decode(payloads.device_auth, await request.body())
     client = request.scope.get("client")

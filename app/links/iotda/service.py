@@ -1,6 +1,7 @@
 """Everything that makes a device that speaks IoTDA's protocol one of the hub's, over one set of services."""
 
 from collections.abc import Callable
+from typing import Final
 
 from app.control.service import Control
 from app.devices.service import Devices
@@ -18,9 +19,12 @@ from app.links.iotda.whose import Whose
 from app.store.store import Store
 from app.store.tx import Tx
 
+# In the data folder, for X.509 devices (1.4.17): without it no certificate is asked for.
+AUTHORITIES: Final = "device-authorities.pem"
+
 
 class Iotda:
-    """`admission` and `hearing` go to an MQTT link, which is then set as `down.link`."""
+    """`admission` and `hearing` go to an MQTT link, which is then given to `down.take_link`."""
 
     def __init__(
         self, store: Store, devices: Devices, control: Control, journal: Journal, is_frozen: Callable[[str], bool]
@@ -29,6 +33,7 @@ class Iotda:
             for device_id, command_id in acked:
                 control.delivered_in(tx, device_id, command_id)
 
+        self._authorities = store.path.parent / AUTHORITIES
         self.whose = whose = Whose(devices)
         self.proving = Proving(devices, store.clock, is_frozen)
         self.admission = IotdaAdmission(self.proving)
@@ -55,3 +60,7 @@ class Iotda:
         devices.credentials.on_changed.append(self.down.drop)
         devices.on_left.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
+
+    def authorities(self) -> str:
+        """Certificates (PEM) of those who sign devices', as somebody has put them into the data folder; blocks."""
+        return self._authorities.read_text() if self._authorities.is_file() else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from app.links.mqtt.errors import Malformed, ProtocolBroken
+from app.links.mqtt.errors import Malformed, ProtocolBroken, Reason
 from app.links.mqtt.packets import Kind, Raw
 from app.links.mqtt.ports import Properties
 
@@ -151,7 +151,7 @@ def _put(found: Raw, id_: int, value: Any) -> None:
     if id_ in found:
         raise ProtocolBroken("a property comes twice")
     if (id_ in _NEVER_ZERO and not value) or (id_ in _FLAGS and value > 1):
-        raise ProtocolBroken("a property has a value it may not have")
+        raise ProtocolBroken("a property has a value it may not have", Reason.TOPIC_ALIAS if id_ == ALIAS else None)
     found[id_] = value
 
 

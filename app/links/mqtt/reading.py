@@ -122,23 +122,16 @@ def _packet_id(body: bytes, at: int) -> tuple[int, int]:
 
 
 def _connect(body: bytes, level: int, limits: Limits) -> Connect:
-    name, at = text(body, 0)
-    level, at = props.octet(body, at)
-    if (name, level) not in (("MQTT", V311), ("MQTT", V5)):
-        raise ProtocolBroken("another protocol, or another version of it", Reason.VERSION)
+    level, at = _protocol(body)
     flags, at = props.octet(body, at)
-    will_flag, qos, retain = flags & 4, flags >> 3 & 3, flags & 0x20
-    if flags & 1 or qos == 3 or (not will_flag and (qos or retain)):
-        raise Malformed("flags that cannot be")
-    if level == V311 and flags & 0x40 and not flags & 0x80:
-        raise Malformed("a password without a user name")
+    _check_flags(flags, level)
     keep_alive, at = short(body, at)
     raw: Raw = {}
     if level == V5:
         raw, at = read(body, at, props.ALLOWED[Kind.CONNECT], limits.properties)
     client_id, at = text(body, at)
     will, username, password = None, None, None
-    if will_flag:
+    if flags & 4:
         will, at = _will(body, at, level, flags, limits)
     if flags & 0x80:
         username, at = text(body, at)
@@ -163,6 +156,25 @@ def _connect(body: bytes, level: int, limits: Limits) -> Connect:
         packet_maximum=raw.get(props.PACKET_MAXIMUM),
         auth_method=props.AUTH_METHOD in raw,
     )
+
+
+def _protocol(body: bytes) -> tuple[int, int]:
+    name, at = text(body, 0)
+    level, at = props.octet(body, at)
+    if name not in ("MQTT", "MQIsdp"):
+        raise ProtocolBroken("another protocol")
+    if (name, level) not in (("MQTT", V311), ("MQTT", V5)):
+        raise ProtocolBroken("another version of the protocol", Reason.VERSION)
+    return level, at
+
+
+def _check_flags(flags: int, level: int) -> None:
+    """3.1.2.3 to 3.1.2.9."""
+    qos = flags >> 3 & 3
+    if flags & 1 or qos == 3 or (not flags & 4 and flags & 0x38):
+        raise Malformed("flags that cannot be")
+    if level == V311 and flags & 0x40 and not flags & 0x80:
+        raise Malformed("a password without a user name")
 
 
 def _will(body: bytes, at: int, level: int, flags: int, limits: Limits) -> tuple[Will, int]:

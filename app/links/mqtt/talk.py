@@ -231,8 +231,8 @@ class Talk:
     def _encoded(self, message: Outgoing, now: int) -> bytes:
         properties = message.properties
         if message.expires is not None and properties is not None:
-            left = max(0, (message.expires - now + 999) // 1000)
-            properties = replace(properties, expiry=left)
+            left = (message.expires - now + 999) // 1000
+            properties = replace(properties, expiry=max(0, min(left, properties.expiry or 0)))
         return writing.publish(
             message.topic,
             message.payload,

@@ -164,7 +164,9 @@ async def test_what_waits_goes_out_when_the_device_is_back_in_order(house: House
 async def test_a_device_reads_its_shadow(house: House) -> None:
     lamp = await house.connected("lamp", "1")
     device_id = lamp.principal.device_id
-    desired = await house.client.patch(f"/api/devices/{device_id}/services/light/desired", json={"values": {"on": True}})
+    desired = await house.client.patch(
+        f"/api/devices/{device_id}/services/light/desired", json={"values": {"on": True}}
+    )
     assert desired.status_code == 200
     await house.line.next()  # the wish itself
     said = [("sys/properties/report", report(on=False)), ("sys/shadow/get/request_id=7", {"service_id": "Light"})]

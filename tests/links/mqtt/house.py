@@ -21,7 +21,7 @@ _INSERT = "INSERT INTO heard(device_id,topic,payload) VALUES(?,?,?)"
 
 
 class Porter:
-    """Admits who knows the secret, as the device its user name says; its topics are `its name/...` and `$oc/name/...`."""
+    """Admits who knows the secret, as the device of its user name; topics are `its name/...` and `$oc/name/...`."""
 
     def __init__(self) -> None:
         self.offered: list[Offered] = []
@@ -90,10 +90,10 @@ def _write(device_id: str, messages: Sequence[Message], tx: Tx) -> None:
 class House:
     """What a test holds."""
 
-    def __init__(self, store: Store, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits, keeper: Keeper) -> None:
         self.store = store
         self.porter = Porter()
-        self.keeper = Keeper(store)
+        self.keeper = keeper
         self.endpoint = Endpoint(store, self.porter, self.keeper, limits)
         self.port = 0
 
@@ -101,14 +101,20 @@ class House:
         """Everything on disk, in its order."""
         return await self.store.read(lambda r: r.all("SELECT device_id,topic,payload FROM heard ORDER BY n"))
 
+    async def count(self) -> int:
+        """How many that are."""
+        return len(await self.store.read(lambda r: r.all("SELECT n FROM heard")))
+
 
 @asynccontextmanager
-async def house(folder: Path, limits: Limits | None = None) -> AsyncIterator[House]:
+async def house(
+    folder: Path, limits: Limits | None = None, keeper: Callable[[Store], Keeper] = Keeper
+) -> AsyncIterator[House]:
     """One that listens on TCP."""
     store = await open_store(folder)
     await store.load()
     await store.write(lambda tx: tx.run(TABLE))
-    made = House(store, limits or Limits())
+    made = House(store, limits or Limits(), keeper(store))
     await made.endpoint.open()
     made.port = await made.endpoint.listen("127.0.0.1", 0)
     try:

@@ -1,0 +1,146 @@
+"""MQTT as a hub's settings want it: its own endpoint on up to three ports, or the client of a broker."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from app import tls
+from app.errors import Unavailable
+from app.links.mqtt.broker import BrokerAt, BrokerLink
+from app.links.mqtt.endpoint import Endpoint
+from app.links.mqtt.limits import Limits
+from app.links.mqtt.ports import Addressing, Admission, Hearing, MqttLink
+from app.settings import Settings
+from app.store.store import Store
+
+
+class Speakers(Struct, frozen=True):
+    """Who knows devices: says who may come in, hears them, and is given the link back to them.
+
+    `authorities`: certificates (PEM) of those who sign devices'; "" while there are none, and none is asked for.
+    """
+
+    admission: Admission
+    hearing: Hearing
+    addressing: Addressing
+    take_link: Callable[[MqttLink], None]
+    authorities: Callable[[], str] = str
+
+
+class PortUnusable(Unavailable):
+    """An MQTT port cannot be listened on."""
+
+    code = "mqtt_port_unusable"
+
+
+class MqttFaces:
+    """`open` what the settings say; `ports` by face (tcp, tls, ws or wss) from then on. `close` ends all of it."""
+
+    def __init__(self, store: Store, settings: Settings, speakers: Speakers, hub_id: str) -> None:
+        self._store = store
+        self._settings = settings
+        self._speakers = speakers
+        self._hub_id = hub_id
+        self._tls: ssl.SSLContext | None = None
+        self.ports: dict[str, int] = {}
+        self.endpoint: Endpoint | None = None
+        self.broker: BrokerLink | None = None
+
+    async def open(self) -> None:
+        """Raises PortUnusable, BrokerUnusable or TlsError."""
+        if self._settings.mqtt_broker is not None:
+            self.broker = BrokerLink(self._broker(self._settings.mqtt_broker), *self._hearers())
+            self.broker.start()
+            self._speakers.take_link(self.broker)
+            return
+        speakers = self._speakers
+        self.endpoint = Endpoint(self._store, speakers.admission, speakers.hearing, limits_of(self._settings))
+        await self.endpoint.open()
+        speakers.take_link(self.endpoint)
+        await self._listen(self.endpoint)
+
+    async def close(self) -> None:
+        """Safe after an `open` that failed."""
+        if self.endpoint is not None:
+            await self.endpoint.close()
+        if self.broker is not None:
+            await self.broker.close()
+
+    def __len__(self) -> int:
+        """How many are connected."""
+        return len(self.endpoint or ()) + len(self.broker or ())
+
+    def trust(self, authorities: str) -> None:
+        """Ask clients for certificates signed by these (PEM) as well, from the next connection on.
+
+        Raises ssl.SSLError when they cannot be read. One that is trusted stays so until the hub restarts: who is
+        admitted with its certificates is admission's to say.
+        """
+        if self._tls is not None and authorities:
+            _trust(self._tls, authorities)
+
+    def _hearers(self) -> tuple[Addressing, Hearing]:
+        return self._speakers.addressing, self._speakers.hearing
+
+    def _broker(self, url: str) -> BrokerAt:
+        settings = self._settings
+        return BrokerAt(
+            url=url,
+            client_id=f"doorstep-{self._hub_id}",
+            username=settings.mqtt_broker_username,
+            password=settings.mqtt_broker_password,
+            ca=settings.mqtt_broker_ca,
+        )
+
+    async def _listen(self, endpoint: Endpoint) -> None:
+        settings = self._settings
+        if settings.tls:
+            self._tls = await asyncio.to_thread(self._context)
+        await self._bind(endpoint, "tcp", settings.mqtt_port)
+        if self._tls is not None:
+            await self._bind(endpoint, "tls", settings.mqtt_tls_port, self._tls)
+        if settings.mqtt_websocket_port is not None:
+            await self._bind(endpoint, "wss" if self._tls else "ws", settings.mqtt_websocket_port, self._tls)
+
+    async def _bind(self, endpoint: Endpoint, face: str, port: int, context: ssl.SSLContext | None = None) -> None:
+        host = self._settings.host
+        try:
+            self.ports[face] = await endpoint.listen(host, port, tls=context, websocket=face.startswith("ws"))
+        except OSError as error:
+            raise PortUnusable(
+                f"Port {port} on {host}, for MQTT ({face}), is in use; choose another, 0 for any, or --no-mqtt."
+            ) from error
+
+    def _context(self) -> ssl.SSLContext:
+        """Blocks: reads files."""
+        settings = self._settings
+        names = tls.local_names(settings.host, settings.tls_names)
+        certificate = tls.ensure(settings.data, names, datetime.now(UTC))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(certificate.file, certificate.key_file)
+        if authorities := self._speakers.authorities():
+            _trust(context, authorities)
+        return context
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Of one client, as the hub's own limits say."""
+    chosen = settings.limits
+    return Limits(
+        packet=chosen.mqtt_packet_bytes,
+        window=chosen.mqtt_window,
+        kept=chosen.mqtt_kept_messages,
+        connections=chosen.mqtt_connections,
+        connections_per_address=chosen.mqtt_connections_per_address,
+    )
+
+
+def _trust(context: ssl.SSLContext, authorities: str) -> None:
+    """A device need have no certificate; one that it shows must lead to an authority, or be one itself."""
+    context.load_verify_locations(cadata=authorities)
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_mode = ssl.CERT_OPTIONAL

@@ -1,0 +1,248 @@
+"""The same endpoint behind TLS and WebSocket, and as a hub's settings open it."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from websockets.asyncio.client import connect as websocket
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from app.links.mqtt.faces import MqttFaces, PortUnusable, Speakers, limits_of
+from app.links.mqtt.ports import MqttLink
+from app.node import Node
+from app.settings import Limits, Settings
+from app.store.prepare import open_store
+from app.store.store import Store
+from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter
+from tests.links.mqtt.mosquitto import mosquitto
+from tests.links.mqtt.wire import PING, Wire, connect, publish
+
+WAIT = 20.0
+CONNACK = b"\x20\x02\x00\x00"
+
+
+class Device:
+    """A device's key and certificate, signed by an authority of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self.file = folder / "device.pem"
+        authority, signing = _certificate(f"authority of {folder.name}", None)
+        certificate, key = _certificate("device", (authority, signing))
+        pem = serialization.Encoding.PEM
+        self.authorities = authority.public_bytes(pem).decode()
+        self.der = certificate.public_bytes(serialization.Encoding.DER)
+        private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        self.file.write_bytes(private + certificate.public_bytes(pem))
+
+
+def _certificate(
+    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, signing = (subject, key) if by is None else (by[0].subject, by[1])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+    )
+    return builder.sign(signing, hashes.SHA256()), key
+
+
+class Hub:
+    """Faces over a store, as `Node` holds them."""
+
+    def __init__(self, store: Store, settings: Settings, authorities: str = "") -> None:
+        self.porter, self.keeper = Porter(), Keeper(store)
+        self.links: list[MqttLink] = []
+        speakers = Speakers(self.porter, self.keeper, self.porter, self.links.append, lambda: authorities)
+        self.faces = MqttFaces(store, settings, speakers, "h-1")
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data=tmp_path / "hub", mqtt_port=0, mqtt_tls_port=0, mqtt_websocket_port=0)
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    opened = await open_store(settings.data)
+    await opened.write(lambda tx: tx.run(TABLE))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def hub(store: Store, settings: Settings, device: Device) -> AsyncIterator[Hub]:
+    made = Hub(store, settings, device.authorities)
+    await made.faces.open()
+    yield made
+    await made.faces.close()
+
+
+def trusting(device: Device | None = None) -> ssl.SSLContext:
+    """A client's context; whom it trusts is not what is tested here."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if device is not None:
+        context.load_cert_chain(device.file)
+    return context
+
+
+async def entered(hub: Hub, context: ssl.SSLContext) -> Wire:
+    it = Wire(*await asyncio.open_connection("127.0.0.1", hub.faces.ports["tls"], ssl=context))
+    try:
+        await it.enter()
+    except BaseException:
+        it.cut()
+        raise
+    return it
+
+
+async def test_over_tls_a_certificate_is_handed_to_admission_or_not_needed(hub: Hub, device: Device) -> None:
+    for shown, expected in ((None, None), (device, device.der)):
+        context = await asyncio.to_thread(trusting, shown)
+        it = await entered(hub, context)
+        assert await it.silent()
+        assert hub.porter.offered[-1].certificate == expected
+        await it.leave()
+
+
+async def test_a_certificate_nobody_vouches_for_does_not_come_in(hub: Hub, tmp_path: Path) -> None:
+    context = await asyncio.to_thread(lambda: trusting(Device(tmp_path / "other")))
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await entered(hub, context)
+    assert hub.porter.offered == []
+
+
+async def test_an_authority_is_trusted_from_when_it_is_told(hub: Hub, tmp_path: Path) -> None:
+    later = await asyncio.to_thread(Device, tmp_path / "later")
+    hub.faces.trust(later.authorities)
+    context = await asyncio.to_thread(trusting, later)
+    it = await entered(hub, context)
+    assert hub.porter.offered[-1].certificate == later.der
+    await it.leave()
+
+
+async def test_over_websocket_packets_are_cut_anywhere(hub: Hub) -> None:
+    context = await asyncio.to_thread(trusting)
+    url = f"wss://127.0.0.1:{hub.faces.ports['wss']}/mqtt"
+    async with asyncio.timeout(WAIT), websocket(url, ssl=context, subprotocols=["mqtt"]) as it:  # type: ignore[list-item]
+        assert it.subprotocol == "mqtt"
+        said = connect() + publish("dev/a", b"x", 1, 7)
+        for at in range(0, len(said), 5):
+            await it.send(said[at : at + 5])
+        got = b""
+        while len(got) < 8:
+            got += bytes(await it.recv(decode=False))
+        assert got == CONNACK + b"\x40\x02\x00\x07"
+        await it.send(PING)
+        assert await it.recv() == b"\xd0\x00"
+
+
+async def test_websocket_without_the_subprotocol_or_with_text_is_refused(hub: Hub) -> None:
+    context = await asyncio.to_thread(trusting)
+    url = f"wss://127.0.0.1:{hub.faces.ports['wss']}/mqtt"
+    with pytest.raises(InvalidStatus):
+        await websocket(url, ssl=context)
+    async with asyncio.timeout(WAIT), websocket(url, ssl=context, subprotocols=["mqtt"]) as it:  # type: ignore[list-item]
+        await it.send("text")
+        with pytest.raises(ConnectionClosed) as closed:
+            await it.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1003
+
+
+async def test_paho_over_tls_and_websocket(hub: Hub) -> None:
+    context = await asyncio.to_thread(trusting)
+    for transport, face in (("tcp", "tls"), ("websockets", "wss")):
+        chosen: Any = transport
+        client = paho.Client(CallbackAPIVersion.VERSION2, "paho", transport=chosen)
+        client.username_pw_set("dev", SECRET.decode())
+        client.tls_set_context(context)
+        client.tls_insecure_set(True)
+        await asyncio.to_thread(client.connect, "127.0.0.1", hub.faces.ports[face])
+        await asyncio.to_thread(client.loop_start)
+        sent = client.publish("dev/a", b"x" * 100_000, 1)
+        await asyncio.to_thread(sent.wait_for_publish, WAIT)
+        assert sent.is_published()
+        await asyncio.to_thread(client.disconnect)
+        await asyncio.to_thread(client.loop_stop)
+
+
+async def test_a_port_that_is_taken_is_named(hub: Hub, store: Store, settings: Settings) -> None:
+    taken = Settings(data=settings.data, mqtt_port=hub.faces.ports["tcp"], tls=False)
+    other = Hub(store, taken)
+    with pytest.raises(PortUnusable, match=str(hub.faces.ports["tcp"])):
+        await other.faces.open()
+    await other.faces.close()
+
+
+async def test_a_hub_opens_them_where_mqtt_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data=tmp_path / "hub", port=0, link_port=0, mqtt_port=0, tls=False)
+    silent = Node(replace(settings, mqtt=False))
+    await silent.start()
+    assert silent.mqtt is None
+    await silent.stop()
+    node, reach = Node(settings), Node._reach_devices
+
+    async def with_speakers(self: Node) -> None:
+        await self.store.write(lambda tx: tx.run(TABLE))
+        porter, keeper = Porter(), Keeper(self.store)
+        self.services.mqtt = Speakers(porter, keeper, porter, lambda _: None)
+        await reach(self)
+
+    monkeypatch.setattr(Node, "_reach_devices", with_speakers)
+    await node.start()
+    try:
+        assert node.mqtt is not None
+        assert list(node.mqtt.ports) == ["tcp"]
+        it = Wire(*await asyncio.open_connection("127.0.0.1", node.mqtt.ports["tcp"]))
+        await it.enter()
+        counted = await asyncio.to_thread(node.metrics.render)
+        assert b"doorstep_mqtt_clients 1.0" in counted
+        assert b"doorstep_mqtt_connections_connected 1.0" in counted
+        await it.leave()
+    finally:
+        await node.stop()
+
+
+async def test_with_a_broker_it_is_a_client_and_listens_nowhere(tmp_path: Path, store: Store) -> None:
+    async with mosquitto(tmp_path / "broker") as port:
+        made = Hub(store, Settings(data=tmp_path / "hub", mqtt_broker=f"mqtt://127.0.0.1:{port}"))
+        await made.faces.open()
+        try:
+            assert made.faces.ports == {}
+            assert made.links == [made.faces.broker]
+            assert made.faces.broker is not None
+            async with asyncio.timeout(WAIT):
+                await made.faces.broker.connected.wait()
+        finally:
+            await made.faces.close()
+
+
+def test_limits_are_the_hubs(tmp_path: Path) -> None:
+    chosen = Settings(data=tmp_path, limits=Limits(mqtt_packet_bytes=2048, mqtt_window=3))
+    assert (limits_of(chosen).packet, limits_of(chosen).window) == (2048, 3)
