@@ -63,6 +63,8 @@ from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
+from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
+from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
 from app.links.iotda.service import Iotda
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
@@ -100,6 +102,7 @@ ROUTERS = (
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
     CREDENTIAL_ROUTES,
+    UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     NETWORK_ROUTES,
@@ -231,6 +234,7 @@ class Services:
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
+        self.iotda.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()
@@ -238,6 +242,7 @@ class Services:
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.iotda.stop()
         await self.onboarding.close()
         await self.rewiring.close()
         await self.control.stop()
@@ -304,7 +309,7 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES],
+        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES, IOTDA_DEVICE_ROUTES],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -328,6 +333,10 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "iotda_https": _instance(services.iotda.https),
+            "iotda_packages": _instance(services.iotda.packages),
+            "iotda_upgrades": _instance(services.iotda.upgrades),
+            "iotda_files": _instance(services.iotda.files),
+            "iotda_configs": _instance(services.iotda.configs),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

@@ -13,6 +13,7 @@ from msgspec import Struct
 from app.accounts.model import TooManyAttempts
 from app.companion.problems import headers_of
 from app.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
+from app.links.iotda.blobs import TooLarge
 from app.links.iotda.codec.errors import IotdaError
 from app.links.iotda.messages import TooMuchSaid
 
@@ -61,6 +62,7 @@ _TOLD: Final[dict[type[Exception], tuple[int, str, str]]] = {
     Unauthenticated: _TOKEN,
     NotFound: _TOKEN,
     TooManyValues: (403, "IOTDA.021103", "The request batch properties number has reached the upper limit, limit 50."),
+    TooLarge: (403, "IOTDA.021105", "The content reported in a single request cannot exceed the limit."),
     ChildUnknown: (
         400,
         "IOTDA.021104",
