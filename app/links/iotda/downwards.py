@@ -8,8 +8,7 @@ from msgspec import UNSET, Struct
 from app.clock import Clock
 from app.control.model import Command, Kind
 from app.devices.model import Device
-from app.links.iotda import names
-from app.links.iotda.codec import events, payloads, topics
+from app.links.iotda.codec import events, names, payloads, topics
 from app.links.iotda.codec.fields import encode
 from app.links.iotda.codec.times import event_time
 from app.links.iotda.whose import Whose

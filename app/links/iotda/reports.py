@@ -5,7 +5,7 @@ from functools import partial
 
 from app.devices.model import Device
 from app.devices.service import Devices
-from app.links.iotda import names
+from app.links.iotda.codec import names
 from app.links.iotda.codec.payloads import GatewayReport, ServiceProperty
 from app.links.iotda.codec.times import parse_event_time
 from app.links.iotda.speaking import Act

@@ -6,7 +6,7 @@ from app.devices.model import Device
 from app.devices.product.model import Service
 from app.devices.service import Devices
 from app.devices.shadow_state import Point, ServiceState
-from app.links.iotda import names
+from app.links.iotda.codec import names
 from app.links.iotda.codec.payloads import PropertiesData, ShadowData, ShadowResponse
 from app.links.iotda.codec.times import event_time
 from app.links.iotda.codec.topics import Kind

@@ -13,8 +13,7 @@ from app.errors import DoorstepError, NotFound
 from app.journal.model import Entry
 from app.journal.model import Kind as Noted
 from app.journal.service import Journal
-from app.links.iotda import names
-from app.links.iotda.codec import events, payloads, topics
+from app.links.iotda.codec import events, names, payloads, topics
 from app.links.iotda.codec.errors import IotdaError, TopicUnknownError
 from app.links.iotda.codec.fields import decode, encode, given
 from app.links.iotda.downwards import LINK

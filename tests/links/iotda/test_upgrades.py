@@ -38,9 +38,9 @@ async def package(house: House, version: str = "v2", kind: str = "firmware", bod
     return answer.json()
 
 
-async def offered(house: House, lamp: Speaker, **wanted: str) -> tuple[Any, Any]:
+async def offered(house: House, lamp: Speaker, kind: str = "firmware") -> tuple[Any, Any]:
     """(the package, what the device is told of it)."""
-    made = await package(house, **wanted)
+    made = await package(house, kind=kind)
     path = f"/api/devices/{lamp.principal.device_id}/upgrades"
     answer = await house.client.post(path, json={"package_id": made["id"]})
     assert answer.status_code == 201, answer.text

@@ -1,4 +1,4 @@
-"""A product's names in IoTDA and here, and values as each writes them. Pure."""
+"""A product's names in IoTDA and here, and values as each writes them."""
 
 from collections.abc import Mapping
 from typing import Any
