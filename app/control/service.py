@@ -326,8 +326,14 @@ class Control:
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
 
     def _link_of(self, device_id: str) -> Link | None:
+        """Its own link, or while that is down any other that it is there by."""
         live = self._devices.memory.get(device_id)
-        return None if live is None else self.links.get(live.device.link)
+        if live is None:
+            return None
+        own = self.links.get(live.device.link)
+        if own is not None and own.is_online(device_id):
+            return own
+        return next((link for link in self.links.values() if link.is_online(device_id)), own)
 
 
 def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:

@@ -13,6 +13,7 @@ from app.links.iotda.codec.times import event_time
 from app.links.iotda.messages import BYTES_AT_ONCE
 from app.links.mqtt.errors import Declined, Reason
 from app.links.mqtt.ports import Message, Seen
+from tests.api.things import bind
 from tests.links.iotda.house import House, house_in
 
 
@@ -238,6 +239,17 @@ async def test_time_versions_and_logs(house: House) -> None:
     assert (noted["code"], noted["value"]["content"]) == ("DEVICE_MESSAGE", "log content")
     await house.api.store.write(lambda tx: None)
     assert (await house.view(device_id))["firmware"] == "v2.0"
+
+
+async def test_a_paired_device_is_reached_by_mqtt_while_it_is_there_by_nothing_else(house: House) -> None:
+    device_id = await bind(house.api, house.home_id, "d-paired")
+    body = {"service": "light", "values": {"on": True}, "expires_in": 600}
+    command = (await house.client.post(f"/api/devices/{device_id}/commands", json=body)).json()
+    assert house.line.sent.empty()
+    lamp = house.line.connect(device_id, "d-paired")
+    assert (await house.line.next())[0].endswith(command["id"])
+    assert await lamp.say(f"sys/properties/set/response/request_id={command['id']}", b"{}") is None
+    await house.until(device_id, "answered", command["id"])
 
 
 async def test_that_a_message_was_seen_is_written_with_what_it_says(house: House) -> None:

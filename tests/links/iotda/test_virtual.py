@@ -160,7 +160,9 @@ async def test_a_bad_one_is_not_let_in(hub: Hub) -> None:
 
 async def test_one_that_refuses_says_why(hub: Hub) -> None:
     device_id, wire_id = await hub.register("lamp", "1")
-    async with virtual("mqtt", hub.mqtt, "lamp", wire_id, "--misbehave", "refuses=busy", "--misbehave", "twice") as lamp:
+    async with virtual(
+        "mqtt", hub.mqtt, "lamp", wire_id, "--misbehave", "refuses=busy", "--misbehave", "twice"
+    ) as lamp:
         await lamp.until("linked")
         done = await hub.command(device_id, service="light", values={"on": True})
         assert (done["state"], done["outcome"]["error"]) == ("failed", "busy")
