@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import MediaType, Request, Response, Router, delete, get, post, put
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from app.caller import Caller
-from app.companion.conditions import Page
+from app.companion.conditions import NOBODY, Page
 from app.companion.layers import bearer_of
 from app.errors import Unauthenticated
 from app.links.iotda import answers
@@ -30,12 +30,21 @@ def _stream(size: int, chunks: AsyncIterator[bytes], status: int = 200, **header
     return Stream(chunks, status_code=status, media_type=OCTETS, headers=more)
 
 
+async def _caller_of_stream(request: Request[Any, Any, Any]) -> Caller:
+    """As `caller_of`, without the body: it is read only once it is known who may send it."""
+    state, client = request.scope["state"], request.scope.get("client")
+    return Caller(
+        actor=state.get("actor") or NOBODY, address=client[0] if client else "", request_id=str(state["request_id"])
+    )
+
+
 @post(
     "/packages",
     operation_id="addPackage",
-    opt={"action": Action.HUB_MANAGE},
+    opt={"action": Action.HUB_MANAGE, "keyed": False},
     status_code=201,
     request_max_body_size=MAX_PACKAGE,
+    dependencies={"caller": Provide(_caller_of_stream)},
 )
 async def add_package(
     request: Request[Any, Any, Any],

@@ -99,6 +99,22 @@ async def virtual(link: str, at: str, product: str, device_id: str, *more: str) 
         assert await child.wait() == 0
 
 
+async def doorstep(*words: str) -> Any:
+    """What a verb of the command answers."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "app",
+        *words,
+        "--json",
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "DOORSTEP_NO_BOOTSTRAP": "1"},
+    )
+    said, _ = await child.communicate()
+    assert child.returncode == 0, said
+    return json.loads(said)
+
+
 async def upgraded(hub: Hub, device_id: str) -> Any:
     """Offer the device a package; the upgrade once it has ended."""
     params = {"product_id": "lamp", "version": "v2"}
@@ -149,6 +165,21 @@ async def test_a_lamp_by_https_reports(hub: Hub) -> None:
     async with virtual("https", hub.url, "lamp", wire_id) as lamp:
         assert (await lamp.until("reported"))["status"] == 200
         assert (await hub.device(device_id))["services"]["light"]["reported"]["brightness"]["value"] == 1000
+
+
+async def test_the_command_registers_a_device_and_offers_it_a_package(hub: Hub, tmp_path: Path) -> None:
+    token = hub.api.headers["authorization"].removeprefix("Bearer ")
+    at = ("--hub", hub.url, "--token", token)
+    made = await doorstep("credential", "register", "7", "--name", "Hall lamp", "--secret", SECRET, *at)
+    assert (made["device_id"], made["secret"]) == ("lamp_7", SECRET)
+    file = tmp_path / "lamp.bin"
+    await asyncio.to_thread(file.write_bytes, PACKAGE)
+    package = await doorstep("package", "add", str(file), "--product", "lamp", "--version", "v2", *at)
+    assert package["size"] == len(PACKAGE)
+    offered = await doorstep("package", "offer", package["id"], "Hall lamp", *at)
+    assert offered["state"] == "offered"
+    renewed = await doorstep("credential", "renew", "Hall lamp", *at)
+    assert len(renewed["secret"]) == 32
 
 
 async def test_a_bad_one_is_not_let_in(hub: Hub) -> None:
