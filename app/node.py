@@ -102,6 +102,10 @@ class Node:
         self._closing.append(self.mqtt.close)
         await self.mqtt.open()
         self.metrics.follow("mqtt_clients", "MQTT clients connected now.", self.mqtt.__len__)
+        if (broker := self.mqtt.broker) is not None:
+            follow = self.metrics.follow
+            follow("mqtt_broker_up", "Whether the MQTT broker is connected now.", broker.connected.is_set)
+            follow("mqtt_broker_failures", "MQTT broker connections lost or not made.", lambda: broker.failures)
         if (endpoint := self.mqtt.endpoint) is not None:
             self.metrics.follow("mqtt_messages", "MQTT messages heard.", lambda: endpoint.intake.messages)
             self.metrics.follow("mqtt_declined", "MQTT messages not taken.", lambda: endpoint.intake.declined)

@@ -23,7 +23,6 @@ from app.turn import ShortWay
 
 BACKLOG: Final = 512
 FLUSH_SECONDS: Final = 0.5
-RENEWAL_CHECK_SECONDS: Final = 12 * 3600.0
 log = structlog.stdlib.get_logger("doorstep.serving")
 
 
@@ -89,8 +88,8 @@ class Serving:
         except BaseException:
             bound.close()
             raise
-        if certificate is not None:
-            self._renewing = asyncio.create_task(self._renew(certificate))
+        if certificate is not None and (context := self._server.config.ssl) is not None:
+            self._renewing = asyncio.create_task(tls.keep_renewed(context, certificate, self._certificate))
         host, port = bound.getsockname()[:2]
         scheme = "https" if certificate else "http"
         url, local_url = (f"{scheme}://{name}:{port}" for name in _reachable(host))
@@ -134,19 +133,6 @@ class Serving:
         settings = self._settings
         names = tls.local_names(settings.host, settings.tls_names)
         return await asyncio.to_thread(tls.ensure, settings.data, names, datetime.now(UTC))
-
-    async def _renew(self, shown: tls.Certificate) -> None:
-        """A hub runs for years: swap a renewed certificate in under the same key, without a restart."""
-        while True:
-            await asyncio.sleep(RENEWAL_CHECK_SECONDS)
-            try:
-                current = await self._certificate()
-                if current.fingerprint != shown.fingerprint and (context := self._server.config.ssl) is not None:
-                    await asyncio.to_thread(context.load_cert_chain, current.file, current.key_file)
-                    log.info("certificate renewed", fingerprint=current.fingerprint, ends=current.ends.isoformat())
-                    shown = current
-            except (tls.TlsError, OSError):
-                log.exception("certificate not renewed; trying again later")
 
 
 async def stop_requested() -> None:

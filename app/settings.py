@@ -45,6 +45,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     streams: Count = 1000
     mqtt_packet_bytes: Annotated[int, Meta(ge=1024, le=1 << 28)] = 1 << 20
     mqtt_window: Annotated[int, Meta(ge=1, le=65535)] = 64
+    mqtt_messages_per_second: Count = 100
+    mqtt_message_burst: Count = 1000
     mqtt_kept_messages: Count = 256
     mqtt_connections: Count = 5000
     mqtt_connections_per_address: Count = 1000

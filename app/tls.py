@@ -3,16 +3,19 @@
 The key is an EC P-256 one, in the data folder with mode 0600, and part of the backup: phones find the replacement.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 import os
 import socket
+import ssl
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,8 +28,11 @@ from app.store.folder import FILE_MODE, TLS_CERTIFICATE, TLS_KEY
 # The longest validity that the platforms' own verifiers accept for a server certificate.
 LIFE: Final = timedelta(days=397)
 RENEW_BEFORE: Final = timedelta(days=60)
+RENEWAL_CHECK_SECONDS: Final = 12 * 3600.0
 # No certificate is dated before this: a hub without a clock battery starts in 1970 and must still be reachable later.
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+_log = structlog.stdlib.get_logger("doorstep.tls")
 
 
 class TlsError(DoorstepError):
@@ -65,6 +71,22 @@ def ensure(folder: Path, names: Sequence[str], now: datetime) -> Certificate:
         pin=pin_of(certificate.public_bytes(serialization.Encoding.DER)),
         ends=certificate.not_valid_after_utc,
     )
+
+
+async def keep_renewed(
+    context: ssl.SSLContext, shown: Certificate, current: Callable[[], Awaitable[Certificate]]
+) -> None:
+    """A hub runs for years: swap a renewed certificate in under the same key, without a restart. Never returns."""
+    while True:
+        await asyncio.sleep(RENEWAL_CHECK_SECONDS)
+        try:
+            renewed = await current()
+            if renewed.fingerprint != shown.fingerprint:
+                await asyncio.to_thread(context.load_cert_chain, renewed.file, renewed.key_file)
+                _log.info("certificate renewed", fingerprint=renewed.fingerprint, ends=renewed.ends.isoformat())
+                shown = renewed
+        except (TlsError, OSError):
+            _log.exception("certificate not renewed; trying again later")
 
 
 def pin_of(der: bytes) -> str:

@@ -229,6 +229,8 @@ def _renewal(now: int) -> list[tuple[str, tuple[object, ...]]]:
         ),
         ("DELETE FROM sessions", ()),
         ("DELETE FROM screen_sign_ins", ()),
+        # Their packet ids have been used for other messages since.
+        ("DELETE FROM mqtt_sessions", ()),
         ("UPDATE commands SET state='expired', ended_at=? WHERE ended_at IS NULL", (now,)),
         ("DELETE FROM events", ()),
         (_EVENT, (JUMP, now, Action.HUB_MANAGE.value)),

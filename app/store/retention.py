@@ -77,6 +77,15 @@ KEEP: Final[dict[str, Keep]] = {
     "wifi_changes": Keep("nobody has so many routers; the oldest ended one gives way", most=20, per="home_id"),
     "wifi_change_devices": Keep("one for each device of the home that has a link; goes with the move or the device"),
     "pairing_joins": Keep("one for each device a session brought in; goes with the session"),
+    # Bounded by the MQTT link, in memory (app.links.mqtt.limits).
+    "mqtt_sessions": Keep("a device has one; the one that would end first gives way", most=8, per="device_id"),
+    "mqtt_received": Keep(
+        "QoS 2 messages a client has not released; over it it is hung up on", most=1_024, per="session_id"
+    ),
+    "mqtt_owed": Keep(
+        "what waits for a sleeping client; 1 MB each besides; goes with the session", most=256, per="session_id"
+    ),
+    "mqtt_retained": Keep("1 MB of a device besides; goes with it", most=64, per="device_id"),
 }
 
 

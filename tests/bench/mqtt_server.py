@@ -30,7 +30,10 @@ class Durable(Keeper):
 
 async def serve(folder: Path, how: str) -> None:
     """Print the port; run until killed. Prints how late the loop was, in ms, each time a line is read."""
-    limits = Limits(sessions=10_000, strangers=10_000, strangers_per_address=10_000, connections_per_address=10_000)
+    many = 10_000_000
+    limits = Limits(
+        sessions=many, strangers=many, strangers_per_address=many, connections_per_address=many, rate=many, burst=many
+    )
     async with house(folder, limits, Forgetful if how == "memory" else Durable) as made:
         print(made.port, flush=True)
         lags: list[float] = []

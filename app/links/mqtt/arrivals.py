@@ -2,8 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,12 +11,11 @@ from app.errors import DoorstepError
 from app.links.mqtt import keeping, writing
 from app.links.mqtt.client import Client
 from app.links.mqtt.errors import NotAdmitted, Reason
+from app.links.mqtt.keeping import Change
 from app.links.mqtt.packets import V5, V311, Connect, Will
 from app.links.mqtt.ports import Admission, Connected, Hearing, Message, Offered, Principal
 from app.links.mqtt.session import Outgoing, Session
-from app.links.mqtt.spaces import Change
 from app.store.errors import StoreError
-from app.store.tx import Tx
 
 if TYPE_CHECKING:
     from app.links.mqtt.endpoint import Endpoint
@@ -39,7 +36,7 @@ class Arrivals:
     async def connect(self, client: Client, asked: Connect) -> None:
         """Answer CONNECT."""
         try:
-            principal = await self._admitted(client, asked)
+            principal = client.principal = await self._admitted(client, asked)
             if not client.is_gone:
                 await self._let_in(client, asked, principal)
         except NotAdmitted as error:
@@ -48,7 +45,10 @@ class Arrivals:
             client.refuse(error.why)
         except DoorstepError as error:
             _log.info("mqtt unavailable", address=client.address, code=error.code)
-            client.refuse(Reason.UNAVAILABLE)
+            if client.is_welcome:
+                client.end(Reason.UNAVAILABLE, "refused")
+            else:
+                client.refuse(Reason.UNAVAILABLE)
 
     async def _admitted(self, client: Client, asked: Connect) -> Principal:
         if asked.auth_method:
@@ -74,9 +74,11 @@ class Arrivals:
         return principal
 
     async def _let_in(self, client: Client, asked: Connect, principal: Principal) -> None:
-        endpoint, space = self._endpoint, self._endpoint.spaces.of(principal.device_id)
-        while (former := space.sessions.get(principal.session)) is not None and former.connection is not None:
-            await self._take_over(former.connection)
+        endpoint = self._endpoint
+        while (former := endpoint.spaces.connection(principal.device_id, principal.session)) is not None:
+            await self._take_over(former)
+            if client.is_gone:
+                return
         session, resumed, changes, will = self._session(asked, principal)
         session.connection = client
         try:
@@ -87,7 +89,7 @@ class Arrivals:
         if will is not None:
             await self._publish(session, principal, will)
         session.take_up(stored)
-        client.principal, client.will = principal, asked.will
+        client.will = asked.will
         client.implicit = self._admission.implicit(principal)
         self._welcome(client, asked, session, resumed=resumed)
         how = Connected(client.address, asked.level, resumed, client.via, client.keep_alive)
@@ -109,7 +111,7 @@ class Arrivals:
         if row:
             changes.append(keeping.saved(session))
         if changes:
-            await endpoint.store.write(partial(_all, changes))
+            await endpoint.store.write(keeping.together(changes))
         if not row or not session.kept:
             return []
         endpoint.keeping.flush()
@@ -226,7 +228,12 @@ class Arrivals:
                 await self._publish(session, principal, will)
         changes = [change for s in self._endpoint.spaces.ended() for change in _some(self._endpoint.spaces.remove(s))]
         if changes:
-            await self._endpoint.store.write(partial(_all, changes))
+            await self._endpoint.store.write(keeping.together(changes))
+
+    def forget(self, device_id: str) -> None:
+        """Nothing more is published in its name."""
+        for session in [each for each in self._delayed if each.device_id == device_id]:
+            del self._delayed[session]
 
     def is_due(self, now_ms: int) -> bool:
         """Whether a will's time has come."""
@@ -235,8 +242,3 @@ class Arrivals:
 
 def _some(change: Change | None) -> list[Change]:
     return [] if change is None else [change]
-
-
-def _all(changes: Sequence[Change], tx: Tx) -> None:
-    for change in changes:
-        change(tx)

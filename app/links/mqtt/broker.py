@@ -18,6 +18,7 @@ from msgspec import Struct
 from app.errors import DoorstepError
 from app.links.mqtt.errors import BrokerUnusable, Reason
 from app.links.mqtt.ports import Addressing, Connected, Fate, Hearing, Message, Principal, Properties
+from pairing.text import clean
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 KEEP_ALIVE_S = 30
@@ -70,6 +71,8 @@ class BrokerLink:
         self._running: asyncio.Task[None] | None = None
         self._looking: asyncio.TimerHandle | None = None
         self.connected = asyncio.Event()
+        # Connections that ended or were never made, since the start.
+        self.failures = 0
 
     def start(self) -> None:
         """Connect now, and stay connected. Raises BrokerUnusable when the URL is none."""
@@ -162,6 +165,7 @@ class BrokerLink:
                 if self.connected.is_set():
                     pause = FIRST_PAUSE_S
                 _log.warning("mqtt broker lost", error=str(error), again_in=round(pause, 1))
+                self.failures += 1
             finally:
                 self.connected.clear()
                 self._client = None
@@ -216,7 +220,7 @@ class BrokerLink:
         for message, outcome in zip(messages, outcomes, strict=True):
             if outcome is not None:
                 # Acknowledged all the same: the broker would send it for ever.
-                _log.info("mqtt declined", device=principal.device_id, topic=message.topic, code=outcome.code)
+                _log.info("mqtt declined", device=principal.device_id, topic=clean(message.topic), code=outcome.code)
 
     # Presence
 

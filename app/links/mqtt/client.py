@@ -1,6 +1,7 @@
 """One connection of a client: its socket, what it says in the order it says it, and how it ends."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import structlog
 from app.errors import DoorstepError
 from app.links.mqtt import writing
 from app.links.mqtt.errors import PacketError, Reason
+from app.links.mqtt.pace import Pace
 from app.links.mqtt.packets import V5, Ack, Connect, Disconnect, Publish, Subscribe, Unsubscribe, Will
 from app.links.mqtt.ports import Principal
 from app.links.mqtt.session import Outgoing
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 
 # What is written before an end has so long to go out.
 LAST_WORDS_S = 3.0
+# After five minutes of silence five probes, a minute apart.
+TCP_KEEP_ALIVE = (
+    ((socket.SOL_SOCKET, socket.SO_KEEPALIVE), 1),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 300),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 60),
+    ((socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 5),
+)
 _log = structlog.get_logger("doorstep.mqtt")
 
 
@@ -28,9 +37,12 @@ class Client(asyncio.Protocol):
     __slots__ = (
         "_clogged_at",
         "_closing_at",
+        "_ended",
         "_endpoint",
         "_gone",
         "_heard_at",
+        "_is_over",
+        "_pace",
         "_paused",
         "_task",
         "_transport",
@@ -53,6 +65,10 @@ class Client(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._paused = False
         self._heard_at = endpoint.time()
+        self._pace = Pace(endpoint.limits.burst, self._heard_at)
+        # For who waits until it may read on.
+        self._ended: asyncio.Future[None] | None = None
+        self._is_over = False
         self._clogged_at: float | None = None
         self._closing_at: float | None = None
         # Why it has ended; what was read before is still dealt with.
@@ -72,22 +88,30 @@ class Client(asyncio.Protocol):
     # asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it, unless there are too many."""
+        """Read what it says, unless there are too many."""
+        if not self.address and not self.enter(transport):
+            return
         self._transport = transport  # type: ignore[assignment]  # uvloop's are none by inheritance
-        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
         tls = transport.get_extra_info("ssl_object")
         self.certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        if not self._endpoint.entered(self):
-            self._gone = "refused"
-            self._closing_at = self._heard_at
-            self._transport.abort()  # type: ignore[union-attr]  # set above
-            return
         self._transport.set_write_buffer_limits(self._endpoint.limits.unsent)  # type: ignore[union-attr]
-        self._endpoint.wheel.put(self)
+
+    def enter(self, transport: asyncio.BaseTransport) -> bool:
+        """Count it, or hang up: for who stands before it and has to know first."""
+        self._transport = transport  # type: ignore[assignment]  # uvloop's are none by inheritance
+        self.address = str((transport.get_extra_info("peername") or ("?",))[0])
+        if self._endpoint.entered(self):
+            self._endpoint.wheel.put(self)
+            return True
+        self._gone = "refused"
+        self._closing_at = self._heard_at
+        self._transport.abort()  # type: ignore[union-attr]  # set above
+        return False
 
     def data_received(self, data: bytes) -> None:
         """Read on."""
-        self._heard_at = self._endpoint.time()
+        if self.talk.session is not None:
+            self._heard_at = self._endpoint.time()
         if self._closing_at is None:
             self._feed(data)
 
@@ -113,6 +137,7 @@ class Client(asyncio.Protocol):
         self._closing_at = self._closing_at or self._endpoint.time()
         self._transport = None
         self._endpoint.wheel.remove(self)
+        self._endpoint.gone(self)
         self._work()
 
     # Wheel
@@ -140,6 +165,15 @@ class Client(asyncio.Protocol):
                 self._transport.abort()
         else:
             self.end(Reason.KEEP_ALIVE, "silent")
+
+    def welcomed(self) -> None:
+        """CONNECT was answered with yes: from now on its keep-alive counts, or where it wants none, that of TCP."""
+        self._heard_at = self._endpoint.time()
+        if not self.keep_alive and self._transport is not None:
+            sock: socket.socket | None = self._transport.get_extra_info("socket")
+            if sock is not None:
+                for option, value in TCP_KEEP_ALIVE:
+                    sock.setsockopt(*option, value)
 
     # Out
 
@@ -182,6 +216,8 @@ class Client(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
             self._endpoint.wheel.put(self)
+        # Over for everybody else, however long its socket takes to close.
+        self._work()
 
     def refuse(self, why: Reason) -> None:
         """Answer CONNECT with no."""
@@ -232,7 +268,9 @@ class Client(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _work(self) -> None:
-        if self._task is None and (self.talk.todo or self._transport is None):
+        if self._gone and self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        if self._task is None and (self.talk.todo or (self._gone and not self._is_over)):
             self._task = self._endpoint.start(self._deal())
 
     async def _deal(self) -> None:
@@ -255,8 +293,18 @@ class Client(asyncio.Protocol):
             self.end(Reason.UNSPECIFIED, "refused")
         finally:
             self._task = None
-        if self._transport is None:
-            await self._endpoint.left(self, self._gone)
+        if self._gone and not self._is_over:
+            self._is_over = True
+            await self._endpoint.arrivals.left(self, self._gone)
+
+    async def _keep_pace(self, messages: int) -> None:
+        """What is too much for long waits unread."""
+        limits, now = self._endpoint.limits, self._endpoint.time()
+        wait = self._pace.wait(messages, limits.rate, limits.burst, now)
+        if wait and not self._gone:
+            self._ended = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._ended], timeout=wait)
+            self._ended = None
 
     def _read_on(self) -> None:
         """What had to wait until there was room."""
@@ -269,12 +317,16 @@ class Client(asyncio.Protocol):
         todo = self.talk.todo
         work = todo[0]
         if type(work) is Publish:
-            batch = []
-            while todo and type(todo[0]) is Publish:
-                batch.append(todo.popleft())
+            count = 1
+            while count < len(todo) and type(todo[count]) is Publish:
+                count += 1
+            batch = todo[:count]
+            del todo[:count]
             await self._endpoint.intake.publishes(self, batch)  # type: ignore[arg-type]  # by their type
+            self.flush()
+            await self._keep_pace(count)
             return
-        todo.popleft()
+        del todo[0]
         match work:
             case Ack():
                 await self._endpoint.intake.acknowledges(self, work)

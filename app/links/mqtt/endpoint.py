@@ -4,7 +4,6 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 import structlog
@@ -18,14 +17,13 @@ from app.links.mqtt.intake import Intake
 from app.links.mqtt.keeping import Keeping
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.ports import Admission, Fate, Hearing, Message, Properties
-from app.links.mqtt.spaces import Change, Spaces
+from app.links.mqtt.spaces import Spaces
+from app.links.mqtt.tls_door import TlsDoor
 from app.links.mqtt.websocket import WebSocketDoor
 from app.links.mqtt.wheel import Wheel
 from app.store.store import Store
-from app.store.tx import Tx
 
 BACKLOG = 512
-TLS_HANDSHAKE_S = 10.0
 # Sessions that have ended are looked for so often.
 TIDY_MS = 30_000
 _log = structlog.get_logger("doorstep.mqtt")
@@ -67,12 +65,14 @@ class Endpoint:
 
     async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, websocket: bool = False) -> int:
         """Accept connections; returns the port, which is a free one where 0 was asked for. Raises OSError."""
-        loop = asyncio.get_running_loop()
         via = ("wss" if tls else "ws") if websocket else "tls" if tls else "tcp"
-        made = partial(Client, self, via)
-        factory: Callable[[], asyncio.Protocol] = (lambda: WebSocketDoor(made(), self.limits)) if websocket else made
-        wait = TLS_HANDSHAKE_S if tls is not None else None
-        server = await loop.create_server(factory, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=wait)
+
+        def made() -> asyncio.Protocol:
+            client = Client(self, via)
+            inner = WebSocketDoor(client, self.limits) if websocket else client
+            return inner if tls is None else TlsDoor(client, inner, tls)
+
+        server = await asyncio.get_running_loop().create_server(made, host, port, backlog=BACKLOG)
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
@@ -138,9 +138,7 @@ class Endpoint:
         """As `MqttLink`."""
         message = Message(topic, payload, qos, False, properties)
         changes, deliveries = self.spaces.downward(device_id, message, keep=True)
-        if changes:
-            await self.store.write(partial(_all, changes))
-        return sum([delivery.deliver() for delivery in deliveries])
+        return await self.spaces.deliver(changes, deliveries)
 
     def drop(self, device_id: str, why: Reason = Reason.ADMINISTRATIVE) -> None:
         """As `MqttLink`."""
@@ -149,10 +147,15 @@ class Endpoint:
             client: Client | None = session.connection
             if client is not None:
                 client.end(why, "dropped")
+        for stranger in list(self._strangers):
+            # Admitted, and waiting for an older connection to be over.
+            if stranger.principal is not None and stranger.principal.device_id == device_id:
+                stranger.end(why, "dropped")
 
     async def forget(self, device_id: str) -> None:
         """As `MqttLink`."""
         self.drop(device_id)
+        self.arrivals.forget(device_id)
         await self.store.write(self.spaces.forget(device_id))
 
     # For its clients
@@ -179,6 +182,7 @@ class Endpoint:
         """It is no stranger any more."""
         self._known(client)
         self.counts["connected"] += 1
+        client.welcomed()
         self.wheel.put(client)
 
     def _known(self, client: Client) -> None:
@@ -186,13 +190,12 @@ class Endpoint:
             self._strangers.discard(client)
             _less(self._strangers_of, peer_of(client.address))
 
-    async def left(self, client: Client, why: str) -> None:
-        """Its socket is closed and all it said is dealt with."""
+    def gone(self, client: Client) -> None:
+        """Its socket is closed."""
         self._known(client)
         if client in self._clients:
             self._clients.discard(client)
             _less(self._of_address, peer_of(client.address))
-        await self.arrivals.left(client, why)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """In a task that is seen to its end."""
@@ -238,8 +241,3 @@ def _less(counted: Counter[str], key: str) -> None:
     counted[key] -= 1
     if not counted[key]:
         del counted[key]
-
-
-def _all(changes: list[Change], tx: Tx) -> None:
-    for change in changes:
-        change(tx)

@@ -45,6 +45,7 @@ class MqttFaces:
         self._speakers = speakers
         self._hub_id = hub_id
         self._tls: ssl.SSLContext | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self.ports: dict[str, int] = {}
         self.endpoint: Endpoint | None = None
         self.broker: BrokerLink | None = None
@@ -64,6 +65,8 @@ class MqttFaces:
 
     async def close(self) -> None:
         """Safe after an `open` that failed."""
+        if self._renewing is not None:
+            self._renewing.cancel()
         if self.endpoint is not None:
             await self.endpoint.close()
         if self.broker is not None:
@@ -98,7 +101,9 @@ class MqttFaces:
     async def _listen(self, endpoint: Endpoint) -> None:
         settings = self._settings
         if settings.tls:
-            self._tls = await asyncio.to_thread(self._context)
+            certificate = await self._certificate()
+            self._tls = await asyncio.to_thread(self._context, certificate)
+            self._renewing = asyncio.create_task(tls.keep_renewed(self._tls, certificate, self._certificate))
         await self._bind(endpoint, "tcp", settings.mqtt_port)
         if self._tls is not None:
             await self._bind(endpoint, "tls", settings.mqtt_tls_port, self._tls)
@@ -114,11 +119,13 @@ class MqttFaces:
                 f"Port {port} on {host}, for MQTT ({face}), is in use; choose another, 0 for any, or --no-mqtt."
             ) from error
 
-    def _context(self) -> ssl.SSLContext:
-        """Blocks: reads files."""
+    async def _certificate(self) -> tls.Certificate:
         settings = self._settings
         names = tls.local_names(settings.host, settings.tls_names)
-        certificate = tls.ensure(settings.data, names, datetime.now(UTC))
+        return await asyncio.to_thread(tls.ensure, settings.data, names, datetime.now(UTC))
+
+    def _context(self, certificate: tls.Certificate) -> ssl.SSLContext:
+        """Blocks: reads files."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(certificate.file, certificate.key_file)
@@ -133,6 +140,8 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         packet=chosen.mqtt_packet_bytes,
         window=chosen.mqtt_window,
+        rate=chosen.mqtt_messages_per_second,
+        burst=chosen.mqtt_message_burst,
         kept=chosen.mqtt_kept_messages,
         connections=chosen.mqtt_connections,
         connections_per_address=chosen.mqtt_connections_per_address,

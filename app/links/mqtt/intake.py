@@ -9,14 +9,15 @@ from app.errors import DoorstepError
 from app.links.mqtt import keeping, writing
 from app.links.mqtt.client import Client
 from app.links.mqtt.errors import Declined, ProtocolBroken, Reason
+from app.links.mqtt.keeping import Change
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.packets import V5, Ack, Disconnect, Kind, Publish, Subscribe, Subscription, Unsubscribe
 from app.links.mqtt.ports import Admission, Hearing, Message, Principal, Seen
 from app.links.mqtt.session import Session
-from app.links.mqtt.spaces import Change, Delivery, Spaces
+from app.links.mqtt.spaces import Delivery, Spaces
 from app.links.mqtt.topics import SHARED
 from app.store.store import Store
-from app.store.tx import Tx
+from pairing.text import clean
 
 # Topics a connection has been allowed or refused; one that uses more is asked about again.
 PERMITS = 64
@@ -72,7 +73,7 @@ class Intake:
         if allowed is None:
             allowed = permits[topic] = self._admission.may_publish(principal, topic)
             if not allowed:
-                _log.info("mqtt topic refused", device=principal.device_id, topic=topic)
+                _log.info("mqtt topic refused", device=principal.device_id, topic=clean(topic))
         return allowed
 
     async def take(self, session: Session, principal: Principal, messages: Sequence[Message]) -> list[Outcome]:
@@ -82,10 +83,7 @@ class Intake:
         self.messages += len(messages)
         outcomes = list(await self._hearing.published(principal, messages))
         changes, deliveries = self._spread(session, messages, outcomes)
-        if changes:
-            await self._store.write(partial(_write, changes))
-        for delivery in deliveries:
-            delivery.deliver()
+        await self._spaces.deliver(changes, deliveries)
         return outcomes
 
     def _spread(
@@ -124,7 +122,7 @@ class Intake:
                 kind = Kind.PUBREC
                 # A refused one is over; 3.1.1 knows no refusal, and goes on to PUBREL.
                 if not code:
-                    session.inbound.add(packet.packet_id)
+                    session.received(packet.packet_id)
             if packet.qos == 1 or code:
                 talk.owed -= 1
             talk.out.append(writing.ack(kind, packet.packet_id, code, level))
@@ -141,14 +139,14 @@ class Intake:
             return
         ids = [ack.packet_id]
         while talk.todo and isinstance(following := talk.todo[0], Ack) and following.kind is Kind.PUBREL:
-            talk.todo.popleft()
+            del talk.todo[0]
             ids.append(following.packet_id)
         if session.row and session.inbound.intersection(ids):
             row = session.row
             await self._store.write(lambda tx: keeping.let_go(tx, row, ids))
         for packet_id in ids:
             known = packet_id in session.inbound
-            session.inbound.discard(packet_id)
+            session.let_free(packet_id)
             talk.owed = max(0, talk.owed - 1)
             code = 0 if known else Reason.PACKET_ID_UNKNOWN.code
             talk.out.append(writing.ack(Kind.PUBCOMP, packet_id, code, talk.level))
@@ -165,13 +163,19 @@ class Intake:
             if code < 0x80:
                 taken.append((topic_filter, subscription, topic_filter not in session.subscriptions))
                 session.subscriptions[topic_filter] = subscription
+        retained = [
+            message
+            for topic_filter, subscription, new in taken
+            if subscription.handling == 0 or (subscription.handling == 1 and new)
+            for message in self._spaces.retained(principal.device_id, topic_filter, subscription)
+        ]
         if taken and session.row:
-            await self._store.write(keeping.saved(session))
+            changes: list[Change] = [keeping.saved(session)]
+            changes += filter(None, [self._spaces.placed(session, message) for message in retained])
+            await self._store.write(keeping.together(changes))
         talk.out.append(writing.suback(asked.packet_id, codes, talk.level))
-        for topic_filter, subscription, new in taken:
-            if subscription.handling == 0 or (subscription.handling == 1 and new):
-                for message in self._spaces.retained(principal.device_id, topic_filter, subscription):
-                    client.send(message)
+        for message in retained:
+            client.send(message)
 
     def _granted(
         self, session: Session, principal: Principal, topic_filter: str, asked: Subscription, level: int
@@ -180,7 +184,7 @@ class Intake:
             # A device shares its topics with nobody.
             return Reason.SHARED.code
         if not self._admission.may_subscribe(principal, topic_filter):
-            _log.info("mqtt filter refused", device=principal.device_id, topic=topic_filter)
+            _log.info("mqtt filter refused", device=principal.device_id, topic=clean(topic_filter))
             return Reason.NOT_AUTHORIZED.code
         if topic_filter not in session.subscriptions and len(session.subscriptions) >= self._limits.subscriptions:
             return Reason.QUOTA.code
@@ -218,8 +222,3 @@ def _message(packet: Publish, session: Session) -> Message:
 
 def _code(outcome: DoorstepError) -> int:
     return outcome.why.code if isinstance(outcome, Declined) else Reason.IMPLEMENTATION.code
-
-
-def _write(changes: Sequence[Change], tx: Tx) -> None:
-    for change in changes:
-        change(tx)

@@ -1,6 +1,6 @@
 """What of MQTT is on disk: sessions that outlive connections, what they are owed, and retained messages."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from app.links.mqtt.packets import Subscription
 from app.links.mqtt.ports import Properties
-from app.links.mqtt.session import OVERHEAD, PACKET_IDS, Outgoing, Session
+from app.links.mqtt.session import NONE, OVERHEAD, PACKET_IDS, Outgoing, Session
 from app.store.errors import StoreClosed, StoreError
 from app.store.store import Store
 from app.store.tx import Reader, Row, Tx
@@ -20,6 +20,20 @@ AT_ONCE = 500
 _log = structlog.get_logger("doorstep.mqtt")
 _encode = msgspec.json.Encoder().encode
 _subscriptions = msgspec.json.Decoder(dict[str, Subscription]).decode
+
+
+Change = Callable[[Tx], object]
+"""What is to be written, with others in one act."""
+
+
+def together(changes: Sequence[Change]) -> Callable[[Tx], None]:
+    """All of them as one act."""
+    return partial(_together, changes)
+
+
+def _together(changes: Sequence[Change], tx: Tx) -> None:
+    for change in changes:
+        change(tx)
 
 
 class More(Struct, frozen=True, omit_defaults=True):
@@ -56,6 +70,10 @@ class Keeping:
         sessions, retained = await self._store.read(lambda reader: (list(_sessions(reader)), list(_retained(reader))))
         self._sessions, self._seq = await self._store.read(_highest)
         return sessions, retained
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """All of it in one act; raises StoreError."""
+        await self._store.write(together(changes))
 
     def number(self, session: Session) -> None:
         """Give it a row's number; `save` writes the row."""
@@ -202,7 +220,7 @@ def _sessions(reader: Reader) -> Iterator[Session]:
         session = Session(device_id, name)
         session.row, session.life, session.ends_at = row, life, ends_at
         session.subscriptions = _subscriptions(subscriptions)
-        session.inbound = ids.get(row, set())
+        session.inbound = ids.get(row, NONE)
         session.kept, session.kept_bytes = count, size + OVERHEAD * count
         # What was sent before the hub ended is not known: all of it may have been.
         session.sent_through, session.next_id = last, packet_id % PACKET_IDS + 1

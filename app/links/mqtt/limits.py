@@ -9,9 +9,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     `window`: unacknowledged messages each way. `waiting`: messages that wait for a connection, over it a sender is
     refused. `kept` messages of `kept_bytes` a session may leave on disk, `retained` a device; `sessions` a device may
     have, each for `session_life` at most once nobody is connected. `unread` packets wait for the disk before a
-    connection is read no further. `unsent` is what may wait in a connection before it counts as one that does not
-    read; it is ended `patience` later. `strangers` are connections that are not admitted yet; CONNECT has `handshake`
-    to come and to be answered.
+    connection is read no further, as it is not after `burst` messages faster than `rate` a second. `unsent` is what
+    may wait in a connection before it counts as one that does not read; it is ended `patience` later. `strangers` are
+    connections that are not admitted yet; CONNECT has `handshake` to come and to be answered.
     """
 
     packet: int = 1 << 20
@@ -29,6 +29,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     retained: int = 64
     retained_bytes: int = 1 << 20
     aliases: int = 32
+    rate: int = 100
+    burst: int = 1000
     session_life: int = 30 * 24 * 3600
     keep_alive: int = 1200
     handshake: float = 10.0

@@ -1,22 +1,19 @@
 """The topics of each device, a world of its own: who is subscribed in it, and what is retained there."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.clock import Clock
 from app.links.mqtt import keeping
 from app.links.mqtt.errors import Declined, Reason
-from app.links.mqtt.keeping import Keeping, Retained
+from app.links.mqtt.keeping import Change, Keeping, Retained
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.packets import Subscription
 from app.links.mqtt.ports import Message
 from app.links.mqtt.session import Granted, Outgoing, Session
 from app.links.mqtt.topics import matches
 from app.store.tx import Tx
-
-Change = Callable[[Tx], object]
-"""What is to be written, with others in one act."""
 
 
 class Speaking(Protocol):
@@ -47,7 +44,7 @@ class Space:
         return not any(session.subscriptions for session in self.sessions.values())
 
     def put(self, kept: Retained) -> None:
-        """It is on disk."""
+        """In place of what was; an empty payload only takes away."""
         if kept.payload:
             self.retained[kept.topic] = kept
         else:
@@ -68,11 +65,17 @@ class Delivery:
         connection: Speaking | None = self.session.connection
         if connection is None:
             return bool(self.message.seq)
-        if not connection.is_welcome and self.message.qos:
+        if not connection.is_welcome and self.message.seq:
             # What the session is owed is still being read: this comes after it.
             self.session.waiting.append(self.message)
             return True
         return connection.send(self.message)
+
+    def undo(self) -> None:
+        """It did not come onto the disk, and is not delivered."""
+        if self.message.seq:
+            self.session.kept -= 1
+            self.session.kept_bytes -= self.message.size
 
 
 class Spaces:
@@ -105,6 +108,12 @@ class Spaces:
     def find(self, device_id: str) -> Space | None:
         """The device's, if there is one."""
         return self._spaces.get(device_id)
+
+    def connection(self, device_id: str, name: str) -> Any:
+        """Who is connected for that session, None where nobody is."""
+        space = self._spaces.get(device_id)
+        session = space.sessions.get(name) if space is not None else None
+        return session.connection if session is not None else None
 
     def all(self) -> Iterator[Session]:
         """Every session."""
@@ -151,7 +160,7 @@ class Spaces:
             qos = min(granted.qos, message.qos)
             made = self._outgoing(message, qos, granted)
             made.retain = message.retain and granted.as_published
-            if (change := self._placed(session, made)) is not None:
+            if (change := self.placed(session, made)) is not None:
                 changes.append(change)
             deliveries.append(Delivery(session, made))
         return changes, deliveries
@@ -166,11 +175,22 @@ class Spaces:
             if granted is None or (connection is None and not keep):
                 continue
             made = self._outgoing(message, min(granted.qos, message.qos), granted)
-            if keep and (change := self._placed(session, made)) is not None:
+            if keep and (change := self.placed(session, made)) is not None:
                 changes.append(change)
             if connection is not None or made.seq:
                 deliveries.append(Delivery(session, made))
         return changes, deliveries
+
+    async def deliver(self, changes: Sequence[Change], deliveries: Sequence[Delivery]) -> int:
+        """Write, then deliver; returns how many were taken. Raises StoreError, and then nothing was delivered."""
+        if changes:
+            try:
+                await self._keeping.write(changes)
+            except BaseException:
+                for delivery in deliveries:
+                    delivery.undo()
+                raise
+        return sum([delivery.deliver() for delivery in deliveries])
 
     def _outgoing(self, message: Message, qos: int, granted: Granted) -> Outgoing:
         expires = None
@@ -180,7 +200,7 @@ class Spaces:
             message.topic, message.payload, qos, properties=message.properties, ids=granted.ids, expires=expires
         )
 
-    def _placed(self, session: Session, message: Outgoing) -> Change | None:
+    def placed(self, session: Session, message: Outgoing) -> Change | None:
         """With a row, where the session outlives its connection and has room; else it ends with the connection."""
         limits = self._limits
         if not message.qos or not session.row or session.kept >= limits.kept:
@@ -201,7 +221,9 @@ class Spaces:
             others = len(space.retained.keys() - {kept.topic})
             if others >= self._limits.retained or size + len(kept.payload) > self._limits.retained_bytes:
                 raise Declined(Reason.QUOTA, "no room for another retained message")
-        return partial(_retain, device_id, space, kept)
+        # Ahead of the disk, so that the next of a batch counts it; who is not acknowledged says it again.
+        space.put(kept)
+        return partial(_retain, device_id, kept)
 
     def _kept(self, message: Message) -> Retained:
         expires = None
@@ -238,6 +260,5 @@ def _owe(row: int, message: Outgoing, tx: Tx) -> None:
     keeping.owe(tx, row, message)
 
 
-def _retain(device_id: str, space: Space, kept: Retained, tx: Tx) -> None:
+def _retain(device_id: str, kept: Retained, tx: Tx) -> None:
     keeping.retain(tx, device_id, kept)
-    tx.after(partial(space.put, kept))

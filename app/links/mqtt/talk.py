@@ -1,7 +1,5 @@
 """One connection's side of the protocol, without its socket: octets in, packets to be dealt with and octets out."""
 
-from collections import deque
-
 from msgspec.structs import replace
 
 from app.links.mqtt import writing
@@ -22,6 +20,9 @@ from app.links.mqtt.packets import (
 )
 from app.links.mqtt.reading import Frames, decode
 from app.links.mqtt.session import Outgoing, Session
+
+# Sockets are read in pieces of at most a quarter of it.
+READ_AHEAD = 1 << 20
 
 Work = Connect | Publish | Ack | Subscribe | Unsubscribe | Disconnect
 """What has to be dealt with in its order; the rest is answered at once."""
@@ -57,7 +58,7 @@ class Talk:
         self._largest: int | None = None
         self.level = V311
         self.session: Session | None = None
-        self.todo: deque[Work] = deque()
+        self.todo: list[Work] = []
         self.out: list[bytes] = []
         self.finished: list[int] = []
         # QoS 1 and 2 messages the client waits for an answer to.
@@ -86,8 +87,8 @@ class Talk:
                 self._publish(packet)
             else:
                 self._other(packet, now)
-        # Whoever goes on sending after DISCONNECT is not listened to, but may not fill memory either.
-        if frames.held > 2 * self._limits.packet:
+        # Nothing is read while it is not listened to; what is on its way all the same may not fill memory.
+        if frames.held > max(2 * self._limits.packet, READ_AHEAD):
             raise Malformed("more than was asked for", Reason.TOO_LARGE)
 
     def _publish(self, packet: Publish) -> None:
@@ -200,7 +201,7 @@ class Talk:
         if session is None:
             return
         while session.waiting and not self.clogged and len(session.flight) < self._window:
-            message = session.waiting.popleft()
+            message = session.waiting.pop(0)
             if message.expires is not None and message.expires <= now and not message.sent:
                 self._dropped(session, message)
                 message.end("lost")

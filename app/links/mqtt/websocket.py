@@ -11,6 +11,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from app.links.mqtt.client import Client
+from app.links.mqtt.lane import Lane
 from app.links.mqtt.limits import Limits
 
 SUBPROTOCOL = Subprotocol("mqtt")
@@ -33,7 +34,7 @@ class WebSocketDoor(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client counts from here on, so that the handshake is part of what it has so long for."""
         self._socket = transport  # type: ignore[assignment]  # uvloop's are none by inheritance
-        self._client.connection_made(_Lane(self, self._socket))
+        self._client.connection_made(Lane(self, self._socket))
 
     def data_received(self, data: bytes) -> None:
         """Frames, or the handshake before them."""
@@ -95,48 +96,6 @@ class WebSocketDoor(asyncio.Protocol):
                 self._ended = True
         if self._ended or self._talk.close_expected():
             self._socket.close()
-
-
-class _Lane(asyncio.Transport):
-    """The transport a client is given."""
-
-    __slots__ = ("_door", "_socket")
-
-    def __init__(self, door: WebSocketDoor, socket: asyncio.Transport) -> None:
-        self._door = door
-        self._socket = socket
-
-    def is_closing(self) -> bool:
-        """As the socket."""
-        return self._socket.is_closing()
-
-    def pause_reading(self) -> None:
-        """As the socket."""
-        self._socket.pause_reading()
-
-    def resume_reading(self) -> None:
-        """As the socket."""
-        self._socket.resume_reading()
-
-    def abort(self) -> None:
-        """As the socket."""
-        self._socket.abort()
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """As the socket."""
-        self._socket.set_write_buffer_limits(high, low)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The socket's."""
-        return self._socket.get_extra_info(name, default)
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """In one frame."""
-        self._door.write(bytes(data))
-
-    def close(self) -> None:
-        """After what is written."""
-        self._door.end()
 
 
 def _select(protocol: ServerProtocol, offered: Any) -> Subprotocol:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -35,11 +35,12 @@ def _write(file: Path, text: str) -> None:
 
 
 @asynccontextmanager
-async def mosquitto(folder: Path, port: int = 0, *, user: str = "root") -> AsyncIterator[int]:
-    """The port it listens on."""
+async def mosquitto(folder: Path, port: int = 0, *, more: Sequence[str] = ()) -> AsyncIterator[int]:
+    """The port it listens on. With `more` lines of its configuration it decides itself whom it lets in."""
     port = port or free_port()
     file = folder / "mosquitto.conf"
-    lines = ["allow_anonymous true", f"listener {port} 127.0.0.1", "persistence false", "log_type none", f"user {user}"]
+    lines = [f"listener {port} 127.0.0.1", "persistence false", "log_type none", "user root"]
+    lines += more or ["allow_anonymous true"]
     await asyncio.to_thread(_write, file, "\n".join(lines))
     process = await asyncio.create_subprocess_exec(PROGRAM, "-c", str(file), stderr=asyncio.subprocess.DEVNULL)
     try:

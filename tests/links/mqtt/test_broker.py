@@ -1,15 +1,18 @@
 """The hub as a broker's client: what it acknowledges, and what it does when the broker goes away."""
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from app.errors import DoorstepError
 from app.links.mqtt.broker import BrokerAt, BrokerLink
 from app.links.mqtt.errors import BrokerUnusable
 from app.store.errors import StoreSaturated
 from app.store.prepare import open_store
+from tests.links.mqtt.certificates import certificate
 from tests.links.mqtt.house import TABLE, Keeper, Porter
 from tests.links.mqtt.mosquitto import free_port, mosquitto
 from tests.links.mqtt.test_clients import WAIT, Way, broker_way
@@ -104,6 +107,36 @@ async def test_silence_is_taken_for_gone(tmp_path: Path) -> None:
         await it.ask(publish("dev/report", b"x", 1, 1))
         await way.until(lambda: ("silent", "dev") in keeper.log)
         assert not link.is_online("dev")
+        await link.close()
+    await store.close()
+
+
+def furnish(folder: Path) -> tuple[str, list[str]]:
+    """A broker's certificate and its one user: the authority to trust, and the lines that name both."""
+    folder.mkdir()
+    authority, signing = certificate("authority", None)
+    leaf, key = certificate("broker", (authority, signing))
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    for name, content in (("ca", authority.public_bytes(pem)), ("cert", leaf.public_bytes(pem)), ("key", private)):
+        (folder / name).write_bytes(content)
+    subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "users", "hub", "its password"], check=True)
+    named = [f"{what} {folder / name}" for what, name in (("certfile", "cert"), ("keyfile", "key"))]
+    return str(folder / "ca"), [*named, f"password_file {folder / 'users'}", "allow_anonymous false"]
+
+
+@pytest.mark.parametrize(("password", "gets_in"), [("its password", True), ("another", False)])
+async def test_over_tls_with_a_password(tmp_path: Path, password: str, gets_in: bool) -> None:
+    ca, lines = await asyncio.to_thread(furnish, tmp_path / "secrets")
+    store = await open_store(tmp_path / "house")
+    async with mosquitto(tmp_path / "broker", more=lines) as port:
+        at = BrokerAt(url=f"mqtts://localhost:{port}", client_id="hub", username="hub", password=password, ca=ca)
+        link = BrokerLink(at, Porter(), Keeper(store))
+        link.start()
+        async with asyncio.timeout(WAIT):
+            while not link.connected.is_set() and not link.failures:
+                await asyncio.sleep(0.01)
+        assert link.connected.is_set() is gets_in
         await link.close()
     await store.close()
 

@@ -2,13 +2,19 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from app.links.mqtt.errors import Reason
 from app.links.mqtt.limits import Limits
+from app.links.mqtt.pace import Pace
 from app.links.mqtt.ports import Fate, Properties
+from app.store.connection import open_plain
+from app.store.errors import StoreFull
+from app.store.folder import DATABASE
+from app.store.restore import new_incarnation
 from tests.links.mqtt.house import House, house
 from tests.links.mqtt.wire import PING, ack, connect, publish, short, subscribe, wire
 
@@ -118,6 +124,24 @@ async def test_qos_2_downward_goes_on_after_a_restart_where_it_was(tmp_path: Pat
         assert await made.store.read(lambda reader: reader.all("SELECT * FROM mqtt_owed")) == []
 
 
+async def test_a_restore_ends_sessions_whose_packet_ids_have_been_used_since(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        await it.enter("stays", clean=False)
+        await it.ask(subscribe(1, ("dev/#", 1)))
+        await it.ask(publish("dev/a", b"x", 2, 1))
+        await made.endpoint.keep("dev", "dev/a", b"x")
+
+    def restore() -> None:
+        with closing(open_plain(tmp_path / "h" / DATABASE)) as db:
+            new_incarnation(db, 0)
+
+    await asyncio.to_thread(restore)
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        for table in ("mqtt_sessions", "mqtt_owed", "mqtt_received"):
+            assert await made.store.read(lambda reader, t=table: reader.all(f"SELECT * FROM {t}")) == []  # type: ignore[misc]
+        assert (await it.enter("stays", clean=False))[0] == 0
+
+
 async def test_forget_leaves_nothing(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made, wire(made.port) as it:
         await it.enter("stays", clean=False)
@@ -132,6 +156,17 @@ async def test_forget_leaves_nothing(tmp_path: Path) -> None:
             assert (await again.enter("stays", clean=False))[0] == 0
 
 
+async def test_of_a_device_that_is_forgotten_no_will_is_published(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as it:
+        more = {"more": b"\x11\0\0\0\x50", "will_more": b"\x18\0\0\0\x01"}
+        await it.enter(level=5, will=("dev/will", b"", 0, True), **more)  # type: ignore[arg-type]
+        it.cut()
+        await until(made, lambda: ("lost", "dev") in made.keeper.log)
+        assert made.endpoint.arrivals.is_due(made.endpoint.now_ms + 2000)
+        await made.endpoint.forget("dev")
+        assert not made.endpoint.arrivals.is_due(made.endpoint.now_ms + 2000)
+
+
 async def test_drop_tells_a_client_of_5_why(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made, wire(made.port) as it:
         await it.enter(level=5)
@@ -141,6 +176,28 @@ async def test_drop_tells_a_client_of_5_why(tmp_path: Path) -> None:
         await until(made, lambda: ("dropped", "dev") in made.keeper.log)
 
 
+async def test_drop_reaches_who_is_admitted_and_not_yet_let_in(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, wire(made.port) as former, wire(made.port) as latter:
+        published, gate, stuck = made.keeper.published, asyncio.Event(), asyncio.Event()
+
+        async def slow(principal, messages):  # type: ignore[no-untyped-def]
+            stuck.set()
+            await gate.wait()
+            return await published(principal, messages)
+
+        made.keeper.published = slow  # type: ignore[method-assign]
+        await former.enter("twin")
+        former.say(publish("dev/a", b"x"))
+        await stuck.wait()
+        latter.say(connect("twin"))
+        assert await former.closed() == b""
+        made.endpoint.drop("dev")
+        assert await latter.closed() == b""
+        gate.set()
+        await until(made, lambda: ("taken_over", "dev") in made.keeper.log)
+        assert made.keeper.log == [("connected", "dev"), ("published", "dev/a"), ("taken_over", "dev")]
+
+
 async def test_a_take_over_is_heard_in_order(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made, wire(made.port) as former, wire(made.port) as latter:
         await former.enter("twin")
@@ -148,6 +205,19 @@ async def test_a_take_over_is_heard_in_order(tmp_path: Path) -> None:
         await latter.enter("twin")
         log = made.keeper.log
         assert (log.index(("connected", "dev")), log[-2:]) == (0, [("taken_over", "dev"), ("connected", "dev")])
+
+
+async def test_of_many_that_come_at_once_one_stays(tmp_path: Path) -> None:
+    async with house(tmp_path / "h") as made, AsyncExitStack() as opened:
+        crowd = [await opened.enter_async_context(wire(made.port)) for _ in range(12)]
+        for it in crowd:
+            it.say(connect("twin"))
+        ended = await asyncio.gather(*(it.next() for it in crowd), return_exceptions=True)
+        assert ended.count((0x20, b"\x00\x00")) >= 1
+        await until(made, lambda: [what for what, _ in made.keeper.log].count("connected") == 12)
+        # Never two of them: each left before the next was there.
+        assert [what for what, _ in made.keeper.log] == ["connected", "taken_over"] * 11 + ["connected"]
+        assert len(made.endpoint.spaces.of("dev").sessions) == 1
 
 
 async def test_of_another_device_the_same_client_id_takes_nothing_over(tmp_path: Path) -> None:
@@ -174,6 +244,20 @@ async def test_a_will_for_another_device_is_not_admitted(tmp_path: Path) -> None
 async def test_who_says_nothing_is_hung_up_on(tmp_path: Path) -> None:
     async with house(tmp_path / "h", Limits(handshake=0.2)) as made, wire(made.port) as it:
         assert await it.closed() == b""
+
+
+async def test_who_says_it_one_octet_at_a_time_is_hung_up_on_as_well(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Limits(handshake=0.5)) as made, wire(made.port) as it:
+
+        async def drip() -> None:
+            for octet in connect("x" * 60_000):
+                it.say(bytes((octet,)))
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        assert await it.closed() == b""
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
 
 
 async def test_strangers_have_little_room(tmp_path: Path) -> None:
@@ -213,9 +297,9 @@ async def test_what_is_kept_and_retained_has_its_bounds(tmp_path: Path) -> None:
         async with wire(made.port) as it:
             await it.enter("s", clean=False, level=5, more=b"\x11\0\0\0\x50")
             await it.ask(subscribe(1, ("dev/down", 1), level=5))
+            it.say(*(publish(f"dev/r{n}", b"x", 1, n, retain=True, level=5) for n in (1, 2, 3)))
             for n, code in ((1, b""), (2, b""), (3, b"\x97")):
-                answer = await it.ask(publish(f"dev/r{n}", b"x", 1, n, retain=True, level=5))
-                assert answer == b"\x40" + short(n) + code
+                assert await it.next() == (0x40, short(n) + code)
             await it.leave()
         await until(made, lambda: ("client", "dev") in made.keeper.log)
         assert [await made.endpoint.keep("dev", "dev/down", b"x") for _ in range(3)] == [1, 1, 0]
@@ -265,6 +349,20 @@ async def test_what_lags_on_disk_is_not_read_ahead(tmp_path: Path) -> None:
     assert len(seen) >= 25
 
 
+async def test_what_is_too_much_for_long_waits(tmp_path: Path) -> None:
+    pace = Pace(5, 0.0)
+    assert [pace.wait(1, 20, 5, 0.0) for _ in range(6)] == [0, 0, 0, 0, 0, 1 / 20]
+    assert pace.wait(20, 20, 5, 100.0) == 15 / 20
+    async with house(tmp_path / "h", Limits(rate=1, burst=1, unread=1)) as made, wire(made.port) as it:
+        await it.enter()
+        it.say(*(publish("dev/a", b"x", 1, n + 1) for n in range(1000)))
+        assert [await it.next() for _ in range(2)] == [(0x40, b"\x00\x01"), (0x40, b"\x00\x02")]
+        async with wire(made.port) as again:
+            # That takes a quarter of an hour, which a take-over does not.
+            await again.enter()
+            assert await again.silent()
+
+
 async def test_when_nothing_can_be_written_nothing_is_acknowledged(tmp_path: Path) -> None:
     async with house(tmp_path / "h") as made:
         async with wire(made.port) as it:
@@ -278,6 +376,23 @@ async def test_when_nothing_can_be_written_nothing_is_acknowledged(tmp_path: Pat
             await it.enter()
             assert await it.ask(publish("dev/a", b"x", 1, 1)) == b"\x40\x00\x01"
         assert await made.heard() == [("dev", "dev/a", b"x")]
+
+
+async def test_what_the_disk_did_not_take_is_not_owed(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Limits(kept=1)) as made, wire(made.port) as it:
+        await it.enter("s", clean=False)
+        await it.ask(subscribe(1, ("dev/down", 1)))
+        write = made.store.write
+
+        async def full(act, **more):  # type: ignore[no-untyped-def]
+            raise StoreFull
+
+        made.store.write = full  # type: ignore[method-assign]
+        with pytest.raises(StoreFull):
+            await made.endpoint.keep("dev", "dev/down", b"lost")
+        made.store.write = write  # type: ignore[method-assign]
+        assert await made.endpoint.keep("dev", "dev/down", b"kept") == 1
+        assert (await it.message()).payload == b"kept"
 
 
 async def test_closing_says_so_and_publishes_no_will(tmp_path: Path) -> None:

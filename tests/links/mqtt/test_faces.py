@@ -3,15 +3,11 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import serialization
 from msgspec.structs import replace
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -19,14 +15,16 @@ from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.links.mqtt.faces import MqttFaces, PortUnusable, Speakers, limits_of
+from app.links.mqtt.limits import Limits as Own
 from app.links.mqtt.ports import MqttLink
 from app.node import Node
 from app.settings import Limits, Settings
 from app.store.prepare import open_store
 from app.store.store import Store
-from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter
+from tests.links.mqtt.certificates import certificate
+from tests.links.mqtt.house import SECRET, TABLE, Keeper, Porter, house
 from tests.links.mqtt.mosquitto import mosquitto
-from tests.links.mqtt.wire import PING, Wire, connect, publish
+from tests.links.mqtt.wire import PING, Wire, connect, publish, wire
 
 WAIT = 20.0
 CONNACK = b"\x20\x02\x00\x00"
@@ -38,32 +36,13 @@ class Device:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.file = folder / "device.pem"
-        authority, signing = _certificate(f"authority of {folder.name}", None)
-        certificate, key = _certificate("device", (authority, signing))
+        authority, signing = certificate(f"authority of {folder.name}", None)
+        signed, key = certificate("device", (authority, signing))
         pem = serialization.Encoding.PEM
         self.authorities = authority.public_bytes(pem).decode()
-        self.der = certificate.public_bytes(serialization.Encoding.DER)
+        self.der = signed.public_bytes(serialization.Encoding.DER)
         private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self.file.write_bytes(private + certificate.public_bytes(pem))
-
-
-def _certificate(
-    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    issuer, signing = (subject, key) if by is None else (by[0].subject, by[1])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
-    )
-    return builder.sign(signing, hashes.SHA256()), key
+        self.file.write_bytes(private + signed.public_bytes(pem))
 
 
 class Hub:
@@ -137,6 +116,26 @@ async def test_a_certificate_nobody_vouches_for_does_not_come_in(hub: Hub, tmp_p
     assert hub.porter.offered == []
 
 
+async def test_who_does_not_finish_the_handshake_counts(store: Store, settings: Settings) -> None:
+    few = replace(settings, limits=Limits(mqtt_connections_per_address=2))
+    hub = Hub(store, few)
+    await hub.faces.open()
+    assert hub.faces.endpoint is not None
+    port = hub.faces.ports["tls"]
+    silent = [Wire(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(3)]
+    assert await silent[2].closed() == b""
+    for it in silent:
+        it.cut()
+    context = await asyncio.to_thread(trusting)
+    async with asyncio.timeout(WAIT):
+        while hub.faces.endpoint._clients:
+            await asyncio.sleep(0.01)
+    it = await entered(hub, context)
+    assert (await it.ask(publish("dev/a", b"x", 1, 1))) == b"\x40\x00\x01"
+    await it.leave()
+    await hub.faces.close()
+
+
 async def test_an_authority_is_trusted_from_when_it_is_told(hub: Hub, tmp_path: Path) -> None:
     later = await asyncio.to_thread(Device, tmp_path / "later")
     hub.faces.trust(later.authorities)
@@ -173,6 +172,33 @@ async def test_websocket_without_the_subprotocol_or_with_text_is_refused(hub: Hu
             await it.recv()
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1003
+
+
+HOSTILE = (
+    b"\x00" * 100,
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 1000 + b"\r\n",
+    b"POST / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+    b"GET / HTTP/1.1\r\n" + b"x" * 100_000,
+)
+GREETING = (
+    b"GET /mqtt HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+# Not masked, reserved bits, a control frame that is too long, a frame of 2^63 octets.
+FRAMES = (b"\x82\x01x", b"\xf2\x80\0\0\0\0", b"\x89\xfe\x01\x00", b"\x82\xff\x7f" + b"\xff" * 7 + b"\0" * 4)
+
+
+async def test_what_is_no_websocket_is_closed(tmp_path: Path) -> None:
+    async with house(tmp_path / "h", Own(handshake=0.2)) as made:
+        port = await made.endpoint.listen("127.0.0.1", 0, websocket=True)
+        for said in (*HOSTILE, *(GREETING + frame for frame in FRAMES)):
+            async with wire(port) as it:
+                it.say(said)
+                assert b"HTTP/1.1 101" in await it.closed() or not said.startswith(GREETING)
+        async with asyncio.timeout(WAIT):
+            while made.endpoint._clients:
+                await asyncio.sleep(0.01)
 
 
 async def test_paho_over_tls_and_websocket(hub: Hub) -> None:

@@ -176,7 +176,7 @@ def talk_with(dice: random.Random, level: int) -> Talk:
     """A client that is in, subscribed to nothing, with something on its way to it."""
     talk = Talk(Limits(packet=4096, unread=16))
     talk.feed(connect(level=level), 0)
-    asked = talk.todo.popleft()
+    asked = talk.todo.pop(0)
     assert isinstance(asked, Connect)
     session = Session("dev", "one")
     talk.accept(session, asked)

@@ -139,9 +139,10 @@ class Wire:
 
     async def message(self) -> Got:
         """The next packet, which is a PUBLISH."""
-        return self._got(*await self.next())
+        return self.read(*await self.next())
 
-    def _got(self, first: int, body: bytes) -> Got:
+    def read(self, first: int, body: bytes) -> Got:
+        """A PUBLISH."""
         assert first >> 4 == 3, (first, body)
         topic, at = props.text(body, 0)
         qos, packet_id = first >> 1 & 3, 0
@@ -163,7 +164,7 @@ class Wire:
             elif first >> 4 == 7:
                 done = True
             else:
-                got = self._got(first, body)
+                got = self.read(first, body)
         return got
 
     async def closed(self) -> bytes:
