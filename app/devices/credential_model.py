@@ -16,6 +16,8 @@ Fingerprint: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{40}|[0-9A-F
 WireId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]*\Z")]
 NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")]
 SECRET_LENGTH: Final = 32
+# The ids of hardware that has a key begin so (pairing.identity): nobody registers one of those.
+KEYED: Final = ("d-", "h-")
 _DERIVED: Final = b"Doorstep device secret 1"
 
 

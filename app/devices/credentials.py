@@ -8,6 +8,7 @@ from app.caller import Caller
 from app.devices import credential_queries as queries
 from app.devices import queries as device_queries
 from app.devices.credential_model import (
+    KEYED,
     SECRET_LENGTH,
     Credential,
     DeviceIdTaken,
@@ -30,8 +31,6 @@ from app.store.store import Store
 from app.store.tx import Change, Tx
 
 TRUST: Final = "registered"
-# The ids of hardware that has a key (pairing.identity): nobody registers one of those.
-_KEYED: Final = ("d-", "h-")
 
 
 class DeviceCredentials:
@@ -160,7 +159,7 @@ class DeviceCredentials:
 
 
 def _check(new: NewRegistration, wire_id: str) -> None:
-    if wire_id.startswith(_KEYED):
+    if wire_id.startswith(KEYED):
         raise Invalid("device_id: ids that begin so are of devices with a key, which are paired")
     if len(wire_id) > 128:
         raise Invalid("device_id: longer than 128 characters")

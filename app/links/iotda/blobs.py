@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Final
 
 from msgspec import Struct
@@ -31,10 +32,12 @@ class Blob(Struct, frozen=True):
 
 
 class Blobs:
-    """Files under names of this class's own making."""
+    """Files under names of this class's own making. What a crash left half written goes before the first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._first = True
+        self._creating = Lock()
 
     async def take(self, chunks: AsyncIterator[bytes], most: int) -> Blob:
         """Keep what comes, on disk when this returns; raises TooLarge beyond `most` octets, and keeps nothing then."""
@@ -80,8 +83,12 @@ class Blobs:
         await asyncio.to_thread((self._folder / name).unlink, missing_ok=True)
 
     def _create(self, path: Path) -> BinaryIO:
-        self._folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-        return path.open("xb")
+        with self._creating:
+            self._folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+            for left in self._folder.glob("*.new") if self._first else ():
+                left.unlink()
+            self._first = False
+            return path.open("xb")
 
 
 def _end(file: BinaryIO, last: bytes) -> None:

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from app.caller import Caller
 from app.devices import queries as device_queries
-from app.devices.credential_model import DeviceIdTaken, NewRegistration
+from app.devices.credential_model import KEYED, DeviceIdTaken, NewRegistration
 from app.devices.credentials import TRUST
 from app.devices.model import Device, NewDevice
 from app.devices.service import Devices
@@ -77,7 +77,7 @@ class Children:
         wire_id = given(new.device_id, "") or f"{new.product_id}_{new.node_id}"
         if given(new.parent_device_id, "") not in ("", gateway.hardware_id):
             raise Invalid("parent_device_id: another gateway's")
-        if DEVICE_ID.match(wire_id) is None or wire_id.startswith(("d-", "h-")):
+        if DEVICE_ID.match(wire_id) is None or wire_id.startswith(KEYED):
             raise Invalid("device_id: not one")
         extension = _extension(new.extension_info)
         known = device_queries.device_of_hardware(tx, wire_id)

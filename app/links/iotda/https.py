@@ -29,7 +29,6 @@ from app.links.iotda.tokens import LIFE_S, Tokens
 from app.policy import Action, Actor, Resource
 from app.store.store import Store
 
-LINK: Final = "https"
 PREFIX: Final = "/v5/"
 MAX_BODY: Final = 1 << 20
 _HEADER: Final = b"access_token"
@@ -97,14 +96,14 @@ class HttpsSide:
     async def report(self, device: Device, body: bytes) -> None:
         """3.5.1."""
         services = decode(payloads.report, body).services
-        await self._do(device, self._reports.of_device(device, services, LINK))
+        await self._do(device, self._reports.of_device(device, services, None))
 
     async def gateway_report(self, device: Device, body: bytes) -> None:
         """3.5.2: all of it, or nothing where one is not behind this gateway."""
         report = payloads.decode_gateway_report(body, len(body))
         if len(report.devices) > payloads.MAX_CHILDREN_HTTPS:
             raise TooManyValues
-        act, strange = self._reports.of_gateway(device, report, LINK)
+        act, strange = self._reports.of_gateway(device, report, None)
         if strange:
             raise ChildUnknown
         await self._do(device, act)

@@ -14,25 +14,28 @@ from app.store.tx import Tx
 
 
 class Reports:
-    """Makes acts; each is one transaction. `link` is by which the devices are there."""
+    """Makes acts; each is one transaction.
+
+    `link` is by which a device behind a gateway is there, as long as that is; None: nobody could tell when no longer.
+    """
 
     def __init__(self, devices: Devices, whose: Whose) -> None:
         self._devices = devices
         self._whose = whose
 
-    def of_device(self, device: Device, services: Iterable[ServiceProperty], link: str) -> Act:
+    def of_device(self, device: Device, services: Iterable[ServiceProperty], link: str | None) -> Act:
         """A device's values; what does not fit its product is noted and kept out."""
         said = [self._translated(device, each) for each in services]
 
         def act(tx: Tx) -> None:
             for service, values, at in said:
                 self._devices.reported_in(tx, device.id, service, values, at)
-            if device.gateway_id is not None:
+            if link is not None and device.gateway_id is not None:
                 tx.after(partial(self._there, device.id, link))
 
         return act
 
-    def of_gateway(self, gateway: Device, report: GatewayReport, link: str) -> tuple[Act, list[str]]:
+    def of_gateway(self, gateway: Device, report: GatewayReport, link: str | None) -> tuple[Act, list[str]]:
         """Those of devices behind a gateway (itself among them), and the ids that are none of them."""
         acts: list[Act] = []
         strange: list[str] = []

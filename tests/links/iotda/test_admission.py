@@ -98,10 +98,12 @@ REFUSED: dict[str, tuple[Offered, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_nobody_else_is(door: Door, name: str) -> None:
-    offered, why = REFUSED[name]
-    assert await door.told(offered) == why
+async def test_nobody_else_is(door: Door) -> None:
+    told = {}
+    for name, (offered, _) in REFUSED.items():
+        told[name] = await door.told(offered)
+        door.api.forward(61_000)  # guesses are counted
+    assert told == {name: why for name, (_, why) in REFUSED.items()}
 
 
 async def test_what_is_compared_for_the_time_it_takes_opens_nothing(door: Door) -> None:

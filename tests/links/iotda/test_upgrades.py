@@ -205,11 +205,18 @@ async def test_what_is_too_large_is_not_kept(house: House, tmp_path: Path, monke
     assert await asyncio.to_thread(contents, tmp_path / "files") == []
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a/b", "..", "x" * 200, "a\nb"])
-async def test_what_is_no_name_of_a_file(house: House, name: str) -> None:
+async def test_what_a_crash_left_half_written_goes(house: House, tmp_path: Path) -> None:
+    await asyncio.to_thread((tmp_path / "files").mkdir)
+    await asyncio.to_thread((tmp_path / "files" / "left.new").write_bytes, b"half")
     lamp = await house.connected("lamp", "1")
-    outcome = await lamp.event("$file_manager", "get_upload_url", {"file_name": name})
-    assert outcome is not None
+    await house.api.client().put(await url_of(lamp, "upload"), content=b"whole")
+    assert await asyncio.to_thread(contents, tmp_path / "files") == [b"whole"]
+
+
+async def test_what_is_no_name_of_a_file(house: House) -> None:
+    lamp = await house.connected("lamp", "1")
+    for name in ("", "../x", "a/b", "..", "x" * 200, "a\nb"):
+        assert await lamp.event("$file_manager", "get_upload_url", {"file_name": name}) is not None
     assert house.line.sent.empty()
 
 
