@@ -13,6 +13,7 @@ from app.companion.observed import Counting, ObservedLayer
 from app.links.lan import LanLink
 from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
+from app.onboarding.inbox_news import InboxNews
 from app.onboarding.methods import hub_methods
 from app.onboarding.service import Offers
 from app.server import Services, application
@@ -115,12 +116,10 @@ class Node:
 
     async def _discover(self, own: Service, interfaces: Interfaces) -> Discovery:
         """Announce the hub and hear devices, from now on or as soon as there is a network."""
-        inbox, clock = self.services.onboarding.inbox, self.store.clock
-        discovery = Discovery(
-            interfaces,
-            on_heard=lambda device, source: inbox.saw(device, source, clock.now().ms),
-            on_gone=inbox.gone,
-        )
+        news = InboxNews(self.store, self.services.standings, self.services.onboarding.inbox)
+        news.start()
+        self._closing.append(news.stop)
+        discovery = Discovery(interfaces, on_heard=news.saw, on_gone=news.gone)
         stack = AsyncExitStack()
         self._closing.append(stack.aclose)
         await stack.enter_async_context(keep_announcing(own, interfaces))

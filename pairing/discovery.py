@@ -88,6 +88,11 @@ class Discovery:
         """Whether there is a network now."""
         return self._browser is not None
 
+    @property
+    def listeners(self) -> int:
+        """How many look for devices now."""
+        return len(self._listeners)
+
     def browse(self) -> AbstractAsyncContextManager[AsyncIterator[Announcement | Gone]]:
         """A `Browse`: what is known to be there and then what is new, while the context lasts.
 

@@ -7,7 +7,7 @@ long as the announcer likes, and does not say when somebody was heard again.
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
@@ -36,6 +36,7 @@ from pairing.browser import Browser, Told
 from pairing.ear import Sources, put_ear
 from pairing.interfaces import LOOPBACK, Interfaces, addresses, is_loopback, only_loopback, own_addresses
 from pairing.methods.method import MethodFailedError
+from pairing.uncancelled import to_the_end
 
 __all__ = [
     "DEVICE_SERVICE",
@@ -218,25 +219,13 @@ async def _multicast(interfaces: Interfaces) -> AsyncIterator[Multicast]:
             raise _unavailable(error) from error
         yield Multicast(running, interfaces)
     finally:
-        await _seen_through(_close(running, starting))
+        # Half closed, sockets are left.
+        await to_the_end(_close(running, starting))
 
 
 async def _close(running: AsyncZeroconf, starting: asyncio.Task[None]) -> None:
     await asyncio.gather(starting, return_exceptions=True)
     await running.async_close()
-
-
-async def _seen_through(work: Coroutine[Any, Any, None]) -> None:
-    """Do it to its end, however often whoever waits for it is cancelled meanwhile: half closed, sockets are left."""
-    task, cancelled = asyncio.create_task(work), False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 @asynccontextmanager

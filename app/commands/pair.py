@@ -47,6 +47,7 @@ class Answers(Struct, frozen=True):
 @wifi_password_option
 @click.option("--forget-wifi", is_flag=True, help="Do not keep the Wi-Fi for the next pairing.")
 @click.option("--list", "lists", is_flag=True, help="Only show the devices on the network that are in no home yet.")
+@click.option("--finish", metavar="SESSION", help="That is all: no further devices for this session, with --want.")
 @click.option("--encoding", type=click.Choice(["tuya", "esptouch2", "all"]), help="What EZ speaks.  [default: tuya]")
 @click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
 @click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
@@ -72,6 +73,7 @@ async def pair(
     password_file: Path | None,
     forget_wifi: bool,
     lists: bool,
+    finish: str | None,
     encoding: str | None,
     setup_ssid: str | None,
     setup_address: str | None,
@@ -90,6 +92,9 @@ async def pair(
         found = await api.get(f"/api/homes/{home['id']}/pairing/inbox")
         table(found, INBOX, empty=f"Nobody is there. {PATIENCE}")
         return
+    if finish is not None:
+        show_results(await api.post(f"/api/homes/{home['id']}/pairing/{finish}/finish"))
+        return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
     if ssid is not None:
@@ -106,15 +111,22 @@ async def pair(
     setup = SetupAddress(**_address(setup_address), pop=pop or "") if setup_address else None
     answers = Answers(label_pin, device, yes, setup)
     given = {key: value for key, value in wanted.items() if value is not None}
-    session = await api.post(f"/api/homes/{home['id']}/pairing", given)
-    path = f"/api/homes/{home['id']}/pairing/{session['id']}"
+    await _pair(api, f"/api/homes/{home['id']}/pairing", given, answers)
+
+
+async def _pair(api: Client, pairings: str, wanted: dict[str, Any], answers: Answers) -> None:
+    """A session, from its start to its end."""
+    session = await api.post(pairings, wanted)
+    path, several = f"{pairings}/{session['id']}", wanted["want"] > 1
+    if several:
+        event({"session": session["id"]}, f"  [dim]If fewer come: doorstep pair --finish {session['id']}[/]")
     try:
         ended = await _until_ended(api, path, session, answers)
     except BaseException:  # interrupted, or nobody could be asked: the hub need not wait for it
         with contextlib.suppress(DoorstepError):
             await api.post(f"{path}/cancel")
         raise
-    if want > 1:
+    if several:
         show_results(ended)
     if ended["state"] != "joined":
         raise _refusal(ended)

@@ -38,6 +38,10 @@ class Standings:
         """`home` is what others read once `tx` is on disk."""
         self.homes.put(tx, home.id, _in_zone(home))
 
+    def home_ids_in(self, reader: Reader) -> list[str]:
+        """All homes of this hub, from disk."""
+        return [home.id for home in queries.all_homes(reader)]
+
     def take_away_in(self, tx: Tx, home_id: str) -> None:
         """Count that somebody lost rights in this home."""
         if (home := queries.raise_epoch(tx, home_id)) is not None:

@@ -3,7 +3,6 @@
 import secrets
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
 
 from pairing.ap.networkmanager import spare_radio
 from pairing.ap.radio import NoSpareRadioError, Radio
@@ -13,7 +12,7 @@ from pairing.methods.ap import Ap
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.gateway import BehindGateway, Gateways
 from pairing.methods.method import Method
-from pairing.methods.over_lan import Browse, Offers
+from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.methods.qr_shown import QrShown
 from pairing.methods.wired import Wired
 
@@ -22,12 +21,12 @@ def hub_methods(
     identity: Identity, offers: Offers, *, browse: Browse, gateways: Gateways, lan: bool
 ) -> tuple[Method, ...]:
     """Each method there is. `lan` False: nothing is sent beyond this machine, and its Wi-Fi is left alone."""
-    over_lan: dict[str, Any] = {"entropy": secrets.token_bytes, "browse": browse}
+    over_lan = OverLan(identity, offers, entropy=secrets.token_bytes, browse=browse)
     return (
-        Wired(identity, offers, **over_lan),
-        QrShown(identity, offers, **over_lan),
-        Ez(identity, offers, interfaces=partial(ipv4_interfaces, None if lan else LOOPBACK), **over_lan),
-        Ap(identity, offers, radios=spare_radio if lan else _NoRadio, **over_lan),
+        Wired(over_lan),
+        QrShown(over_lan),
+        Ez(over_lan, interfaces=partial(ipv4_interfaces, None if lan else LOOPBACK)),
+        Ap(over_lan, radios=spare_radio if lan else _NoRadio),
         BehindGateway(gateways),
     )
 

@@ -137,6 +137,13 @@ class Rewiring:
         demand(actor, Action.PAIR, self._standings.home(actor, home_id), self._store.clock.now())
         return await self._store.read(lambda reader: _found(reader, home_id, change_id))
 
+    async def changes(self, actor: Actor, home_id: str) -> list[WifiChangeView]:
+        """The home's moves, newest first; raises NotFound, Refused."""
+        demand(actor, Action.PAIR, self._standings.home(actor, home_id), self._store.clock.now())
+        return await self._store.read(
+            lambda reader: [view_of(each, queries.movers(reader, each.id)) for each in queries.of_home(reader, home_id)]
+        )
+
     async def cancel(self, by: Caller, home_id: str, change_id: str) -> WifiChangeView:
         """Tell no further device, and have none keep what it tries; a move that has ended stays as it ended."""
 

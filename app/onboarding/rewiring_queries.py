@@ -33,6 +33,12 @@ def get(reader: Reader, change_id: str) -> WifiChange | None:
     return _change(reader.one(f"{_CHANGE} WHERE c.id=?", (change_id,)))
 
 
+def of_home(reader: Reader, home_id: str) -> list[WifiChange]:
+    """A home's moves, newest first: as many as are kept."""
+    rows = reader.all(f"{_CHANGE} WHERE c.home_id=? ORDER BY c.created_at DESC, c.id DESC", (home_id,))
+    return [found for row in rows if (found := _change(row))]
+
+
 def open_of_home(reader: Reader, home_id: str) -> WifiChange | None:
     """The move a home is in."""
     return _change(reader.one(f"{_CHANGE} WHERE c.home_id=? AND c.ended_at IS NULL", (home_id,)))

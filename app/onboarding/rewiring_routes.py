@@ -35,6 +35,14 @@ async def change_wifi(
     return await rewiring.start(caller, home_id, data.ssid, data.password, data.bssid)
 
 
+@get("/homes/{home_id:str}/wifi-change", operation_id="listWifiChanges", opt={"action": Action.PAIR})
+async def list_wifi_changes(
+    caller: NamedDependency[Caller], rewiring: NamedDependency[Rewiring], home_id: FromPath[str]
+) -> list[WifiChangeView]:
+    """The home's moves to another Wi-Fi network that are kept, twenty at most, newest first."""
+    return await rewiring.changes(caller.actor, home_id)
+
+
 @get("/homes/{home_id:str}/wifi-change/{change_id:str}", operation_id="getWifiChange", opt={"action": Action.PAIR})
 async def get_wifi_change(
     caller: NamedDependency[Caller],
@@ -62,4 +70,4 @@ async def cancel_wifi_change(
     return await rewiring.cancel(caller, home_id, change_id)
 
 
-ROUTER = Router("/", route_handlers=[change_wifi, get_wifi_change, cancel_wifi_change])
+ROUTER = Router("/", route_handlers=[change_wifi, list_wifi_changes, get_wifi_change, cancel_wifi_change])

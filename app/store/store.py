@@ -83,7 +83,7 @@ class Store:
             for _ in range(READERS):
                 self._readers.append(await Connection.open(self.path, read_only=True))
                 opened.push_async_callback(self._readers[-1].close)
-            self._checkpointer = await Checkpointer.start(self.path)
+            self._checkpointer = await Checkpointer.start(self.path, self._reuse_log)
             opened.push_async_callback(self._checkpointer.close)
             self._writer = Writer(self._write_connection, self.clock, self._publish)
             opened.push_async_callback(self._writer.close)
@@ -91,6 +91,9 @@ class Store:
             opened.push_async_callback(self.housekeeping.close)
             opened.push_async_callback(self._close_later)
             self._opened = opened.pop_all()
+
+    def _reuse_log(self) -> None:
+        self._writer.fold()
 
     async def close(self) -> None:
         """Finish every accepted write, fold the log into the file, end the threads, release the folder.

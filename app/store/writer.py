@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import structlog
 
 from app.clock import Clock, Moment
+from app.store.checkpoint import fold
 from app.store.connection import Connection
 from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, of_act
 from app.store.tx import Batch, Event, Tx, leave
@@ -54,6 +55,7 @@ class Writer:
         self._closing = False
         self.failing: StoreError | None = None
         self._memory_holds = True
+        self._fold_next = False
         self._task = asyncio.create_task(self._run(), name="store-writer")
 
     @property
@@ -86,6 +88,11 @@ class Writer:
         self._wake.set()
         return waiting
 
+    def fold(self) -> None:
+        """Between two batches, fold what is left of the log: the next one begins it again."""
+        self._fold_next = True
+        self._wake.set()
+
     async def close(self) -> None:
         """Finish what waits, then end the task; the connection is the caller's to close. Safe to call twice."""
         self._closing = True
@@ -97,9 +104,11 @@ class Writer:
             while not (self._closing and not self._queue):
                 await self._wake.wait()
                 self._wake.clear()
+                await self._fold_if_due()
                 while self._queue:
                     await self._gather()
                     await self._commit(self._next())
+                    await self._fold_if_due()
         finally:
             # Reached with a queue only when the loop is being torn down under us: nobody may wait for ever.
             _fail(self._queue, StoreClosed)
@@ -113,6 +122,12 @@ class Writer:
         while seen < len(self._queue) < MAX_BATCH:
             seen = len(self._queue)
             await asyncio.sleep(0)
+
+    async def _fold_if_due(self) -> None:
+        if self._fold_next:
+            self._fold_next = False
+            with contextlib.suppress(sqlite3.Error):  # the checkpointer meets it as well, and says so
+                await self._connection.hop(fold)
 
     def _next(self) -> list[_Waiting]:
         some = (self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH)))

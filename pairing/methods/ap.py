@@ -5,7 +5,6 @@ device; the session goes on here meanwhile, and what the phone saw of it decides
 """
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 
 from msgspec import Struct
@@ -14,26 +13,22 @@ from pairing.ap import tuya
 from pairing.ap.networkmanager import spare_radio
 from pairing.ap.opening import Setups, open_setup
 from pairing.ap.radio import PREFIXES, NoSpareRadioError, Radio, Radios, SetupNetwork, SetupNetworkError, spoken_in
-from pairing.ap.setup import Connected, Connecting, Failed, Reason, Setup, Status
+from pairing.ap.setup import Connected, Status
 from pairing.errors import (
     ChannelBrokenError,
-    ConnectionLostError,
-    PeerSilentError,
     ProofFailedError,
     TooManyTriesError,
 )
-from pairing.identity import Identity
-from pairing.mdns import browse_devices
 from pairing.methods import ez
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import Browse, Offers, OverLan
+from pairing.methods.over_lan import OverLan
+from pairing.methods.telling import known_proof, tell, wanted_network
+from pairing.methods.watched import Watched
 from pairing.protocomm import http
 from pairing.protocomm.calls import EndpointRefusedError
-from pairing.protocomm.client import USERNAME, Proof
-from pairing.session.states import Candidate, Request
-from pairing.talk import Entropy
+from pairing.session.states import Request
 from pairing.text import clean
-from pairing.wifi import WifiNetwork, network_of
+from pairing.wifi import WifiNetwork
 
 NAME = "ap"
 
@@ -50,7 +45,7 @@ class Patience(Struct, frozen=True):
 
 
 class Ap:
-    """A `Method`. `identity` is the hub's; `browse` decides which interfaces are listened on.
+    """A `Method`, of devices that are heard on `lan` once they were told.
 
     `radios` lends the hub's spare Wi-Fi interface, `setups` speaks to a device through it.
     """
@@ -73,50 +68,38 @@ class Ap:
 
     def __init__(
         self,
-        identity: Identity,
-        offers: Offers,
+        lan: OverLan,
         *,
-        entropy: Entropy,
-        browse: Browse = browse_devices,
         radios: Radios = spare_radio,
         setups: Setups = open_setup,
         patience: Patience | None = None,
     ) -> None:
-        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
-        self._entropy = entropy
+        self._lan = lan
         self._radios = radios
         self._setups = setups
         self._patience = patience or Patience()
 
     async def search(self, context: SearchContext) -> None:
-        network = _network(context.request, context.secrets)
-        heard = _Heard(context)
-        try:
-            async with asyncio.TaskGroup() as group:
-                hearing = group.create_task(self._lan.hear(heard, NAME))
-                await heard.listening.wait()
-                await self._tell(context, network, heard)
-                hearing.cancel()
-        except BaseExceptionGroup as failures:
-            # One of the two has failed, and the other was cancelled for it.
-            raise failures.exceptions[0] from None
+        network = wanted_network(context)
+        watched = Watched(context)
+        await self._lan.hear_beside(watched, NAME, lambda _: self._tell(watched, network))
 
     async def attempt(self, context: AttemptContext) -> None:
         await self._lan.attempt(context)
 
-    async def _tell(self, context: SearchContext, network: WifiNetwork, heard: "_Heard") -> None:
+    async def _tell(self, watched: Watched, network: WifiNetwork) -> None:
         """Have the device told its network, and give it time to be heard on it. Raises MethodFailedError."""
         try:
             async with self._radios() as radio:
-                status = await self._tell_by(radio, context, network)
+                status = await self._tell_by(radio, watched, network)
         except NoSpareRadioError as error:
-            await context.note("no_spare_radio", reason=error.detail)
-            await context.note("phone_local", **phone_steps(context.request))
+            await watched.note("no_spare_radio", reason=error.detail)
+            await watched.note("phone_local", **phone_steps(watched.request))
             await asyncio.sleep(self._patience.phone)
             return
-        await context.note("listening_on_lan", ssid=clean(network.ssid))
+        await watched.note("listening_on_lan", ssid=clean(network.ssid))
         await asyncio.sleep(self._patience.announcing)
-        if heard.any:
+        if watched.candidates:
             return
         raise MethodFailedError(
             "joined_never_announced" if isinstance(status, Connected) else "decoded_never_joined",
@@ -127,14 +110,14 @@ class Ap:
         """The hub's own radio does it: what the device last said of its joining."""
         found = await self._find(radio, context)
         await context.note("joining_setup_network", ssid=clean(found.ssid))
-        proof = _proof(context.request, context.secrets)
+        proof = known_proof(context)
         speaks = spoken_in(found.ssid) or "protocomm"
         try:
             async with (
                 radio.joined(found, context.secrets.get("setup_password", "")),
-                self._setups(speaks, radio.interface, proof, self._entropy) as setup,
+                self._setups(speaks, radio.interface, proof, self._lan.entropy) as setup,
             ):
-                return await self._tell_it(setup, context, network)
+                return await tell(setup, context, network, self._patience.joining, self._patience.asking)
         except SetupNetworkError as error:
             if error.reason == "not_found":
                 raise MethodFailedError("setup_network_not_found", ssid=clean(found.ssid)) from error
@@ -165,33 +148,6 @@ class Ap:
                     await asyncio.sleep(self._patience.between)
         raise MethodFailedError("setup_network_not_found", ssid=shown)
 
-    async def _tell_it(self, setup: Setup, context: SearchContext, network: WifiNetwork) -> Status:
-        seen = await setup.scan()
-        if seen and all(one.ssid != clean(network.ssid) for one in seen):
-            await context.note("wifi_not_in_its_sight", ssid=clean(network.ssid))
-        await context.note("telling_device", ssid=clean(network.ssid))
-        took_token = await setup.send(network, bytes.fromhex(context.secrets["token"]))
-        await context.note("device_told", token="taken" if took_token else "not_taken")
-        status = await self._outcome(setup) if setup.reports else Connecting()
-        if isinstance(status, Failed):
-            code = "wifi_not_found" if status.reason is Reason.NOT_FOUND else "wifi_password_wrong"
-            raise MethodFailedError(code, ssid=clean(network.ssid))
-        if isinstance(status, Connected):
-            await context.note("device_joined_wifi", **({"address": status.ip} if status.ip else {}))
-        return status
-
-    async def _outcome(self, setup: Setup) -> Status:
-        """What the device says became of it, or that it is still trying."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.joining):
-                while True:
-                    # To join, a device may change its channel, which loses us for a moment, or for good: it has left.
-                    with suppress(ConnectionLostError, PeerSilentError):
-                        if not isinstance(status := await setup.status(), Connecting):
-                            return status
-                    await asyncio.sleep(self._patience.asking)
-        return Connecting()
-
 
 def phone_steps(request: Request) -> dict[str, str]:
     """What the phone is to do, by itself: which network to join, what is spoken there, at which address.
@@ -206,51 +162,6 @@ def phone_steps(request: Request) -> dict[str, str]:
         if speaks in (None, kind):
             told[kind] = address
     return told
-
-
-class _Heard:
-    """The session's context for what is heard on the LAN, watched: whether it listens yet, and heard anything."""
-
-    def __init__(self, context: SearchContext) -> None:
-        self._context = context
-        self.listening = asyncio.Event()
-        self.any = False
-
-    @property
-    def session_id(self) -> str:
-        return self._context.session_id
-
-    @property
-    def request(self) -> Request:
-        return self._context.request
-
-    @property
-    def secrets(self) -> Mapping[str, str]:
-        return self._context.secrets
-
-    async def note(self, key: str, /, **detail: str) -> None:
-        await self._context.note(key, **detail)
-
-    async def ready(self) -> None:
-        await self._context.ready()
-        self.listening.set()
-
-    async def heard(self, candidate: Candidate) -> None:
-        self.any = True
-        await self._context.heard(candidate)
-
-    async def lost(self, candidate_id: str) -> None:
-        await self._context.lost(candidate_id)
-
-
-def _network(request: Request, secrets: Mapping[str, str]) -> WifiNetwork:
-    return network_of(request.inputs["ssid"], secrets.get("wifi_password", ""), request.inputs.get("bssid", ""))
-
-
-def _proof(request: Request, secrets: Mapping[str, str]) -> Proof:
-    scheme = request.inputs.get("security", "")
-    username = request.inputs.get("username", USERNAME)
-    return Proof(secrets.get("pop", ""), username, int(scheme) if scheme.isdecimal() else None)
 
 
 def _meant(network: SetupNetwork, wanted: str) -> bool:

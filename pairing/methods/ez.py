@@ -15,14 +15,12 @@ from pairing.ez.answers import Answer, listening
 from pairing.ez.encodings import ENCODINGS
 from pairing.ez.frames import Credentials
 from pairing.ez.sender import Attempt, Progress
-from pairing.identity import Identity
 from pairing.interfaces import Interfaces, own_addresses
-from pairing.mdns import browse_devices
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import Browse, Offers, OverLan
+from pairing.methods.over_lan import OverLan
+from pairing.methods.watched import Watched
 from pairing.session.log import Secrets
 from pairing.session.states import Candidate, Request
-from pairing.talk import Entropy
 from pairing.text import clean
 from pairing.wifi import network_of
 
@@ -50,7 +48,7 @@ def ipv4_interfaces(interfaces: Interfaces = None) -> list[str]:
 
 
 class Ez:
-    """A `Method`. `identity` is the hub's; `browse` decides where is listened, `interfaces` where is sent."""
+    """A `Method`: devices are heard on `lan`, and spoken to from `interfaces`."""
 
     name = NAME
     follows: Follows | None = None
@@ -66,17 +64,13 @@ class Ez:
 
     def __init__(
         self,
-        identity: Identity,
-        offers: Offers,
+        lan: OverLan,
         *,
-        entropy: Entropy,
-        browse: Browse = browse_devices,
         interfaces: Callable[[], Sequence[str]] = ipv4_interfaces,
         sending: float = SENDING,
         join_within: float = JOIN_WITHIN,
     ) -> None:
-        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
-        self._entropy = entropy
+        self._lan = lan
         self._interfaces = interfaces
         self._sending = sending
         self._join_within = join_within
@@ -87,21 +81,17 @@ class Ez:
         watched = _Watched(context)
         async with listening(watched.answered) as mark:
             credentials = replace(credentials, mark=mark or 0)
-            attempts = [Attempt(name, ENCODINGS[name].encode(credentials, self._entropy)) for name in encodings]
-            try:
-                async with asyncio.TaskGroup() as group:
-                    hearing = group.create_task(self._lan.hear(watched, NAME))
-                    sending = group.create_task(self._send(watched, attempts))
-                    await self._follow(watched, sending)
-                    hearing.cancel()
-            except BaseExceptionGroup as failed:
-                raise failed.exceptions[0] from None
+            attempts = [Attempt(name, ENCODINGS[name].encode(credentials, self._lan.entropy)) for name in encodings]
+
+            async def speak(group: asyncio.TaskGroup) -> None:
+                await self._follow(watched, group.create_task(self._send(watched, attempts)))
+
+            await self._lan.hear_beside(watched, NAME, speak)
 
     async def attempt(self, context: AttemptContext) -> None:
         await self._lan.attempt(context)
 
     async def _send(self, watched: "_Watched", attempts: Sequence[Attempt]) -> None:
-        await watched.listening.wait()
         interfaces = self._interfaces()
         await watched.note("lanes", encodings=" ".join(a.encoding for a in attempts), interfaces=" ".join(interfaces))
         now = asyncio.get_running_loop().time
@@ -137,43 +127,18 @@ def _why_nobody(answers: Sequence[Answer]) -> MethodFailedError:
     return MethodFailedError("never_decoded")
 
 
-class _Watched:
-    """The context of a search, and what has come of it so far."""
+class _Watched(Watched):
+    """What has come of a search so far: devices heard on the LAN, and answers to what is said."""
 
     def __init__(self, context: SearchContext) -> None:
-        self._context = context
+        super().__init__(context)
         self._told = 0
         self._some = asyncio.Event()
-        self.listening = asyncio.Event()
-        self.candidates: set[str] = set()
         self.answers: list[Answer] = []
 
-    @property
-    def session_id(self) -> str:
-        return self._context.session_id
-
-    @property
-    def request(self) -> Request:
-        return self._context.request
-
-    @property
-    def secrets(self) -> Secrets:
-        return self._context.secrets
-
-    async def note(self, key: str, /, **detail: str) -> None:
-        await self._context.note(key, **detail)
-
-    async def ready(self) -> None:
-        await self._context.ready()
-        self.listening.set()
-
     async def heard(self, candidate: Candidate) -> None:
-        await self._context.heard(candidate)
-        self.candidates.add(candidate.id)
+        await super().heard(candidate)
         self._some.set()
-
-    async def lost(self, candidate_id: str) -> None:
-        await self._context.lost(candidate_id)
 
     def answered(self, answer: Answer) -> None:
         self.answers.append(answer)

@@ -2,14 +2,11 @@
 
 import asyncio
 
-from pairing.identity import Identity
-from pairing.mdns import browse_devices
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import Browse, Offers, OverLan
+from pairing.methods.over_lan import OverLan
 from pairing.qr import camera
 from pairing.session.log import Secrets
 from pairing.session.states import Request
-from pairing.talk import Entropy
 from pairing.wifi import network_of
 
 NAME = "qr_shown"
@@ -21,7 +18,7 @@ PATIENCE = 300.0
 
 
 class QrShown:
-    """A `Method`. `identity` is the hub's; `browse` decides which interfaces are listened on."""
+    """A `Method`, of devices on `lan`."""
 
     name = NAME
     inputs: tuple[Input, ...] = (
@@ -34,15 +31,12 @@ class QrShown:
 
     def __init__(
         self,
-        identity: Identity,
-        offers: Offers,
+        lan: OverLan,
         *,
-        entropy: Entropy,
-        browse: Browse = browse_devices,
         hint_after: float = HINT_AFTER,
         patience: float = PATIENCE,
     ) -> None:
-        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
+        self._lan = lan
         self._hint_after = hint_after
         self._patience = patience
 

@@ -4,12 +4,10 @@ import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
 
-from pairing.identity import Identity
-from pairing.mdns import Announcement, Gone, browse_devices
+from pairing.mdns import Announcement, Gone
 from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.over_lan import Browse, Offers, OverLan, candidate_of
+from pairing.methods.over_lan import OverLan, candidate_of
 from pairing.session.states import Candidate, Request
-from pairing.talk import Entropy
 from pairing.text import clean
 
 NAME = "wired"
@@ -21,7 +19,7 @@ PATIENCE = 120.0
 
 
 class Wired:
-    """A `Method`. `identity` is the hub's; `browse` decides which interfaces are listened on."""
+    """A `Method`, of devices on `lan`."""
 
     name = NAME
     inputs: tuple[Input, ...] = (
@@ -32,16 +30,12 @@ class Wired:
 
     def __init__(
         self,
-        identity: Identity,
-        offers: Offers,
+        lan: OverLan,
         *,
-        entropy: Entropy,
-        browse: Browse = browse_devices,
         hint_after: float = HINT_AFTER,
         patience: float = PATIENCE,
     ) -> None:
-        self._lan = OverLan(identity, offers, entropy=entropy, browse=browse)
-        self._browse = browse
+        self._lan = lan
         self._hint_after = hint_after
         self._patience = patience
 
@@ -52,7 +46,7 @@ class Wired:
             await context.heard(candidate)
             return
         try:
-            async with asyncio.timeout(self._patience), self._browse() as browser:
+            async with asyncio.timeout(self._patience), self._lan.browse() as browser:
                 await context.ready()
                 await self._listen(context, browser)
         except TimeoutError:

@@ -50,5 +50,7 @@ NEXT_STEPS: dict[str, str] = {
     "scan_again": "Scan the code again, type the digits under it, or choose another way.",
     "check_lanes": "Run `doorstep doctor lan` on the hub: it names what is blocked, and where to change it.",
     "show_code_again": "Hold the code a hand's breadth before the camera, well lit, and check the Wi-Fi password.",
+    "check_bluetooth": "Plug in the hub's Bluetooth adapter and switch it on, or choose another way.",
+    "press_button": "Press the device's button when the hub says so, then try again.",
     "nothing": "Nothing needs to be done.",
 }

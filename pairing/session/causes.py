@@ -13,7 +13,7 @@ _GENERAL = (
     ),
     Cause(
         code="unreachable",
-        recognised="no connection to any of the device's addresses could be made",
+        recognised="no connection could be made where the device was heard, nor was it heard elsewhere after that",
         text="The device does not answer at {address}, port {port}.",
         next_step="check_network",
     ),

@@ -4,6 +4,30 @@ from pairing.session.cause import Cause
 
 JOINING = (
     Cause(
+        code="radio_off",
+        recognised="the hub has no Bluetooth adapter, it is switched off, or the system does not let the hub use it",
+        text="The hub has no Bluetooth to use. {reason}",
+        next_step="check_bluetooth",
+    ),
+    Cause(
+        code="no_ble_slot",
+        recognised="every connection that the hub's Bluetooth adapter can hold is in use",
+        text="The hub's Bluetooth is busy with other devices.",
+        next_step="try_again",
+    ),
+    Cause(
+        code="not_offered",
+        recognised="the device lacks a service or characteristic that its advertisement promises",
+        text="The device does not offer what it says it does.",
+        next_step="update_device",
+    ),
+    Cause(
+        code="button_not_pressed",
+        recognised="the device takes a network only after its button was pressed, and it was not",
+        text="The device waits for its button to be pressed.",
+        next_step="press_button",
+    ),
+    Cause(
         code="band_not_2g4",
         recognised="the network is on 5 or 6 GHz only, or the BSSID given is that of such a radio",
         text="The device can only use 2.4 GHz, and this network is not on 2.4 GHz.",

@@ -15,6 +15,7 @@ from PIL import Image
 from pairing.activation import Offer
 from pairing.identity import Identity
 from pairing.mdns import Announcement, Gone
+from pairing.methods.over_lan import OverLan
 from pairing.methods.qr_shown import QrShown
 from pairing.qr import camera
 from tests.api.fake_methods import Joining
@@ -42,7 +43,7 @@ async def no_offer(session_id: str, attempt: int) -> Offer:
 
 
 def showing() -> QrShown:
-    return QrShown(Identity(bytes(32)), no_offer, entropy=bytes, browse=quiet)
+    return QrShown(OverLan(Identity(bytes(32)), no_offer, entropy=bytes, browse=quiet))
 
 
 async def shown(api: Api, client: httpx2.AsyncClient, home: str) -> str:

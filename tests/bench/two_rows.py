@@ -23,6 +23,9 @@ async def serve(folder: Path, port: int) -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         device_id = scope["path"].split("/")[3]
+        if scope["method"] != "POST":  # is it there yet?
+            await _answer(send, 200)
+            return
         body = (await receive())["body"]
         wanted = msgspec.json.decode(body)["values"]
 
@@ -39,9 +42,7 @@ async def serve(folder: Path, port: int) -> None:
             )
 
         await store.write(act)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
-        await send({"type": "http.response.body", "body": ANSWER})
+        await _answer(send, 202)
 
     front = FrontLayer(app, credentials, store.clock)
     config = uvicorn.Config(
@@ -53,6 +54,12 @@ async def serve(folder: Path, port: int) -> None:
         lifespan="off",
     )
     await uvicorn.Server(config).serve()
+
+
+async def _answer(send: Any, status: int) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(ANSWER)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": ANSWER})
 
 
 if __name__ == "__main__":

@@ -1,104 +1,83 @@
-"""A hub that is killed while it pairs, as its disk was at that moment, and whoever pairs with it over its lives."""
+"""A hub is killed while it pairs; whoever pairs with it over its lives, and what must be true in the next one."""
 
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
+from signal import SIGKILL
 from typing import Any
 
 import httpx2
-import pytest
+from msgspec import Struct
 
-from app.onboarding.log import DurableLog
-from app.onboarding.registrar import HomeRegistrar
-from app.store.store import Store
+from app.virtual.camera import Camera
 from app.virtual.device import VirtualDevice
 from app.virtual.parts import Place
 from app.virtual.process import product_named
-from pairing.session.log import Activation, Entry, Secrets
-from pairing.session.states import SessionState
-from tests.e2e.living import WAIT, Living, living
+from app.virtual.station import ListedNetworks
+from pairing.qr import camera
+from pairing.wifi import WifiNetwork
+from tests.crash.doomed import Doomed, Moment, doomed
+from tests.crash.ways import Way
+from tests.e2e.living import WAIT, Living, Reached, living
 
 PIN = "31415926"
-# How often the full lane kills in each state.
-TIMES = 20
+SSID, PASSWORD = "Lindenweg", "correct horse battery"
 ENDS = ("joined", "failed", "cancelled", "expired")
+# What is asked of a dead hub fails at once. Cancelled while it connects, a client would leave its connection open.
+SOON = 0.2
 AGAIN = {"Idempotency-Key": "the phone repeats what was not answered"}
-# What of a data folder belongs to the process that holds it.
-OF_THE_PROCESS = shutil.ignore_patterns("lock", "admin.sock")
+PLACE = Place(retry_first=0.05, retry_most=0.2)
 
 
-class Trap:
-    """At its moment, or `after` seconds of it, the hub is as good as killed: what is on its disk is `kept`, and nothing
-    follows.
+class Claimed(Struct):
+    """A data folder whose hub has an owner and a home; each kill begins with a copy."""
 
-    A moment is a thing made durable: "created", a state or an event of the session, "committed" (the device is in the
-    home, the session does not know yet), or how many went before.
-    """
+    folder: Path
+    token: str
+    home_id: str
 
-    def __init__(self, moment: str | int, folder: Path, after: float = 0.0) -> None:
-        self.folder, self.kept = folder, folder.with_name("kept")
-        self.sprung = asyncio.Event()
-        self._moment = moment
-        self._passed = 0
-        self._after = after
-        self._killed: Store | None = None
-        self._springing: asyncio.Task[None] | None = None
+    def copy(self, folder: Path) -> Path:
+        # What belongs to the process that holds a folder is no part of it.
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("lock", "admin.sock"))
+        return folder
 
-    @property
-    def springing(self) -> bool:
-        """Its moment has come; that of the kill may be still to come."""
-        return self._springing is not None
 
-    async def passing(self, store: Store, *moments: str) -> None:
-        """These have just become durable."""
-        here = self._moment in (*moments, self._passed)
-        self._passed += 1
-        if here and self._springing is None:
-            self._springing = asyncio.create_task(self._spring(store))
-            if not self._after:
-                self._killed = store
-        if store is self._killed:
-            await asyncio.Event().wait()
+async def claimed(folder: Path) -> Claimed:
+    async with living(folder) as hub:
+        await hub.claim()
+        token = hub.owner.headers["authorization"].removeprefix("Bearer ")
+        return Claimed(folder, token, hub.home_id)
 
-    async def _spring(self, store: Store) -> None:
-        await asyncio.sleep(self._after)
-        self._killed = store
-        # From the writer: nothing is written meanwhile.
-        await store.write(lambda tx: shutil.copytree(self.folder, self.kept, ignore=OF_THE_PROCESS))
-        self.sprung.set()
 
-    def set_in(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Stand in the way of every hub of this process."""
-        create, append, join = DurableLog.create, DurableLog.append, HomeRegistrar.join
+class Kill(Struct, frozen=True):
+    """When: at a moment, or so many seconds later."""
 
-        async def created(log: DurableLog, state: SessionState, secrets: Secrets) -> None:
-            await create(log, state, secrets)
-            await self.passing(log._store, "created")
+    moment: Moment
+    after: float = 0.0
 
-        async def appended(log: DurableLog, session_id: str, entry: Entry, state: SessionState) -> None:
-            await append(log, session_id, entry, state)
-            await self.passing(log._store, state.state.value, entry.event)
-
-        async def joined(registrar: HomeRegistrar, session: SessionState, attempt: int, activated: Activation) -> str:
-            device_id = await join(registrar, session, attempt, activated)
-            await self.passing(registrar._store, "committed")
-            return device_id
-
-        monkeypatch.setattr(DurableLog, "create", created)
-        monkeypatch.setattr(DurableLog, "append", appended)
-        monkeypatch.setattr(HomeRegistrar, "join", joined)
+    @classmethod
+    def drawn(cls, at: str | int, chance: Random) -> "Kill":
+        """Around a moment: while it is made durable, within a tenth of a second of it, or with nothing following it."""
+        match chance.randrange(4):
+            case 0:
+                return cls(Moment(at, "before"), chance.uniform(0, 0.01))
+            case 1:
+                return cls(Moment(at, "held"), chance.uniform(0, 0.1))
+            case _:
+                return cls(Moment(at, "once"), chance.uniform(0, 0.1))
 
 
 class Phone:
     """Who pairs: asks for the session, again if need be, and answers what it asks."""
 
     def __init__(self, lamp: VirtualDevice, wanted: dict[str, Any]) -> None:
-        self._lamp = lamp
+        self.lamp = lamp
         self._wanted = {"method": "wired", **wanted}
 
-    async def pair(self, hub: Living) -> dict[str, Any]:
+    async def pair(self, hub: Reached) -> dict[str, Any]:
         """The session's end."""
         started = await hub.owner.post(hub.pairing, json=self._wanted, headers=AGAIN)
         assert started.status_code == 201, started.text
@@ -109,66 +88,115 @@ class Phone:
                 return session
             await self._answer(hub, path, session)
 
-    async def _answer(self, hub: Living, path: str, session: dict[str, Any]) -> None:
+    async def _answer(self, hub: Reached, path: str, session: dict[str, Any]) -> None:
         match session["state"]:
             case "found":
-                await hub.owner.post(f"{path}/choose", json={"candidate_id": self._lamp.id})
+                await hub.owner.post(f"{path}/choose", json={"candidate_id": self.lamp.id})
             case "asking":
                 await hub.owner.post(f"{path}/pin", json={"pin": PIN})
             case _:
-                (code,) = [one["code"] for one in session["attempts"] if one["state"] == "confirming"]
-                await self._compare(code)
+                codes = [one["code"] for one in session["attempts"] if one["state"] == "confirming"]
+                await self._compare(*codes)
                 await hub.owner.post(f"{path}/confirm", json={"accepted": True})
 
     async def _compare(self, code: str) -> None:
         async with asyncio.timeout(WAIT):
-            while (await self._lamp.wait("code")).details["code"] != code:
+            while (await self.lamp.wait("code")).details["code"] != code:
                 pass
+
+
+class TellingPhone(Phone):
+    """It tells the lamp what the session says, once it does."""
+
+    def __init__(self, device: VirtualDevice, lens: Camera) -> None:
+        super().__init__(device, {"method": "any", "ssid": SSID, "wifi_password": PASSWORD})
+        self._lens = lens
+        self._told: set[str] = set()
+
+    async def pair(self, hub: Reached) -> dict[str, Any]:
+        telling = asyncio.create_task(self._tell(hub))
+        try:
+            return await super().pair(hub)
+        finally:
+            await asyncio.wait({telling}, timeout=SOON)
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _tell(self, hub: Reached) -> None:
+        while not self._told:
+            (session,) = (await hub.owner.get(hub.pairing)).json()["items"] or [None]
+            if session is not None:
+                handover = await hub.owner.get(f"{hub.pairing}/{session['id']}/handover")
+                if handover.status_code == 200:
+                    told = handover.json()
+                    network = WifiNetwork(told["ssid"], told["password"])
+                    self._lens.see(camera.write(network, told["token"].encode()))
+                    self._told.add(told["token"])
+            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager
 async def lamp(**how: Any) -> AsyncIterator[VirtualDevice]:
-    place = Place(retry_first=0.05, retry_most=0.2)
-    async with VirtualDevice(product_named("lamp"), place=place, **how) as device:
+    async with VirtualDevice(product_named("lamp"), place=PLACE, **how) as device:
         yield device
 
 
-async def killed_at(trap: Trap, phone: Phone) -> str | None:
-    """Pair until the trap springs; the owner's token. None when it never did."""
-    async with living(trap.folder) as hub:
-        await hub.claim()
-        trap_and_end = {asyncio.create_task(trap.sprung.wait()), asyncio.create_task(phone.pair(hub))}
-        async with asyncio.timeout(WAIT):
-            await asyncio.wait(trap_and_end, return_when=asyncio.FIRST_COMPLETED)
-            if trap.springing:
-                await trap.sprung.wait()
-        for task in trap_and_end:
-            task.cancel()
-        await asyncio.gather(*trap_and_end, return_exceptions=True)
-        token: str = hub.owner.headers["authorization"].removeprefix("Bearer ")
-        return token if trap.sprung.is_set() else None
+@asynccontextmanager
+async def lamp_to_be_told(**how: Any) -> AsyncIterator[Phone]:
+    """Of a lamp that does not know its network yet."""
+    lens = Camera()
+    async with lamp(setup=lens, station=ListedNetworks({SSID: PASSWORD}), **how) as device:
+        await device.wait("setup")
+        yield TellingPhone(device, lens)
+
+
+def client_of(hub: Doomed, owner: Claimed) -> httpx2.AsyncClient:
+    # In a thread: its first one loads what it is made of.
+    return httpx2.AsyncClient(base_url=hub.url, headers={"Authorization": f"Bearer {owner.token}"}, timeout=WAIT)
+
+
+async def killed(folder: Path, owner: Claimed, kill: Kill, way: Way, phone: Phone) -> bool:
+    """Pair with a hub in a process of its own until it is killed; whether that moment came."""
+    async with doomed(folder, kill.moment, way) as hub:
+        reached = Reached()
+        reached.home_id = owner.home_id
+        async with await asyncio.to_thread(client_of, hub, owner) as reached.owner:
+            pairing = asyncio.create_task(phone.pair(reached))
+            moment = asyncio.create_task(asyncio.to_thread(hub.moment))
+            try:
+                await asyncio.wait({pairing, moment}, timeout=WAIT, return_when=asyncio.FIRST_COMPLETED)
+                if not moment.done():  # the session is over, and the hub has nothing more to say
+                    await asyncio.to_thread(hub.end)
+                if not await moment:
+                    return False
+                await asyncio.sleep(kill.after)
+                assert await asyncio.to_thread(hub.kill) == -SIGKILL
+                await asyncio.wait({pairing}, timeout=SOON)
+                return True
+            finally:
+                pairing.cancel()
+                await asyncio.to_thread(hub.kill)
+                await asyncio.gather(pairing, moment, return_exceptions=True)
 
 
 @asynccontextmanager
-async def again(kept: Path, token: str) -> AsyncIterator[Living]:
+async def again(folder: Path, owner: Claimed) -> AsyncIterator[Living]:
     """The hub as the kill left it."""
-    async with living(kept) as hub:
-        hub.owner = hub.client(token)
-        (home,) = (await hub.owner.get("/api/homes")).json()["items"]
-        hub.home_id = home["id"]
+    async with living(folder) as hub:
+        hub.owner, hub.home_id = hub.client(owner.token), owner.home_id
         yield hub
 
 
-async def back_and_whole(kept: Path, token: str, phone: Phone, device: VirtualDevice) -> None:
+async def back_and_whole(hub: Living, phone: Phone) -> None:
     """Started again, the one session goes on to its end: one device, which obeys."""
-    async with again(kept, token) as hub:
-        session = await phone.pair(hub)
-        assert session["state"] == "joined", session["failure"]
-        assert [each["id"] for each in (await hub.owner.get(hub.pairing)).json()["items"]] == [session["id"]]
-        (shown,) = (await hub.owner.get(f"/api/homes/{hub.home_id}/devices")).json()["items"]
-        assert session["device_ids"] == [shown["id"]]
-        await obeys(hub.owner, shown["id"])
-        await same_on_both_sides(hub, device)
+    session = await phone.pair(hub)
+    assert session["state"] == "joined", session["failure"]
+    assert [each["id"] for each in (await hub.owner.get(hub.pairing)).json()["items"]] == [session["id"]]
+    (shown,) = (await hub.owner.get(f"/api/homes/{hub.home_id}/devices")).json()["items"]
+    assert session["device_ids"] == [shown["id"]]
+    await obeys(hub.owner, shown["id"])
+    await same_on_both_sides(hub, phone.lamp)
+    await nothing_goes_on(hub, phone.lamp)
 
 
 async def obeys(owner: httpx2.AsyncClient, device_id: str) -> None:
@@ -198,3 +226,26 @@ async def left(hub: Living) -> list[int]:
     return await hub.node.store.read(
         lambda reader: [reader.all(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
     )
+
+
+async def nothing_goes_on(hub: Living, device: VirtualDevice) -> None:
+    """The session is over on the network as well: nobody listens for devices, or speaks where one is paired."""
+    async with asyncio.timeout(WAIT):
+        while hub.node.discovery.listeners or _in_session() or await asyncio.to_thread(_connections, device.port):
+            await asyncio.sleep(0.02)
+
+
+def _in_session() -> list[str]:
+    names = (task.get_name() for task in asyncio.all_tasks())
+    return [name for name in names if name.startswith("pairing session")]
+
+
+def _connections(port: int) -> int:
+    """How many connections from or to that port are open on this machine."""
+    open_ = 0
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, ours, theirs, state, *_ = line.split()
+            ended = state in {"06", "0A"}  # TIME_WAIT, LISTEN
+            open_ += not ended and f"{port:04X}" in (ours.rpartition(":")[2], theirs.rpartition(":")[2])
+    return open_

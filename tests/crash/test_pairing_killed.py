@@ -3,70 +3,132 @@
 import asyncio
 import contextlib
 import sqlite3
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from app.store.folder import DATABASE
-from app.virtual.device import VirtualDevice
-from tests.crash.killing import PIN, TIMES, Phone, Trap, again, back_and_whole, killed_at, lamp, left
+from tests.crash.doomed import Moment
+from tests.crash.killing import (
+    PIN,
+    Claimed,
+    Kill,
+    Phone,
+    again,
+    back_and_whole,
+    claimed,
+    killed,
+    lamp,
+    lamp_to_be_told,
+    left,
+    nothing_goes_on,
+)
+from tests.crash.ways import ANY, OF_TWO, WIRED, Way
 from tests.e2e.living import WAIT
 
-MOMENTS = [
-    ("created", {}),
-    ("preparing", {}),
-    ("searching", {}),
-    ("found", {}),
-    ("asking", {"pin": PIN}),
-    ("proving", {}),
-    ("confirming", {}),
-    ("Confirmed", {}),
-    ("joining", {}),
-    ("joining", {"pin": PIN}),
-    ("committed", {}),
-    ("Registered", {}),
-    ("joined", {}),
+# How often the full lane kills in each state.
+TIMES = 20
+
+WITH_PIN = {"pin": PIN}
+STATES: list[tuple[Way, str, dict[str, Any]]] = [
+    (WIRED, "created", {}),
+    (WIRED, "preparing", {}),
+    (WIRED, "searching", {}),
+    (OF_TWO, "found", {}),
+    (WIRED, "asking", WITH_PIN),
+    (WIRED, "proving", {}),
+    (WIRED, "confirming", {}),
+    (WIRED, "Confirmed", {}),
+    (WIRED, "joining", {}),
+    (WIRED, "joining", WITH_PIN),
+    (WIRED, "committed", {}),
+    (WIRED, "Registered", {}),
+    (WIRED, "joined", {}),
+    (ANY, "created", {}),
+    (ANY, "preparing", {}),
+    (ANY, "Ready", {}),
+    (ANY, "Due", {}),
+    (ANY, "Heard", {}),
+    (ANY, "asking", WITH_PIN),
+    (ANY, "proving", {}),
+    (ANY, "confirming", {}),
+    (ANY, "Confirmed", {}),
+    (ANY, "joining", {}),
+    (ANY, "committed", {}),
+    (ANY, "Registered", {}),
+    (ANY, "joined", {}),
 ]
+NAMES = [f"{'any' if way.two else 'wired'}-{at}{'-pin' if how else ''}" for way, at, how in STATES]
 
 
-async def killed_and_back(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str | int, how: dict[str, Any], after: float = 0.0
-) -> bool:
-    """Whether there was such a moment."""
-    trap = Trap(moment, folder / "data", after)
-    trap.set_in(monkeypatch)
+# What the default lane leaves to the full one: whatever works, where it is as with a wire.
+SAMPLE = [n for n, (way, at, _) in enumerate(STATES) if not way.two or at in ("Due", "Heard", "asking", "committed")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def owner(tmp_path_factory: pytest.TempPathFactory) -> Claimed:
+    return await claimed(tmp_path_factory.mktemp("claimed") / "data")
+
+
+@asynccontextmanager
+async def phone_for(way: Way, **how: Any) -> AsyncIterator[Phone]:
+    """And its lamp; where it is to be chosen of two, the other one as well."""
     async with AsyncExitStack() as stack:
+        if way.two:
+            yield await stack.enter_async_context(lamp_to_be_told(**how))
+            return
         device = await stack.enter_async_context(lamp(**how))
-        wanted: dict[str, Any] = {"device_id": device.id}
-        if moment == "found":  # which of two is for the person to say; both have been heard by then on any machine
-            monkeypatch.setattr("pairing.session.searching.SETTLE_MS", 3_000)
-            await stack.enter_async_context(lamp(name="Another lamp"))
-            wanted = {}
-        phone = Phone(device, wanted)
-        token = await killed_at(trap, phone)
-        if token is None:
+        if way is not OF_TWO:
+            yield Phone(device, {"device_id": device.id})
+            return
+        await stack.enter_async_context(lamp(name="Another lamp"))
+        yield Phone(device, {})
+
+
+async def killed_and_back(folder: Path, owner: Claimed, kill: Kill, way: Way, how: dict[str, Any]) -> bool:
+    """Whether there was such a moment."""
+    await asyncio.to_thread(owner.copy, folder)
+    async with phone_for(way, **how) as phone:
+        if not await killed(folder, owner, kill, way, phone):
             return False
-        await back_and_whole(trap.kept, token, phone, device)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            way.set_in(monkeypatch)
+            async with again(folder, owner) as hub:
+                await back_and_whole(hub, phone)
     return True
 
 
-@pytest.mark.parametrize(("moment", "how"), MOMENTS, ids=lambda value: value if isinstance(value, str) else None)
+@pytest.mark.parametrize(("way", "at", "how"), [STATES[n] for n in SAMPLE], ids=[NAMES[n] for n in SAMPLE])
 async def test_killed_in_each_state_it_goes_on_to_one_whole_device(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, how: dict[str, Any]
+    tmp_path: Path, owner: Claimed, way: Way, at: str, how: dict[str, Any]
 ) -> None:
-    assert await killed_and_back(tmp_path, monkeypatch, moment, how)
+    kill = Kill.drawn(at, Random(f"{way} {at} {how}"))
+    assert await killed_and_back(tmp_path / "data", owner, kill, way, how)
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("moment", "how"), MOMENTS, ids=lambda value: value if isinstance(value, str) else None)
-async def test_killed_again_and_again_in_each_state(tmp_path: Path, moment: str, how: dict[str, Any]) -> None:
-    chance = Random(f"{moment} {how}")
+@pytest.mark.parametrize(("way", "at", "how"), STATES, ids=NAMES)
+async def test_killed_again_and_again_in_each_state(
+    tmp_path: Path, owner: Claimed, way: Way, at: str, how: dict[str, Any]
+) -> None:
+    chance = Random(f"{way} {at} {how}")
     for time in range(TIMES):
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            assert await killed_and_back(tmp_path / str(time), monkeypatch, moment, how, chance.uniform(0, 0.1))
+        kill = Kill.drawn(at, chance)
+        assert await killed_and_back(tmp_path / str(time), owner, kill, way, how), kill
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("how", [{}, WITH_PIN], ids=["code", "pin"])
+async def test_killed_after_each_thing_made_durable(tmp_path: Path, owner: Claimed, how: dict[str, Any]) -> None:
+    steps = 0
+    while await killed_and_back(tmp_path / str(steps), owner, Kill(Moment(steps)), WIRED, how):
+        steps += 1
+    assert steps > 8
 
 
 def sleep_long(folder: Path) -> None:
@@ -78,45 +140,23 @@ def sleep_long(folder: Path) -> None:
         db.commit()
 
 
-@pytest.mark.parametrize(
-    ("moment", "end"),
-    [("searching", "expired"), ("confirming", "expired"), ("joining", "expired"), ("committed", "joined")],
-)
+@pytest.mark.parametrize("moment", ["searching", "confirming", "joining", "committed"])
 async def test_back_too_late_it_ends_with_a_cause(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, end: str
+    tmp_path: Path, owner: Claimed, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     monkeypatch.setattr("pairing.device.PATIENCE", 0.0)  # a device gives up what was not committed within a minute
-    trap = Trap(moment, tmp_path / "data")
-    trap.set_in(monkeypatch)
-    async with lamp() as device:
-        phone = Phone(device, {"device_id": device.id})
-        token = await killed_at(trap, phone)
-        assert token is not None
-        await asyncio.to_thread(sleep_long, trap.kept)
-        if end == "joined":
-            await back_and_whole(trap.kept, token, phone, device)
-        else:
-            await back_without(trap.kept, token, phone, device)
-
-
-async def back_without(kept: Path, token: str, phone: Phone, device: VirtualDevice) -> None:
-    """Started again, the session is over and says why; nothing is left of it, on the device neither."""
-    async with again(kept, token) as hub:
-        session = await phone.pair(hub)
-        assert (session["state"], session["failure"]["cause"], session["device_ids"]) == ("expired", "expired", [])
-        assert await left(hub) == [0, 0, 0, 0, 0]
-        async with asyncio.timeout(WAIT):
-            while device.state.candidates:
-                await asyncio.sleep(0.02)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("how", [{}, {"pin": PIN}], ids=["code", "pin"])
-async def test_killed_after_each_thing_made_durable(tmp_path: Path, how: dict[str, Any]) -> None:
-    steps = 0
-    while True:
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            if not await killed_and_back(tmp_path / str(steps), monkeypatch, steps, how):
-                break
-        steps += 1
-    assert steps > 8
+    folder = await asyncio.to_thread(owner.copy, tmp_path / "data")
+    async with phone_for(WIRED) as phone:
+        assert await killed(folder, owner, Kill(Moment(moment)), WIRED, phone)
+        await asyncio.to_thread(sleep_long, folder)
+        async with again(folder, owner) as hub:
+            if moment == "committed":
+                await back_and_whole(hub, phone)
+                return
+            session = await phone.pair(hub)
+            assert (session["state"], session["failure"]["cause"], session["device_ids"]) == ("expired", "expired", [])
+            assert await left(hub) == [0, 0, 0, 0, 0]
+            await nothing_goes_on(hub, phone.lamp)
+            async with asyncio.timeout(WAIT):
+                while phone.lamp.state.candidates:
+                    await asyncio.sleep(0.02)

@@ -14,13 +14,13 @@ import pytest
 
 from app.commands.child import Child, HubProcess
 from pairing.device import FileDeviceStore, new_state
+from tests.crash.killing import ENDS, obeys
+from tests.e2e.living import WAIT
 from tests.e2e.verbs import command
 from tests.e2e.witness import Witness
 from tests.security.canaries import Canaries
 
 PASSWORD = {"DOORSTEP_PASSWORD": "correct horse battery"}
-ENDS = ("joined", "failed", "cancelled", "expired")
-WAIT = 60.0
 # Seconds before whatever the lamp says: each state lasts long enough to be killed in.
 SLOW = 0.3
 KILLS, LONGEST = 40, 6.0
@@ -99,9 +99,7 @@ class Home:
         assert session["state"] == "joined", session["failure"]
         (device_id,) = await self.devices()
         assert session["device_ids"] == [device_id]
-        order = {"service": "light", "values": {"on": True}, "expires_in": 60}
-        done = await self.api.post(f"/api/devices/{device_id}/commands", params={"wait": 20}, json=order)
-        assert done.json()["state"] == "answered", done.text
+        await obeys(self.api, device_id)
         return device_id
 
 

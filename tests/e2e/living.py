@@ -15,13 +15,52 @@ WAIT = 60.0
 PATIENT = Limits(anonymous_per_minute=1_000_000, requests_per_second=1_000_000, request_burst=1_000_000)
 
 
-class Living:
+def patient(folder: Path) -> Settings:
+    """Of a hub for tests: on free ports of this machine, and nobody asks too often, or for too long."""
+    return Settings(
+        data=folder,
+        port=0,
+        link_port=0,
+        mqtt_port=0,
+        mqtt_tls_port=0,
+        tls=False,
+        limits=PATIENT,
+        access_token_life=86_400.0,
+    )
+
+
+class Reached:
+    """A hub as its owner's client reaches it, once there is one."""
+
+    owner: httpx2.AsyncClient
+    home_id = ""
+
+    @property
+    def pairing(self) -> str:
+        """The path of the home's pairing sessions."""
+        return f"/api/homes/{self.home_id}/pairing"
+
+    async def start_pairing(self, **wanted: Any) -> str:
+        """A new session; returns its path."""
+        started = await self.owner.post(self.pairing, json=wanted)
+        assert started.status_code == 201, started.text
+        return f"{self.pairing}/{started.json()['id']}"
+
+    async def until(self, path: str, *states: str) -> dict[str, Any]:
+        """The session once it is in one of these states."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                session: dict[str, Any] = (await self.owner.get(path)).json()
+                if session["state"] in states:
+                    return session
+                await asyncio.sleep(0.02)
+
+
+class Living(Reached):
     """A started node, and the owner's client once it is claimed."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.owner: httpx2.AsyncClient
-        self.home_id = ""
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         """A client of this hub."""
@@ -45,31 +84,11 @@ class Living:
         made = await self.owner.post("/api/homes", json={"name": "Lindenweg", "time_zone": "Europe/Berlin"})
         self.home_id = made.json()["id"]
 
-    @property
-    def pairing(self) -> str:
-        """The path of the home's pairing sessions."""
-        return f"/api/homes/{self.home_id}/pairing"
-
-    async def start_pairing(self, **wanted: Any) -> str:
-        """A new session; returns its path."""
-        started = await self.owner.post(self.pairing, json=wanted)
-        assert started.status_code == 201, started.text
-        return f"{self.pairing}/{started.json()['id']}"
-
-    async def until(self, path: str, *states: str) -> dict[str, Any]:
-        """The session once it is in one of these states."""
-        async with asyncio.timeout(WAIT):
-            while True:
-                session: dict[str, Any] = (await self.owner.get(path)).json()
-                if session["state"] in states:
-                    return session
-                await asyncio.sleep(0.02)
-
 
 @asynccontextmanager
 async def living(folder: Path) -> AsyncIterator[Living]:
     """A hub over `folder` while the context lasts, unclaimed if it is new."""
-    node = Node(Settings(data=folder, port=0, link_port=0, mqtt_port=0, mqtt_tls_port=0, tls=False, limits=PATIENT))
+    node = Node(patient(folder))
     await node.start()
     hub = Living(node)
     try:

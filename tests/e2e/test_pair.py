@@ -15,6 +15,7 @@ import pytest
 from app.commands.child import ROOT, Child, ChildEnded, HubProcess
 
 PIN = "12345678"
+WIFI = {"DOORSTEP_WIFI_PASSWORD": "correct horse battery"}
 
 
 @pytest.fixture
@@ -106,6 +107,17 @@ async def test_nobody_can_be_asked_with_json(hub: HubProcess) -> None:
         assert code == 2
         assert "--label-pin" in lines[-1]["error"]["hint"]
         assert await ended_as(hub) == ["cancelled"]
+
+
+async def test_that_is_all_where_fewer_come_than_were_wanted(hub: HubProcess) -> None:
+    wifi = ("--method", "qr_shown", "--ssid", "Lindenweg", "--want", "2")
+    async with Child("pair", "--data", hub.ready["data"], *wifi, environ=WIFI) as pairing:
+        session = (await pairing.line())["session"]
+        await pairing.until(key="searching")
+        code, _ = await pair(hub, "--finish", session)
+        assert code == 0
+        assert await pairing.ended() == 7
+    assert await ended_as(hub) == ["cancelled"]
 
 
 async def test_interrupted_it_cancels_the_session(hub: HubProcess) -> None:

@@ -59,6 +59,7 @@ async def heard(wifi: Wifi, lan: Lan, name: str, to: str) -> int:
     return int(out)
 
 
+@pytest.mark.full  # every chain over Wi-Fi shows it as well
 async def test_a_station_is_reached_once_it_has_joined(lan: Lan) -> None:
     async with Wifi(lan, "Home", PASSWORD) as wifi:
         hub, lamp = await lan.host("hub"), await wifi.host("lamp")

@@ -228,4 +228,7 @@ async def test_a_network_is_known_once_a_device_has_moved_there(hub: Living) -> 
         assert [network["ssid"] for network in known] == [NEW.ssid]
         again = await hub.owner.post(f"/api/homes/{hub.home_id}/wifi-change", json=wanted)
         assert again.status_code == 201
-        await states(hub, f"/api/homes/{hub.home_id}/wifi-change/{again.json()['id']}", "done")
+        last = await states(hub, f"/api/homes/{hub.home_id}/wifi-change/{again.json()['id']}", "done")
+        moves = (await hub.owner.get(f"/api/homes/{hub.home_id}/wifi-change")).json()
+        assert moves[0] == last
+        assert [move["state"] for move in moves] == ["ended", "ended"]

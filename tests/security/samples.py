@@ -164,6 +164,7 @@ SAMPLES: dict[str, Sample] = {
     "getPairing": Sample("pair"),
     "showPairingCode": Sample("see the code of one's own pairing", ok=(410,)),
     "changeWifi": Sample("pair", ok=(409,)),
+    "listWifiChanges": Sample("pair"),
     "getWifiChange": Sample("pair"),
     "cancelWifiChange": Sample("pair"),
     "listWifiNetworks": Sample("pair"),

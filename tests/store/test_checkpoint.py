@@ -23,9 +23,9 @@ def folds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     really = Checkpointer._fold
 
-    def fold(self: Checkpointer, db: sqlite3.Connection) -> int:
-        seen.append(really(self, db))
-        return seen[-1]
+    def fold(self: Checkpointer, db: sqlite3.Connection) -> tuple[int, int]:
+        seen.append((folded := really(self, db))[0])
+        return folded
 
     monkeypatch.setattr(Checkpointer, "_fold", fold)
     return seen
@@ -70,3 +70,20 @@ async def test_the_log_is_cut_back_once_nobody_reads(folder: Path, clock: HandCl
     assert store.status().failing is None
     await store.close()
     assert not await asyncio.to_thread((folder / "doorstep.db-wal").exists)
+
+
+async def test_a_long_log_is_used_again_from_its_start(
+    folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY_S", 0.001)
+    monkeypatch.setattr(checkpoint, "REUSE_ABOVE_BYTES", 200_000)
+    store = await open_store(folder, clock)
+    log, sizes = folder / "doorstep.db-wal", []
+    for _ in range(400):  # 3 pages each: without, the log would grow to 5 MB
+        await store.write(lambda tx: tx.run("INSERT INTO secrets VALUES(?,zeroblob(8000))", (tx.new_id(),)))
+        sizes.append((await asyncio.to_thread(log.stat)).st_size)
+    assert sizes[-1] < 2_000_000
+    rows = await store.read(lambda reader: reader.one("SELECT count(*), sum(length(sealed)) FROM secrets"))
+    assert rows is not None
+    assert rows[1] >= 400 * 8000
+    await store.close()

@@ -9,19 +9,12 @@ from pairing.activation import device_talk
 from pairing.device import DeviceState, Facts, new_state
 from pairing.errors import ConnectionLostError, PairingError
 from pairing.identity import Identity
-from pairing.mdns import Announcement, Gone, announcing, browse_devices, device_service
+from pairing.mdns import announcing, device_service
 from pairing.pump import pump
 from pairing.talk import Progress
 
 ALL: set[str] = set()
 """The ids of this process's lamps."""
-
-
-@asynccontextmanager
-async def browse_lamps() -> AsyncIterator[AsyncIterator[Announcement | Gone]]:
-    """Real browsing, of this process's lamps only: tests that run beside these announce on the same loopback."""
-    async with browse_devices() as browser:
-        yield (news async for news in browser if news.id in ALL)
 
 
 class Lamp:

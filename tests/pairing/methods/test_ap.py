@@ -22,6 +22,7 @@ from pairing.ap.setup import Connecting, SeenNetwork, Setup
 from pairing.ap.tuya_setup import TuyaSetup
 from pairing.identity import Identity
 from pairing.methods.ap import Ap, Patience
+from pairing.methods.over_lan import OverLan
 from pairing.protocomm.client import Proof
 from pairing.protocomm.http import HttpCarrier
 from pairing.session.causes import text
@@ -85,9 +86,7 @@ class Hub:
         self.log = MemoryLog()
         ids = count(1)
         method = Ap(
-            Identity.generate(secrets.token_bytes),
-            self._offer,
-            entropy=secrets.token_bytes,
+            OverLan(Identity.generate(secrets.token_bytes), self._offer, entropy=secrets.token_bytes),
             radios=radio.lent if radio else no_radio,
             setups=self._setup,
             patience=patience,

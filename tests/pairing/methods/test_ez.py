@@ -3,10 +3,8 @@
 import asyncio
 import secrets
 import socket
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -17,16 +15,14 @@ from app.virtual.air import broadcasts
 from app.virtual.device import VirtualDevice
 from app.virtual.overhearing import Overhearing
 from app.virtual.station import ListedNetworks
-from pairing.activation import Offer
 from pairing.ez.numbers import ESPTOUCH2_ANSWER_PORTS
-from pairing.identity import Identity
-from pairing.mdns import Announcement, Gone, browse_devices
 from pairing.methods import ez
 from pairing.methods.ez import Ez, ipv4_interfaces
+from pairing.methods.over_lan import OverLan
 from pairing.session.causes import text
-from pairing.session.runner import MethodUnavailableError, Runner
+from pairing.session.runner import MethodUnavailableError
 from pairing.session.states import Request, SessionState, State
-from pairing.testing import MemoryLog, MemoryRegistrar
+from tests.pairing.methods.hub import MethodHub
 
 LAMP = built_in().get("lamp")
 KEY = b"0123456789abcdef"
@@ -35,46 +31,19 @@ PATIENCE = 60.0
 FULL = pytest.mark.full
 
 
-class Hub:
+class Hub(MethodHub):
     def __init__(self, *, sending: float = 120.0, join_within: float = 30.0) -> None:
         # Others test on this loopback, too: by its address a device tells their sendings from this one's.
         random = Random(secrets.token_bytes(8))
         self.host = f"127.{random.randrange(1, 255)}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
         self.ssid = f"Lindenweg {secrets.token_hex(4)}"
-        self.log = MemoryLog()
         self.mine: set[str] = set()
         self.interfaces = [self.host]
-        method = Ez(
-            Identity.generate(secrets.token_bytes),
-            self.offer,
-            entropy=secrets.token_bytes,
-            browse=self.browse,
-            interfaces=lambda: self.interfaces,
-            sending=sending,
-            join_within=join_within,
-        )
-        ids = count(1)
-        self.runner = Runner(
-            log=self.log,
-            registrar=MemoryRegistrar(),
-            methods=[method],
-            now=lambda: time.time_ns() // 1_000_000,
-            new_id=lambda: f"s-{next(ids)}",
-        )
 
-    @asynccontextmanager
-    async def browse(self) -> AsyncIterator[AsyncIterator[Announcement | Gone]]:
-        async with browse_devices() as browser:
-            yield (news async for news in browser if news.id in self.mine)
+        def made(lan: OverLan) -> Ez:
+            return Ez(lan, interfaces=lambda: self.interfaces, sending=sending, join_within=join_within)
 
-    async def offer(self, session_id: str, attempt: int) -> Offer:
-        return Offer(
-            hub_name="Home",
-            endpoints=(("127.0.0.1", 8471),),
-            credential=secrets.token_bytes(32),
-            binding_id=f"{session_id}-{attempt}",
-            time=1_700_000_000_000,
-        )
+        super().__init__(made, self.mine)
 
     async def start(self, *, password: str = PASSWORD, key: bytes = b"", want: int = 1, **inputs: str) -> str:
         request = Request(home="h-1", account="a-1", method="ez", want=want, inputs={"ssid": self.ssid} | inputs)

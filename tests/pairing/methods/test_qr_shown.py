@@ -3,10 +3,8 @@
 import asyncio
 import io
 import secrets
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from itertools import count
 
 import pytest
 import zxingcpp
@@ -16,16 +14,13 @@ from app.devices.product.catalogue import built_in
 from app.virtual.camera import Camera, NotLooking
 from app.virtual.device import VirtualDevice
 from app.virtual.station import ListedNetworks
-from pairing.activation import Offer
-from pairing.identity import Identity
-from pairing.mdns import Announcement, Gone, browse_devices
 from pairing.methods.qr_shown import QrShown, code_of
 from pairing.qr import UnreadableCodeError, camera, picture
-from pairing.session.runner import MethodUnavailableError, Runner
+from pairing.session.runner import MethodUnavailableError
 from pairing.session.states import Request, SessionState, State
-from pairing.testing import MemoryLog, MemoryRegistrar
 from pairing.token import make_token
 from pairing.wifi import WifiNetwork
+from tests.pairing.methods.hub import MethodHub
 
 LAMP = built_in().get("lamp")
 HOME = {"Lindenweg ☕": "correct horse battery"}
@@ -33,50 +28,10 @@ SSID, PASSWORD = next(iter(HOME.items()))
 PATIENCE = 30.0
 
 
-class Hub:
+class Hub(MethodHub):
     def __init__(self, *, hint_after: float = 45.0, patience: float = 300.0) -> None:
-        self.log = MemoryLog()
-        self.registrar = MemoryRegistrar()
         self.mine: set[str] = set()
-        self.method = QrShown(
-            Identity.generate(secrets.token_bytes),
-            self.offer,
-            entropy=secrets.token_bytes,
-            browse=self.browse,
-            hint_after=hint_after,
-            patience=patience,
-        )
-        self.ids = count(1)
-        self.runner = self._runner()
-
-    def _runner(self) -> Runner:
-        return Runner(
-            log=self.log,
-            registrar=self.registrar,
-            methods=[self.method],
-            now=lambda: time.time_ns() // 1_000_000,
-            new_id=lambda: f"s-{next(self.ids)}",
-        )
-
-    async def restart(self) -> None:
-        await self.runner.close()
-        self.runner = self._runner()
-        await self.runner.resume_all()
-
-    @asynccontextmanager
-    async def browse(self) -> AsyncIterator[AsyncIterator[Announcement | Gone]]:
-        """Of this test's devices only: others announce on the same loopback."""
-        async with browse_devices() as browser:
-            yield (news async for news in browser if news.id in self.mine)
-
-    async def offer(self, session_id: str, attempt: int) -> Offer:
-        return Offer(
-            hub_name="Home",
-            endpoints=(("127.0.0.1", 8471),),
-            credential=secrets.token_bytes(32),
-            binding_id=f"{session_id}-{attempt}",
-            time=1_700_000_000_000,
-        )
+        super().__init__(lambda lan: QrShown(lan, hint_after=hint_after, patience=patience), self.mine)
 
     async def start(self, password: str = PASSWORD, ssid: str = SSID) -> str:
         request = Request(home="h-1", account="a-1", method="qr_shown", inputs={"ssid": ssid})

@@ -1,25 +1,19 @@
 """The wired method whole: runner, real mDNS and real TCP on loopback, the device's own half at the other end."""
 
 import asyncio
-import secrets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import pytest
 from msgspec import structs
 
-from pairing.activation import Offer
 from pairing.activation import hub as hub_side
-from pairing.identity import Identity
 from pairing.methods.wired import Wired
 from pairing.session.causes import text
-from pairing.session.runner import Runner
 from pairing.session.states import Failure, Request, SessionState, State
-from pairing.testing import MemoryLog, MemoryRegistrar
-from tests.pairing.methods.lamp import Lamp, browse_lamps
+from tests.pairing.methods.hub import MethodHub
+from tests.pairing.methods.lamp import ALL, Lamp
 
 PATIENCE = 30.0
 
@@ -33,49 +27,14 @@ def sockets() -> set[str]:
     return {name for name in found if name.startswith("socket:")}
 
 
-class Hub:
+class Hub(MethodHub):
     def __init__(self, *, hint_after: float = 15.0, patience: float = 120.0) -> None:
-        self.identity = Identity.generate(secrets.token_bytes)
-        self.log = MemoryLog()
-        self.registrar = MemoryRegistrar()
-        self.ids = count(1)
-        self.method = Wired(
-            self.identity,
-            self.offer,
-            entropy=secrets.token_bytes,
-            browse=browse_lamps,
-            hint_after=hint_after,
-            patience=patience,
-        )
-        self.runner = self._runner()
-
-    def _runner(self) -> Runner:
-        return Runner(
-            log=self.log,
-            registrar=self.registrar,
-            methods=[self.method],
-            now=lambda: time.time_ns() // 1_000_000,
-            new_id=lambda: f"s-{next(self.ids)}",
-        )
-
-    async def offer(self, session_id: str, attempt: int) -> Offer:
-        return Offer(
-            hub_name="Home",
-            endpoints=(("127.0.0.1", 8471),),
-            credential=secrets.token_bytes(32),
-            binding_id=f"{session_id}-{attempt}",
-            time=1_700_000_000_000,
-        )
+        super().__init__(lambda lan: Wired(lan, hint_after=hint_after, patience=patience), ALL)
 
     async def start(self, pin: str | None = None, **more: object) -> str:
         request = structs.replace(Request(home="h-1", account="a-1", method="wired"), **more)
         state = await self.runner.start(request, {"pin": pin} if pin else {})
         return state.id
-
-    async def restart(self) -> None:
-        await self.runner.close()
-        self.runner = self._runner()
-        await self.runner.resume_all()
 
     async def see(self, session_id: str, key: str, attempt: int | None = None) -> bool:
         """Whether the session, before its end, came to this step (of that attempt)."""
