@@ -20,6 +20,8 @@ VERBS: Final[dict[str, str]] = {
     "member": "app.commands.member:member",
     "share": "app.commands.share:share",
     "key": "app.commands.key:key",
+    "credential": "app.commands.credential:credential",
+    "package": "app.commands.package:package",
     "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",
     "restore": "app.commands.backup:restore",

@@ -85,6 +85,12 @@ class Client:
         except HubUnreachable:
             return await self.request("POST", path, body, headers=headers, params=query)
 
+    async def upload(self, path: str, octets: AsyncIterator[bytes], **query: str) -> Any:
+        """Create from a file, sent as it is read."""
+        headers = {"Content-Type": "application/octet-stream"}
+        response = await self._send("POST", path, content=octets, params=query, headers=headers)
+        return _decoded(response.status_code, response.content)
+
     async def put(self, path: str, body: object = None) -> Any:
         """Replace."""
         return await self.request("PUT", path, body)
@@ -158,7 +164,7 @@ class Client:
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if has_body:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         return headers
 
 

@@ -84,7 +84,7 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
-        if settings.mqtt and services.mqtt is not None:
+        if settings.mqtt:
             await self._speak_mqtt(services.mqtt, identity.hub_id)
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
         offers = Offers(

@@ -64,6 +64,8 @@ class Action(StrEnum):
     SHARE_READ = "share.read"
     SHARE_MANAGE = "share.manage"
     PAIR = "pair"
+    # A device, about itself.
+    DEVICE_SPEAK = "device.speak"
 
 
 class Scope(StrEnum):
@@ -163,7 +165,7 @@ NOBODY = Standing()
 
 
 class Actor(Struct, frozen=True, gc=False):
-    """Who asks: an account through one of its credentials (a session or a key), or the hub itself."""
+    """Who asks: an account through one of its credentials (a session or a key), a device, or the hub itself."""
 
     account_id: str | None
     credential_id: str | None = None
@@ -172,6 +174,8 @@ class Actor(Struct, frozen=True, gc=False):
     hub_owner: bool = False
     # A key can be bound to one home.
     home_id: str | None = None
+    # A device stands for itself and for nobody's account.
+    device_id: str | None = None
 
 
 SYSTEM = Actor(account_id=None, credential_id="system")
@@ -222,6 +226,8 @@ def allowed(actor: Actor, action: Action, resource: Resource, now: Moment) -> De
     """Whether `actor` may do `action` on `resource` at `now`."""
     if actor is SYSTEM or action is Action.PUBLIC:
         return YES
+    if action is Action.DEVICE_SPEAK:
+        return YES if actor.device_id is not None and actor.device_id in resource.things else HIDDEN
     if actor.account_id is None:
         return HIDDEN
     decision = _as_a_person(actor, action, resource, now)

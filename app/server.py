@@ -33,6 +33,7 @@ from app.companion.limits import LimitLayer
 from app.companion.observed import Counting
 from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
+from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
 from app.devices.product.catalogue import built_in
 from app.devices.routes import ROUTER as DEVICE_ROUTES
@@ -61,6 +62,10 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.iotda.https import ROUTER as IOTDA_ROUTES
+from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
+from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
+from app.links.iotda.service import Iotda
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
@@ -96,6 +101,8 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    CREDENTIAL_ROUTES,
+    UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     NETWORK_ROUTES,
@@ -165,9 +172,15 @@ class Services:
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
-        # Who admits and hears MQTT clients; while nobody does, no port is opened for them.
-        self.mqtt: Speakers | None = None
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
+        self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.mqtt = Speakers(
+            admission=self.iotda.admission,
+            hearing=self.iotda.hearing,
+            addressing=self.iotda.addressing,
+            take_link=self.iotda.down.take_link,
+            authorities=self.iotda.authorities,
+        )
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         follow_homes(self.bus, self.standings)
@@ -221,6 +234,7 @@ class Services:
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
+        self.iotda.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()
@@ -228,12 +242,18 @@ class Services:
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.iotda.stop()
         await self.onboarding.close()
         await self.rewiring.close()
         await self.control.stop()
         self.devices.close()
         self.bus.close()
         self.passwords.close()
+
+
+def _nobody_is(device_id: str) -> bool:
+    """Devices cannot be frozen yet."""
+    return False
 
 
 class UndeclaredRoute(Exception):
@@ -274,7 +294,7 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    front = FrontLayer(limited, authenticator, clock, counting)
+    front = FrontLayer(limited, authenticator, clock, counting, [services.iotda.https])
     lane = FastLane(
         front,
         limited,
@@ -289,7 +309,7 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS)],
+        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES, IOTDA_DEVICE_ROUTES],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -312,6 +332,11 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "networks": _instance(services.networks),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
+            "iotda_https": _instance(services.iotda.https),
+            "iotda_packages": _instance(services.iotda.packages),
+            "iotda_upgrades": _instance(services.iotda.upgrades),
+            "iotda_files": _instance(services.iotda.files),
+            "iotda_configs": _instance(services.iotda.configs),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

@@ -133,7 +133,7 @@ def test_virtual_devices_import_no_service_and_no_store() -> None:
         for module in MODULES
         if _inside(module, "app.virtual")
         for target in _ours(module)
-        if _inside(target, "app") and not _inside(target, "app.virtual", "app.links.codec", "app.devices.product")
+        if _inside(target, "app") and not _inside(target, "app.virtual", "app.links.iotda.codec", "app.devices.product")
     ]
     assert wrong == []
 

@@ -83,8 +83,18 @@ def test_without_an_account_nothing_exists_but_what_is_public(action: Action) ->
 
 
 def test_every_action_is_decided_somewhere() -> None:
-    outside = {Action.PUBLIC, Action.SELF, Action.HOME_CREATE, Action.HUB_MANAGE}
+    outside = {Action.PUBLIC, Action.SELF, Action.HOME_CREATE, Action.HUB_MANAGE, Action.DEVICE_SPEAK}
     assert set(Action) == outside | set(LEAST)
+
+
+def test_a_device_speaks_for_itself_and_may_nothing_else() -> None:
+    device = Actor(None, "device/1", device_id="1")
+    itself, other = Resource(things=("1",)), Resource(things=("2",))
+    assert verdict(device, Action.DEVICE_SPEAK, itself) is Verdict.YES
+    assert verdict(device, Action.DEVICE_SPEAK, other) is Verdict.HIDDEN
+    assert verdict(Actor("anna"), Action.DEVICE_SPEAK, itself) is Verdict.HIDDEN
+    for action in set(Action) - {Action.DEVICE_SPEAK, Action.PUBLIC}:
+        assert verdict(device, action, at_home(Role.OWNER)) is Verdict.HIDDEN
 
 
 def test_the_hub_itself_may_do_everything() -> None:

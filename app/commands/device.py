@@ -12,7 +12,7 @@ import click
 from app.commands.exits import Exit
 from app.commands.setup_network import SetupNetwork, setup_network_options
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
-from app.virtual import misbehaviour, process
+from app.virtual import iotda_links, misbehaviour, process
 from app.virtual.air import broadcasts, every_frame
 from app.virtual.camera import Camera
 from app.virtual.misbehaviour import Misbehaviour
@@ -38,6 +38,9 @@ SAYS = {
     "paired": "[green]✓[/] paired with {hub_name} [dim]{hub}[/]",
     "pairing_failed": "[yellow]✗[/] not paired: {code} [dim]{step}[/]",
     "linked": "[green]⇄[/] linked to the hub at {host} port {port}",
+    "told": "  is told {topic}",
+    "reported": "  has reported ({status})",
+    "upgraded": "[green]✓[/] runs version {version}",
     "unlinked": "[yellow]⇄[/] link lost: {code}",
     "link_refused": "[yellow]✗[/] the hub refuses: {reason}",
     "searching": "  looking for the hub",
@@ -96,6 +99,17 @@ SAYS = {
     "twice, replays, babbles. May be repeated.",
 )
 @click.option("--children", type=click.IntRange(0, 100), default=0, help="A gateway's: so many join when it lets any.")
+@click.option(
+    "--link",
+    type=click.Choice(["lan", "mqtt", "https"]),
+    default="lan",
+    show_default=True,
+    help="What it speaks. With mqtt and https it is not paired but registered: doorstep credential register.",
+)
+@click.option("--at", metavar="URL", help="With --link: the hub, as mqtt://host:port, mqtts://, http:// or https://.")
+@click.option("--device-id", help="With --link: what it was registered as.")
+@click.option("--secret", help="With --link: its secret.")
+@click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="With --link: the hub's certificate (PEM).")
 @json_option
 def device(
     *,
@@ -115,6 +129,11 @@ def device(
     setup_host: str,
     setup_port: int,
     air: Path | None,
+    link: str,
+    at: str | None,
+    device_id: str | None,
+    secret: str | None,
+    ca: Path | None,
     **where: Any,
 ) -> None:
     """Be a virtual device until interrupted.
@@ -123,6 +142,9 @@ def device(
     by hand, as in: put light {"on": true}. With --method qr, `scan TEXT` holds a code before its camera.
     `child PRODUCT` has a device join behind a gateway that lets it.
     """
+    if link != "lan":
+        _speak(link, product, children, _how(misbehave), at=at, device_id=device_id, secret=secret, ca=ca)
+        return
     place, networks = _place(**where), _networks(wifi)
     setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port)
     options = process.Options(
@@ -150,6 +172,30 @@ def device(
         raise CommandError(f"{state} cannot be used: {error}", exit=Exit.UNSOUND, code=error.code, hint=hint) from error
     except OSError as error:
         raise CommandError(f"cannot start: {error}", exit=Exit.CONFLICT, code="cannot_start") from error
+
+
+def _speak(
+    link: str,
+    product: str,
+    children: int,
+    how: Misbehaviour,
+    *,
+    at: str | None,
+    device_id: str | None,
+    secret: str | None,
+    ca: Path | None,
+) -> None:
+    """Be a registered device until interrupted."""
+    if not (at and device_id and secret) or not at.startswith("mqtt" if link == "mqtt" else "http"):
+        usage = f"--link {link} needs --at URL, --device-id and --secret."
+        raise CommandError(usage, exit=Exit.USAGE, code="usage", hint="doorstep credential register --help")
+    place = iotda_links.Place(url=at, device_id=device_id, secret=secret, ca=ca, how=how)
+    try:
+        asyncio.run(process.run_registered(place, product, children, tell))
+    except process.UnknownProduct as error:
+        raise CommandError(str(error), exit=Exit.USAGE, code="unknown_product") from error
+    except OSError as error:
+        raise CommandError(f"{ca} cannot be used: {error}", exit=Exit.UNSOUND, code="ca_unusable") from error
 
 
 def tell(notice: Notice) -> None:

@@ -112,6 +112,17 @@ _DEVICES: Examples = {
     "createGroup": {"lights": {"name": "Ceiling", "devices": [DEVICE], "least": "member"}},
     "updateGroup": {"rename": {"name": "Ceiling lights"}, "other devices": {"devices": [DEVICE]}},
     "commandGroup": {"set": {"kind": "set", "service": "light", "values": {"on": False}}},
+    "upgradeDevice": {"take": {"package_id": "5d1c9a0e7b3f42d68a10c4e2b97f6d35"}},
+    "configureDevice": {"set": {"content": {"interval": 60, "quiet": True}, "days": 7}},
+    "collectDeviceLog": {"for a day": {"until": "2027-01-01T00:00:00+01:00"}, "no more": {"until": None}},
+    "registerDevice": {
+        "with a secret that is made": {"product_id": "lamp", "node_id": "0001", "name": "Hall lamp"},
+        "with a certificate": {"product_id": "plug", "node_id": "0002", "auth": "certificate", "link": "https"},
+    },
+    "renewDeviceSecret": {
+        "make one": {"disconnect": True},
+        "beside the old one": {"which": "secondary", "secret": "k7mPq2vX9sLw4tRz"},
+    },
     "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
     "desireDeviceValues": {
         "bright": {"values": {"on": True, "brightness": 700}},

@@ -6,7 +6,7 @@ One plain layer, because each Litestar guard or middleware class costs more than
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -31,6 +31,18 @@ class Authenticator(Protocol):
         """Who stands behind a session or key, None once it is over; a refreshed session is the same one."""
 
 
+class Face(Protocol):
+    """Routes below a prefix that speak another protocol: it says who asks there, and refuses in its own words."""
+
+    prefix: str
+
+    def actor_of(self, scope: Scope) -> Actor | None:
+        """Who asks, None where nothing valid says so."""
+
+    async def refuse(self, send: Send, error: Exception, request_id: str) -> None:
+        """Answer with what went wrong."""
+
+
 _ANSWERED = frozenset({"http", "websocket"})
 Count = Callable[[HTTPScope, int, float], None]
 
@@ -38,14 +50,23 @@ Count = Callable[[HTTPScope, int, float], None]
 class FrontLayer:
     """Gives each request its id and its actor: `scope["state"]["request_id"]` and `["actor"]` (None: no valid one).
 
-    `count` is told of each answer: its status (500 where there was none) and the seconds to its head.
+    `count` is told of each answer: its status (500 where there was none) and the seconds to its head. Below the prefix
+    of one of `faces` that is `["face"]`, and who it says asks `["speaker"]`.
     """
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, clock: Clock, count: Count | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        authenticator: Authenticator,
+        clock: Clock,
+        count: Count | None = None,
+        faces: Sequence[Face] = (),
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
         self._clock = clock
         self._count = count
+        self._faces = faces
         self.new_id = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +78,9 @@ class FrontLayer:
         state["request_id"] = request_id = self.new_id()
         REQUEST_ID.set(request_id)
         state["actor"] = self._actor(scope)
+        for face in self._faces:
+            if scope["path"].startswith(face.prefix):
+                state["face"], state["speaker"] = face, face.actor_of(scope)
         marker = (b"x-request-id", request_id.encode())
 
         began, status, head = perf_counter(), 500, 0.0
@@ -120,6 +144,13 @@ def declared_action(scope: Scope) -> Action:
     return cast("Action", scope["route_handler"].opt["action"])
 
 
+async def refuse(scope: Scope, send: Send, error: Exception) -> None:
+    """Answer with `error` in the words of the face that was asked."""
+    state = scope["state"]
+    face: Face | None = state.get("face")
+    await (send_problem if face is None else face.refuse)(send, error, state["request_id"])
+
+
 class DeclaredLayer:
     """Inside Litestar, after routing: what is not public needs a valid credential before anything of it is parsed."""
 
@@ -130,7 +161,11 @@ class DeclaredLayer:
         """ASGI."""
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
             state = scope["state"]
-            if state.get("actor") is None and declared_action(scope) is not Action.PUBLIC:
-                await send_problem(send, Unauthenticated(), state["request_id"])
+            action = declared_action(scope)
+            if (
+                state.get("speaker" if action is Action.DEVICE_SPEAK else "actor") is None
+                and action is not Action.PUBLIC
+            ):
+                await refuse(scope, send, Unauthenticated())
                 return
         await self._app(scope, receive, send)

@@ -8,7 +8,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts.attempts import peer_of
-from app.companion.problems import send_problem
+from app.companion.layers import refuse
 from app.errors import TooMany
 from app.settings import Limits
 
@@ -74,7 +74,7 @@ class LimitLayer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == ScopeType.HTTP and (wait := self._wait(scope)) > 0:
-            await send_problem(send, refusal(wait), scope["state"]["request_id"])
+            await refuse(scope, send, refusal(wait))
             return
         await self._app(scope, receive, send)
 
@@ -83,7 +83,7 @@ class LimitLayer:
         return self._by_credential.take(credential_id, self._monotonic())
 
     def _wait(self, scope: Scope) -> float:
-        actor = scope["state"].get("actor")
+        actor = scope["state"].get("actor") or scope["state"].get("speaker")
         if actor is not None and actor.credential_id is not None:
             return self.wait_of(actor.credential_id)
         client = scope.get("client")

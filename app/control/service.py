@@ -37,7 +37,7 @@ from app.journal.service import Journal
 from app.policy import SYSTEM, Action, Actor, Resource, allowed
 from app.store.errors import StoreError
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Change, Reader, Tx
 
 # A wish (shadow, desired) waits for its device this long.
 DESIRED_EXPIRES_S = 24 * 3600.0
@@ -227,7 +227,11 @@ class Control:
 
     async def delivered(self, device_id: str, command_id: str) -> None:
         """The device has it."""
-        await self._store.write(lambda tx: self._move_in(tx, device_id, command_id, Event.DELIVER, None))
+        await self._store.write(lambda tx: self.delivered_in(tx, device_id, command_id))
+
+    def delivered_in(self, tx: Tx, device_id: str, command_id: str) -> None:
+        """`delivered` inside `tx`."""
+        self._move_in(tx, device_id, command_id, Event.DELIVER, None)
 
     async def answered(
         self, device_id: str, command_id: str, *, ok: bool, values: Mapping[str, Any], error: str | None
@@ -236,14 +240,31 @@ class Control:
 
         An answer to what is not open any more (expired, another device's, answered before) changes nothing.
         """
+        await self._store.write(
+            lambda tx: self.answered_in(tx, device_id, command_id, ok=ok, values=values, error=error)
+        )
 
-        def act(tx: Tx) -> None:
-            outcome = Outcome(dict(values) if ok else {}, None if ok else error or "failed")
-            command = self._move_in(tx, device_id, command_id, Event.ANSWER if ok else Event.FAIL, outcome)
-            if command is not None and ok and values:
-                self._devices.shadows.reported_in(tx, device_id, command.body.service, values)
+    def answered_in(
+        self,
+        tx: Tx,
+        device_id: str,
+        command_id: str,
+        *,
+        ok: bool,
+        values: Mapping[str, Any],
+        error: str | None = None,
+        hold: bool = True,
+    ) -> None:
+        """`answered` inside `tx`; without `hold` the values are no news of the device's state."""
+        outcome = Outcome(dict(values) if ok else {}, None if ok else error or "failed")
+        command = self._move_in(tx, device_id, command_id, Event.ANSWER if ok else Event.FAIL, outcome)
+        if command is not None and ok and values and hold:
+            self._devices.shadows.reported_in(tx, device_id, command.body.service, values)
 
-        await self._store.write(act)
+    def device_of_in(self, reader: Reader, command_id: str) -> str | None:
+        """The device that a command is for."""
+        command = queries.command(reader, command_id)
+        return None if command is None else command.device_id
 
     def _move_in(
         self, tx: Tx, device_id: str, command_id: str, event: Event, outcome: Outcome | None
@@ -305,8 +326,14 @@ class Control:
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
 
     def _link_of(self, device_id: str) -> Link | None:
+        """Its own link, or while that is down any other that it is there by."""
         live = self._devices.memory.get(device_id)
-        return None if live is None else self.links.get(live.device.link)
+        if live is None:
+            return None
+        own = self.links.get(live.device.link)
+        if own is not None and own.is_online(device_id):
+            return own
+        return next((link for link in self.links.values() if link.is_online(device_id)), own)
 
 
 def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:

@@ -122,6 +122,20 @@ class DeviceEntry(Struct, frozen=True):
     version: int
 
 
+def entry_of(device: Device) -> DeviceEntry:
+    """Its entry."""
+    return DeviceEntry(
+        device.id,
+        device.home_id,
+        device.room_id,
+        device.product_id,
+        device.name,
+        device.icon,
+        device.position,
+        device.version,
+    )
+
+
 class ProductUnknown(Conflict):
     """This hub has no model of that product."""
 

@@ -17,6 +17,7 @@ from app.devices.model import (
     NewDevice,
     ProductUnknown,
     RoomUnknown,
+    entry_of,
 )
 from app.devices.product.catalogue import Catalogue
 from app.errors import NotFound
@@ -67,7 +68,7 @@ class Registry:
         The same hardware keeps its identity in the same home. Raises NotFound, Refused, ProductUnknown, RoomUnknown,
         GatewayUnfit, BoundElsewhere (another home has it, and it never said that it was reset by hand).
         """
-        demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, new.home_id), tx.moment)
+        self.demand_pairing_in(tx, by, new.home_id)
         self._check(tx, new)
         known = queries.device_of_hardware(tx, new.hardware_id)
         if known is not None and known.home_id != new.home_id:
@@ -85,6 +86,10 @@ class Registry:
             tx, [Entry(device.id, device.home_id, tx.now, Kind.ADDED, source=by.actor.account_id or "hub")]
         )
         return device
+
+    def demand_pairing_in(self, tx: Tx, by: Caller, home_id: str) -> None:
+        """Raise NotFound or Refused unless the caller may bring devices into that home."""
+        demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, home_id), tx.moment)
 
     def _check(self, tx: Tx, new: NewDevice) -> None:
         entering = self._catalogue.get(new.product_id)
@@ -180,7 +185,7 @@ class Registry:
         if "room_id" in fields:
             # Rooms are the home's own affair: receivers of shares are not told.
             tx.record(by.actor, _change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
-        return _entry(device)
+        return entry_of(device)
 
     def changing_in(self, tx: Tx, by: Caller, action: Action, device_id: str) -> Device:
         """The device as it is on disk, if the caller may do `action`; raises NotFound, Refused."""
@@ -270,16 +275,3 @@ class Registry:
 
 def _change(kind: str, device: Device, data: dict[str, Any], sees: Action = Action.DEVICE_READ) -> Change:
     return Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id)
-
-
-def _entry(device: Device) -> DeviceEntry:
-    return DeviceEntry(
-        device.id,
-        device.home_id,
-        device.room_id,
-        device.product_id,
-        device.name,
-        device.icon,
-        device.position,
-        device.version,
-    )

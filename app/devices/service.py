@@ -1,6 +1,7 @@
 """Devices as other nouns, links and faces use them: the registry, the shadow, presence and views over one memory."""
 
 from app.devices.access import Access
+from app.devices.credentials import DeviceCredentials
 from app.devices.memory import Memory
 from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
@@ -26,6 +27,7 @@ class Devices:
         self.shadows = Shadows(
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
+        self.credentials = DeviceCredentials(store, memory, self.registry)
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in
         self.remove_in = self.registry.remove_in

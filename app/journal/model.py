@@ -20,6 +20,11 @@ class Kind(StrEnum):
     COMMAND = "command"
     ANSWER = "answer"
     RESET = "reset"
+    MESSAGE = "message"
+    LOG = "log"
+    UPGRADE = "upgrade"
+    CONFIG = "config"
+    FILE = "file"
 
 
 class Entry(Struct, frozen=True, gc=False):

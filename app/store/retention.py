@@ -57,6 +57,16 @@ KEEP: Final[dict[str, Keep]] = {
     "invitations": Keep("open and ended ones together; ended ones make room", most=500, per="home_id"),
     "devices": Keep("what the benchmark holds in memory, with room to spare", most=50_000, per="home_id"),
     "bindings": Keep("one for each piece of hardware ever bound; 100 B each", most=500_000),
+    "device_credentials": Keep("at most one for each device; goes with it"),
+    "iotda_devices": Keep("at most one for each device; goes with it"),
+    "iotda_children": Keep(
+        "one for each device ever behind a gateway; the oldest that is gone gives way", most=2_000, per="gateway_id"
+    ),
+    "iotda_packages": Keep("each may be 256 MiB: a household's devices, and some history", most=100),
+    "iotda_upgrades": Keep("two for each device; goes with it"),
+    "iotda_configs": Keep("at most one for each device; goes with it"),
+    "iotda_logging": Keep("at most one for each device; goes with it"),
+    "iotda_files": Keep("what a device may upload: the oldest gives way", most=100, per="device_id"),
     "shadow": Keep("one for each property of the product model of a device; goes with the device"),
     "shadow_versions": Keep("one for each service of the product model of a device; goes with the device"),
     "groups": Keep("as rooms", most=500, per="home_id"),

@@ -18,11 +18,13 @@ from msgspec import Struct
 from app.devices.product.catalogue import built_in
 from app.devices.product.model import Product
 from app.devices.product.values import ValueUnfit
+from app.virtual import iotda_links
 from app.virtual.camera import Camera
 from app.virtual.device import VirtualDevice
+from app.virtual.kinds import body_of
 from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
-from app.virtual.notices import Notice
+from app.virtual.notices import Notice, Notices
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
 from app.virtual.setup_ap import ProtocommAp, TuyaAp
@@ -107,6 +109,20 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
     finally:
         if lock is not None:
             os.close(lock)
+
+
+async def run_registered(
+    place: iotda_links.Place, product_id: str, children: int, tell: Callable[[Notice], None]
+) -> None:
+    """Be a registered device that speaks MQTT or HTTPS until SIGINT or SIGTERM. Raises UnknownProduct, OSError."""
+    product = await asyncio.to_thread(product_named, product_id)
+    behind = {f"{place.device_id}-{n}": body_of(product_named("lamp")) for n in range(1, children + 1)}
+    being = asyncio.create_task(iotda_links.run(place, body_of(product), behind, Notices(partial(_tell, tell))))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, being.cancel)
+    with suppress(asyncio.CancelledError):
+        await being
 
 
 def _way(setup: SetupMode | None) -> str:

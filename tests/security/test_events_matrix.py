@@ -29,6 +29,8 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.SHARE_READ, "device"): "read the device as an admin",
     (Action.PAIR, "home"): "pair",
     (Action.DEVICE_READ, "device"): "see the device",
+    (Action.DEVICE_UPDATE, "device"): "manage the device",
+    (Action.DEVICE_JOURNAL, "device"): "see the device's journal",
     (Action.ROOM_READ, "device"): "see where the device is",
     (Action.DEVICE_CONTROL, "device"): "control the device",
     (Action.GROUP_READ, "group"): "see the group",

@@ -70,6 +70,10 @@ def _routes() -> dict[str, Route]:
 ROUTES = _routes()
 # A stream that is allowed does not end; who hears what of it is test_events_matrix.
 STREAMS = {"listenToEvents"}
+# What devices ask in a protocol of others has its own credentials and refusals (tests/links/iotda/test_https).
+OF_DEVICES = {name for name, route in ROUTES.items() if not route.path.startswith("/api/")}
+for name in OF_DEVICES:
+    del ROUTES[name]
 TRIED = sorted(set(ROUTES) - STREAMS)
 WITH_IDS = [
     (name, param) for name in TRIED for param in ROUTES[name].params if ROUTES[name].action is not Action.PUBLIC
@@ -231,6 +235,8 @@ INSIDE: list[tuple[str, Callable[[str], dict[str, Any]], str]] = [
     ("updateGroup", lambda it: {"json": {"devices": [it]}}, "device_id"),
     ("createKey", lambda it: {"json": {"name": "Mine", "scopes": ["read"], "home_id": it}}, "home_id"),
     ("startPairing", lambda it: {"json": {"room_id": it}}, "room_id"),
+    ("registerDevice", lambda it: {"json": {"product_id": "lamp", "node_id": "1", "room_id": it}}, "room_id"),
+    ("registerDevice", lambda it: {"json": {"product_id": "lamp", "node_id": "1", "gateway_id": it}}, "device_id"),
     ("listDevices", lambda it: {"params": {"room_id": it}}, "room_id"),
     ("listHomeAudit", lambda it: {"params": {"account_id": it}}, "account_id"),
 ]

@@ -226,9 +226,9 @@ async def test_a_port_that_is_taken_is_named(hub: Hub, store: Store, settings: S
     await other.faces.close()
 
 
-async def test_a_hub_opens_them_once_somebody_hears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hub_opens_them_where_mqtt_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(data=tmp_path / "hub", port=0, link_port=0, mqtt_port=0, tls=False)
-    silent = Node(settings)
+    silent = Node(replace(settings, mqtt=False))
     await silent.start()
     assert silent.mqtt is None
     await silent.stop()

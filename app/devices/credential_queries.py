@@ -1,0 +1,69 @@
+"""The SQL of devices' credentials."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from app.devices.credential_model import Credential, Kind, Which
+from app.store.tx import Reader, Tx
+from app.store.vault import Vault
+
+_PUT = """
+INSERT INTO device_credentials(device_id,kind,fingerprint,second_fingerprint,version) VALUES(?,?,?,?,1)
+  ON CONFLICT DO UPDATE SET kind=excluded.kind, fingerprint=excluded.fingerprint,
+    second_fingerprint=excluded.second_fingerprint, version=version+1
+"""
+_ROW = "SELECT kind,fingerprint,second_fingerprint,version FROM device_credentials"
+
+
+class Row(Struct, frozen=True, gc=False):
+    """A credential without its secrets."""
+
+    kind: str
+    fingerprint: str | None = None
+    second_fingerprint: str | None = None
+    version: int = 0
+
+
+def secret_row(device_id: str, which: str = "") -> str:
+    """Where the vault has a secret of a device; without `which` the beginning of both."""
+    return f"device-secrets/{device_id}/{which}"
+
+
+def row(reader: Reader, device_id: str) -> Row | None:
+    """A device's."""
+    found = reader.one(f"{_ROW} WHERE device_id=?", (device_id,))
+    return None if found is None else Row(*found)
+
+
+def put(tx: Tx, device_id: str, row: Row) -> None:
+    """Make it the device's; its version counts on."""
+    tx.run(_PUT, (device_id, row.kind, row.fingerprint, row.second_fingerprint))
+
+
+def credential(reader: Reader, vault: Vault, device_id: str) -> Credential | None:
+    """A device's, with its secrets."""
+    found = row(reader, device_id)
+    if found is None:
+        return None
+    secrets = (vault.fetch(reader, secret_row(device_id, which)) for which in Which)
+    prints = (print_ for print_ in (found.fingerprint, found.second_fingerprint) if print_ is not None)
+    return Credential(
+        Kind(found.kind), tuple(secret for secret in secrets if secret is not None), tuple(prints), found.version
+    )
+
+
+def all_credentials(reader: Reader, vault: Vault) -> Iterator[tuple[str, Credential]]:
+    """Every one, by device id."""
+    for (device_id,) in reader.all("SELECT device_id FROM device_credentials"):
+        if (found := credential(reader, vault, device_id)) is not None:
+            yield device_id, found
+
+
+def adopt(tx: Tx, device_id: str, fingerprint: str) -> bool:
+    """Make it the device's certificate unless it has one; False when it has."""
+    sql = (
+        "UPDATE device_credentials SET fingerprint=? WHERE device_id=? AND kind='certificate'"
+        " AND fingerprint IS NULL AND second_fingerprint IS NULL"
+    )
+    return tx.run(sql, (fingerprint, device_id)) > 0

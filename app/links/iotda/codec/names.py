@@ -1,0 +1,57 @@
+"""A product's names in IoTDA and here, and values as each writes them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from app.devices.product.model import Bool, CommandModel, Field, Json, Product, Service
+
+
+def service_of(product: Product | None, name: str) -> Service | None:
+    """The service that IoTDA calls `name`; its own id is understood as well."""
+    if product is None:
+        return None
+    return next((each for each in product.services if each.iotda == name), None) or product.service(name)
+
+
+def service_name(product: Product | None, service_id: str) -> str:
+    """What IoTDA calls a service."""
+    service = None if product is None else product.service(service_id)
+    return service_id if service is None else service.iotda or service_id
+
+
+def command_name(service: Service, command: CommandModel | None, name: str) -> str:
+    """What IoTDA calls a command of a service."""
+    return name if command is None else command.iotda or command.id
+
+
+def values_in(service: Service, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a service as its model has them; what it does not know stays under the name it came with."""
+    known = {field.iotda or field.id: field for field in service.properties}
+    known |= {field.id: field for field in service.properties if field.id not in known}
+    return {known[name].id if name in known else name: _in(known.get(name), value) for name, value in said.items()}
+
+
+def values_out(fields: tuple[Any, ...], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of these fields (properties, or parameters of a command) as IoTDA has them."""
+    known: dict[str, Field] = {field.id: field for field in fields}
+    return {
+        (known[name].iotda or name) if name in known else name: _out(known.get(name), value)
+        for name, value in values.items()
+    }
+
+
+def _in(field: Field | None, value: Any) -> Any:
+    """Its booleans may be 0 and 1 (data_type boolean, 1.4.1.1); its jsonObject is one, our Json is its text."""
+    if isinstance(field, Bool) and type(value) is int and value in (0, 1):
+        return bool(value)
+    if isinstance(field, Json) and isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    return value
+
+
+def _out(field: Field | None, value: Any) -> Any:
+    if isinstance(field, Json) and isinstance(value, str):
+        return msgspec.json.decode(value)
+    return value

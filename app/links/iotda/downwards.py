@@ -1,0 +1,124 @@
+"""What the hub says to devices: commands as their topics, events, answers. `app.control.link.Link` for MQTT."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import UNSET, Struct
+
+from app.clock import Clock
+from app.control.model import Command, Kind
+from app.devices.model import Device
+from app.links.iotda.codec import events, names, payloads, topics
+from app.links.iotda.codec.fields import encode
+from app.links.iotda.codec.times import event_time
+from app.links.iotda.whose import Whose
+from app.links.mqtt.ports import Fate, MqttLink
+from app.store.later import Later
+
+LINK: Final = "mqtt"
+# What a device has acknowledged is written so much later, many at once: most have answered by then.
+DELIVERED_DELAY_S: Final = 0.5
+
+
+class Downwards:
+    """`link` is set once it listens. What is sent goes at QoS 1 to who subscribed so, else at QoS 0 (2.3)."""
+
+    def __init__(self, whose: Whose, clock: Clock, delivered: Later[tuple[str, str]]) -> None:
+        self._whose = whose
+        self._clock = clock
+        self._delivered = delivered
+        self.link: MqttLink | None = None
+
+    def take_link(self, link: MqttLink) -> None:
+        """The way down, from now on."""
+        self.link = link
+
+    # as control asks
+
+    def is_online(self, device_id: str) -> bool:
+        """Whether it has a connection, or its gateway has and says that it is there."""
+        device = self._whose.device(device_id)
+        if device is None or (reached := self._whose.connected(device)) is None:
+            return False
+        return self._is_up(reached) and (reached is device or self._whose.is_there(device_id))
+
+    def send(self, device_id: str, command: Command) -> bool:
+        """Publish the command on its topic; its id is the request's (1.4.4.1.1)."""
+        if not self.is_online(device_id) or (device := self._whose.device(device_id)) is None:
+            return False
+        kind, payload = self._said(device, command)
+
+        def on_fate(fate: Fate) -> None:
+            if fate == "acked":
+                self._delivered.add((device_id, command.id))
+
+        return self._publish(device, kind, command.id, payload, on_fate)
+
+    def _said(self, device: Device, command: Command) -> tuple[topics.Kind, Any]:
+        product, body = self._whose.product(device), command.body
+        service = None if product is None else product.service(body.service)
+        named, fields = names.service_name(product, body.service), () if service is None else service.properties
+        match command.kind:
+            case Kind.SET:
+                values = names.values_out(fields, body.values)
+                wanted = payloads.ServiceProperty(service_id=named, properties=values)
+                return topics.Kind.SET, payloads.SetProperties(object_device_id=device.hardware_id, services=(wanted,))
+            case Kind.GET:
+                return topics.Kind.GET, payloads.GetProperties(object_device_id=device.hardware_id, service_id=named)
+            case Kind.CALL:
+                model = None if service is None else service.command(body.name or "")
+                return topics.Kind.COMMAND, payloads.Command(
+                    object_device_id=device.hardware_id,
+                    service_id=named,
+                    command_name=body.name if model is None else model.iotda or model.id,
+                    paras=names.values_out(() if model is None else model.params, body.params),
+                )
+
+    # events and answers
+
+    def event(self, device: Device, service: str, kind: str, paras: Struct, event_id: str | None = None) -> None:
+        """Tell `device` of an event, now or not at all."""
+        said = events.Event(
+            service_id=service,
+            event_type=kind,
+            event_time=event_time(self._clock.now().ms),
+            event_id=UNSET if event_id is None else event_id,
+            paras=paras,
+        )
+        self._put(device, topics.Kind.EVENT_DOWN, "", events.encode_events((said,), device.hardware_id))
+
+    def answer(self, speaker: Device, kind: topics.Kind, request_id: str, payload: Struct) -> None:
+        """Answer a question that `speaker` asked under `request_id`."""
+        self._put(speaker, kind, request_id, encode(payload))
+
+    def message(self, device: Device, payload: bytes, topic: str = "") -> bool:
+        """A message as it is, on the system topic or on the custom one that ends with `topic`."""
+        kind = topics.Kind.USER if topic else topics.Kind.MESSAGE_DOWN
+        return self._put(device, kind, topic, payload)
+
+    def drop(self, device_id: str) -> None:
+        """End its connections."""
+        if self.link is not None:
+            self.link.drop(device_id)
+
+    def _publish(
+        self, device: Device, kind: topics.Kind, rest: str, payload: Struct, on_fate: Callable[[Fate], None]
+    ) -> bool:
+        return self._put(device, kind, rest, encode(payload), on_fate)
+
+    def _put(
+        self,
+        device: Device,
+        kind: topics.Kind,
+        rest: str,
+        payload: bytes,
+        on_fate: Callable[[Fate], None] | None = None,
+    ) -> bool:
+        reached = self._whose.connected(device)
+        if reached is None or self.link is None:
+            return False
+        topic = str(topics.Topic(kind, reached.hardware_id, rest))
+        return self.link.publish(reached.id, topic, payload, qos=1, on_fate=on_fate)
+
+    def _is_up(self, device: Device) -> bool:
+        return self.link is not None and self.link.is_online(device.id)

@@ -1,0 +1,121 @@
+"""Everything that makes a device that speaks IoTDA's protocol one of the hub's, over one set of services."""
+
+from collections.abc import Callable
+from typing import Final
+
+from app.control.service import Control
+from app.devices.model import Device
+from app.devices.service import Devices
+from app.journal.service import Journal
+from app.links.iotda.admission import IotdaAddressing, IotdaAdmission, Proving
+from app.links.iotda.blobs import Blobs
+from app.links.iotda.children import Children
+from app.links.iotda.configs import Configs
+from app.links.iotda.downwards import DELIVERED_DELAY_S, LINK, Downwards
+from app.links.iotda.files import Files
+from app.links.iotda.https import HttpsSide
+from app.links.iotda.messages import Budget, Messages
+from app.links.iotda.packages import Packages
+from app.links.iotda.reports import Reports
+from app.links.iotda.shadows import ShadowAnswers
+from app.links.iotda.speaking import Handlers
+from app.links.iotda.telling import Telling
+from app.links.iotda.upgrades import Upgrades
+from app.links.iotda.upwards import Upwards
+from app.links.iotda.whose import Whose
+from app.store.store import Store
+from app.store.tx import Tx
+
+# In the data folder.
+PACKAGES: Final = "packages"
+FILES: Final = "files"
+# And for X.509 devices (1.4.17): without it no certificate is asked for.
+AUTHORITIES: Final = "device-authorities.pem"
+
+
+class Iotda:
+    """`admission` and `hearing` go to an MQTT link, which is then given to `down.take_link`.
+
+    `base_url` is where devices reach the hub's HTTPS; set once it listens.
+    """
+
+    def __init__(
+        self, store: Store, devices: Devices, control: Control, journal: Journal, is_frozen: Callable[[str], bool]
+    ) -> None:
+        def delivered(tx: Tx, acked: list[tuple[str, str]]) -> None:
+            for device_id, command_id in acked:
+                control.delivered_in(tx, device_id, command_id)
+
+        self._authorities = store.path.parent / AUTHORITIES
+        self.whose = whose = Whose(devices)
+        self.proving = Proving(devices, store.clock, is_frozen)
+        self.admission = IotdaAdmission(self.proving)
+        self.addressing = IotdaAddressing(self.proving)
+        self.down = Downwards(whose, store.clock, store.later(delivered, DELIVERED_DELAY_S))
+        self.budget = Budget()
+        self.reports = Reports(devices, whose)
+        self.messages = Messages(journal, self.budget)
+        self.children = Children(store, devices, whose, self.down)
+        self.telling = Telling(devices, journal, store.clock, self.down, self.budget)
+        blobs = store.path.parent
+        self.base_url = ""
+        self.packages = Packages(store, devices.catalogue, Blobs(blobs / PACKAGES))
+        self.upgrades = Upgrades(
+            store,
+            devices.access,
+            journal,
+            packages=self.packages,
+            telling=self.telling,
+            down=self.down,
+            base_url=lambda: self.base_url,
+        )
+        self.files = Files(
+            store,
+            devices.access,
+            journal,
+            blobs=Blobs(blobs / FILES),
+            down=self.down,
+            base_url=lambda: self.base_url,
+        )
+        self.configs = Configs(store, devices.access, journal, self.down)
+        arrived = store.later(self._arrived)
+        self.hearing = Upwards(
+            store,
+            devices,
+            control,
+            journal,
+            whose=whose,
+            reports=self.reports,
+            messages=self.messages,
+            shadows=ShadowAnswers(devices, whose, self.down),
+            handlers=self._handlers(),
+        )
+        self.hearing.on_connected.append(arrived.add)
+        devices.on_leaving.append(self.files.leaving_in)
+        self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
+        control.links[LINK] = self.down
+        devices.credentials.on_changed.append(self.down.drop)
+        devices.on_left.append(lambda device: self.down.drop(device.id))
+        devices.on_left.append(lambda device: self.budget.forget(device.id))
+
+    def start_housekeeping(self) -> None:
+        """Begin what runs by itself."""
+        self.configs.start_housekeeping()
+
+    async def stop(self) -> None:
+        """End it."""
+        await self.files.stop()
+
+    def _handlers(self) -> Handlers:
+        parts = (self.children, self.telling, self.upgrades, self.files, self.configs)
+        return {name: handler for part in parts for name, handler in part.handlers().items()}
+
+    def _arrived(self, tx: Tx, devices: list[Device]) -> None:
+        """What is open for devices that have just connected goes out."""
+        for device in devices:
+            self.upgrades.connected_in(tx, device)
+            self.configs.connected_in(tx, device)
+
+    def authorities(self) -> str:
+        """Certificates (PEM) of those who sign devices', as somebody has put them into the data folder; blocks."""
+        return self._authorities.read_text() if self._authorities.is_file() else ""

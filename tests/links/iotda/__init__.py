@@ -1,0 +1,1 @@
+"""Devices that speak IoTDA's protocol."""
