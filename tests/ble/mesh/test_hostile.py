@@ -53,13 +53,13 @@ def _stack() -> Callable[[bytes], object]:
     state = node_state()
     stack, seqs = stack_of(state), iter(range(MAX_SEQ))
 
-    def parse(data: bytes) -> object:
+    def parse(data: bytes) -> None:
         seq, ctl = next(seqs), bool(len(data) & 1)
         src, dst = 1 + len(data) % 7, NODE if data[-1:] < b"\xc0" else 0xFFFF
         payload = data[: 12 if ctl else 16] or b"\0"
         sealed = network.seal(NetworkPdu(ctl=ctl, ttl=5, seq=seq, src=src, dst=dst, payload=payload), MATERIAL, 0)
         try:
-            return stack.receive(Whole(Kind.NETWORK, sealed), seq * 0.01, WALL)
+            stack.receive(Whole(Kind.NETWORK, sealed), seq * 0.01, WALL)
         finally:
             stack.tick(seq * 0.01)
             stack.take_out()
