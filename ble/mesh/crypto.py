@@ -1,4 +1,4 @@
-"""The mesh security toolbox (Mesh Protocol 1.1, 3.9.2): AES-CMAC, AES-CCM, s1, k1 to k5, and what is derived with them."""
+"""The mesh security toolbox (Mesh Protocol 1.1, 3.9.2): AES-CMAC, AES-CCM, s1, k1 to k5, and what they derive."""
 
 import hmac as _hmac
 from functools import lru_cache

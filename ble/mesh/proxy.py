@@ -1,4 +1,4 @@
-"""Proxy PDUs (Mesh Protocol 1.1, 6.3): whole messages cut into what one GATT write or notification carries, and back."""
+"""Proxy PDUs (Mesh Protocol 1.1, 6.3): messages cut into what one GATT write or notification carries, and back."""
 
 from collections.abc import Iterator
 from enum import IntEnum
