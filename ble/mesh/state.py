@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct, field
 
 from ble.errors import BleError
+from ble.mesh.address import MAX_UNICAST
 from ble.mesh.iv import MAX_JUMP, MIN_S, Iv
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.network import MAX_SEQ
 from ble.mesh.sequence import RATE, Reserved
 
-MAX_UNICAST = 0x7FFF
 JUMP = 1 << 20
 """Numbers that a restore leaves out beside what time accounts for: the rest of a block goes with each restart."""
 
