@@ -46,6 +46,11 @@ class Stack:
         self._held_beacon: beacons.NetworkBeacon | None = None
         self._handles = 0
 
+    @property
+    def heard_addresses(self) -> set[int]:
+        """The groups and virtual addresses that are heard."""
+        return self.groups | {virtual_address(label) for label in self.labels}
+
     # What is saved, and taken
 
     def reserve_due(self) -> Reserved | None:

@@ -316,7 +316,7 @@ def test_segmented_messages_to_one_node_go_one_after_the_other() -> None:
 
 
 def schedule(seed: int) -> int:
-    """Messages each way over a bad link: each is heard whole and once, or not; the sender is told. How many were sent."""
+    """Messages over a bad link: each is heard whole and once, or not, and the sender is told. How many were sent."""
     random = Random(seed)
     timing: Timing = random.choice([PROTOCOL_1_1, PROTOCOL_1_0])
     delay = random.choice([0.01, 0.1, 0.4, 2.0])
