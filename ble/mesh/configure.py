@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from ble.errors import BleError
+from ble.errors import Malformed, NotReachable
 from ble.mesh.access import Message
 from ble.mesh.config.bindings import (
     ModelAppBind,
@@ -54,26 +54,38 @@ T = TypeVar("T")
 A = TypeVar("A", bound=WireMessage)
 
 RESET_ATTEMPTS = 3
+_NAMING = frozenset(("element", "model", "indexes", "index", "net_key", "app_key"))
+"""The fields that say what a message is about, and that its answer repeats."""
 
 
-class NodeSilent(BleError):
-    """The node did not answer."""
+class Unanswered(NotReachable):
+    """The node did not answer, or went on being there when it was told to leave."""
 
     code = "node_silent"
-    retryable = True
     hint = "Check that the device has power and is in reach of another mesh device."
 
 
 class Request(Struct, frozen=True):
-    """Send `message` to the node at `address` under its device key. Answered with an `expects`, or None."""
+    """Send `message` to the node at `address` under its device key. Answered with an `expects`, or None.
+
+    With `may_vanish` the node may be the proxy itself, and gone with the message: that too is no answer, and no error.
+    """
 
     address: int
     message: WireMessage
     expects: type[WireMessage]
+    may_vanish: bool = False
 
-    def answered_by(self, source: int, heard: Message) -> bool:
-        """Whether what came from `source` under that device key is the answer."""
-        return source == self.address and heard.opcode == self.expects.OPCODE
+    def answered_by(self, heard: Message) -> bool:
+        """Whether what the node said is the answer: it names what the message named, so that no late one is taken."""
+        if heard.opcode != self.expects.OPCODE:
+            return False
+        try:
+            answer = self.expects.read(heard.parameters)
+        except Malformed:
+            return False
+        both = set(self.message.__struct_fields__) & set(answer.__struct_fields__) & _NAMING
+        return all(getattr(self.message, name) == getattr(answer, name) for name in both)
 
 
 class LookFor(Struct, frozen=True):
@@ -102,10 +114,10 @@ Procedure: TypeAlias = Generator[Action, Answer, T]
 
 
 def ask(address: int, message: WireMessage, expects: type[A]) -> Procedure[A]:
-    """The node's answer. Raises NodeSilent."""
+    """The node's answer. Raises Unanswered."""
     answer = yield Request(address, message, expects)
     if not isinstance(answer, expects):
-        raise NodeSilent(f"{type(message).__name__} to {address:#06x}")
+        raise Unanswered(f"{type(message).__name__} to {address:#06x}")
     return answer
 
 
@@ -141,7 +153,7 @@ class Configured(Struct, frozen=True, kw_only=True):
 def configure(address: int, setup: Setup) -> Procedure[Configured]:
     """Learn what the node is, give it the application key, bind what we know, and settle how it sends.
 
-    `publish_to` makes the bound models tell that address of their changes. Raises NodeSilent, ConfigRefused (for the
+    `publish_to` makes the bound models tell that address of their changes. Raises Unanswered, ConfigRefused (for the
     key, or where not one model could be bound), Malformed.
     """
     status = yield from ask(address, CompositionDataGet(0), CompositionDataStatus)
@@ -189,7 +201,7 @@ def _settle(address: int, made: Composition, setup: Setup) -> Procedure[None]:
 
 
 def join_group(address: int, one: Bound, group: int) -> Procedure[None]:
-    """Have a model listen to a group. Raises NodeSilent, ConfigRefused."""
+    """Have a model listen to a group. Raises Unanswered, ConfigRefused."""
     answer = yield from ask(address, SubscriptionAdd(one.address, group, one.model), SubscriptionStatus)
     check(answer.status)
 
@@ -204,18 +216,18 @@ def leave_group(address: int, one: Bound, group: int) -> Procedure[None]:
 
 
 def reset(address: int, attempts: int = RESET_ATTEMPTS) -> Procedure[bool]:
-    """Make a node forget the network. Whether it said so itself; raises NodeSilent where it is still there.
+    """Make a node forget the network. Whether it said so itself; raises Unanswered where it is still there.
 
     Most wipe their keys before they could answer, so that silence and being gone is success as well.
     """
     for _ in range(attempts):
-        answer = yield Request(address, NodeReset(), NodeResetStatus)
+        answer = yield Request(address, NodeReset(), NodeResetStatus, may_vanish=True)
         if isinstance(answer, NodeResetStatus):
             return True
         gone = yield LookFor(address)
         if gone is True:
             return False
-    raise NodeSilent(f"{address:#06x} was told to forget the network, and is still there")
+    raise Unanswered(f"{address:#06x} was told to forget the network, and is still there")
 
 
 # Key refresh

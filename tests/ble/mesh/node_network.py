@@ -192,7 +192,7 @@ class Network:
         while self.now < end:
             for one in self.heard[begin:]:
                 message = unpack(one.payload)
-                if request.answered_by(one.src, message):
+                if one.src == request.address and request.answered_by(message):
                     return request.expects.read(message.parameters)
             self.wait(STEP_S)
         return None

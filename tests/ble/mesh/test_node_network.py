@@ -6,11 +6,23 @@ import pytest
 
 from ble.errors import BleError
 from ble.mesh.access import Message
-from ble.mesh.config.bindings import SubscriptionStatus, SubscriptionVirtualAdd
+from ble.mesh.config.bindings import ModelAppBind, ModelAppStatus, SubscriptionStatus, SubscriptionVirtualAdd
 from ble.mesh.config.indexes import KeyPair
 from ble.mesh.config.refused import ConfigRefused
 from ble.mesh.config.settings import Retransmit
-from ble.mesh.configure import Bound, Configured, NodeSilent, Phase, Setup, ask, configure, join_group, refresh, reset
+from ble.mesh.configure import (
+    Bound,
+    Configured,
+    Phase,
+    Request,
+    Setup,
+    Unanswered,
+    ask,
+    configure,
+    join_group,
+    refresh,
+    reset,
+)
 from ble.mesh.crypto import virtual_address
 from ble.mesh.model_id import ModelId
 from ble.mesh.models import ctl, health, hsl, known, level, lightness, onoff, sensor, vendor
@@ -206,8 +218,27 @@ def test_a_silent_node_is_said_to_be_silent() -> None:
     lamp = network.add(products.dimmable, NodeFault.SILENT)
     network.join(lamp)
     network.connect(lamp)
-    with pytest.raises(NodeSilent):
+    with pytest.raises(Unanswered):
         network.carry_out(configure(address_of(lamp), SETUP))
+
+
+def test_a_wrong_device_key_moves_nothing() -> None:
+    network = Network()
+    lamp = network.add(products.dimmable)
+    set_up(network, lamp)
+    network.hub.state.nodes[address_of(lamp)].device_key = b"w" * 16
+    with pytest.raises(Unanswered):
+        network.carry_out(reset(address_of(lamp)))
+    assert lamp.state is not None
+
+
+def test_a_late_answer_to_something_else_is_not_taken() -> None:
+    asked = Request(2, ModelAppBind(2, APP, onoff.SERVER), ModelAppStatus)
+    assert asked.answered_by(ModelAppStatus(0, 2, APP, onoff.SERVER).message())
+    assert not asked.answered_by(ModelAppStatus(0, 2, APP, level.SERVER).message())
+    assert not asked.answered_by(ModelAppStatus(0, 3, APP, onoff.SERVER).message())
+    assert not asked.answered_by(Message(ModelAppStatus.OPCODE, b""))
+    assert not asked.answered_by(Message(0x8204, b"\x01"))
 
 
 def test_a_slow_node_is_waited_for() -> None:
@@ -228,7 +259,7 @@ def test_a_node_that_stays_is_told_of() -> None:
     network = Network()
     lamp = network.add(products.dimmable, NodeFault.IGNORES_RESET)
     set_up(network, lamp)
-    with pytest.raises(NodeSilent):
+    with pytest.raises(Unanswered):
         network.carry_out(reset(address_of(lamp)))
     assert lamp.state is not None
 
