@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, TypeAlias
 from msgspec import Struct
 
 from ble.mesh.model_id import ModelId
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.octets import Octets
 from ble.mesh.wire import Codec, WireMessage, table
 
@@ -80,7 +80,7 @@ class BatteryStatus(WireMessage, frozen=True):
 MESSAGES = table((BatteryGet, BatteryStatus))
 
 
-class BatteryServer:
+class BatteryServer(AtRest):
     """Tells what the device's own program knows."""
 
     MODEL: ClassVar = SERVER
@@ -94,6 +94,3 @@ class BatteryServer:
 
     def status(self, now: float) -> BatteryStatus:
         return BatteryStatus(self.battery)
-
-    def moving(self, now: float) -> bool:
-        return False

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ble.errors import Malformed
 from ble.mesh.model_id import ModelId
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.wire import U8, U16, Rest, WireMessage, table
 
 SERVER, CLIENT = ModelId(0x0002), ModelId(0x0003)
@@ -115,7 +115,7 @@ MESSAGES = table(
 )
 
 
-class HealthServer:
+class HealthServer(AtRest):
     """Faults that are and were, for one company. Attention counts down by itself."""
 
     MODEL: ClassVar = SERVER
@@ -183,6 +183,3 @@ class HealthServer:
 
     def status(self, now: float) -> CurrentStatus:
         return CurrentStatus(self._test, self._company, bytes(self._current))
-
-    def moving(self, now: float) -> bool:
-        return False

@@ -5,7 +5,7 @@ from typing import ClassVar
 from ble.errors import Malformed
 from ble.mesh.model_id import ModelId
 from ble.mesh.models.conversions import LIGHTNESS_MAX, actual_of, linear_of, within
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.models.tid import Tids
 from ble.mesh.models.transition import Course, MaybeTransition, Transition, still, towards
 from ble.mesh.wire import U8, U16, MaybeU8, MaybeU16, WireMessage, table
@@ -200,7 +200,7 @@ class LightnessServer:
         return self.course.moving(now)
 
 
-class LightnessSetupServer:
+class LightnessSetupServer(AtRest):
     """Changes default and range of the server beside it."""
 
     MODEL: ClassVar = SETUP
@@ -223,9 +223,3 @@ class LightnessSetupServer:
         if not 0 < low <= high:
             raise Malformed("a range that is none")
         self._beside.low, self._beside.high = low, high
-
-    def status(self, now: float) -> WireMessage | None:
-        return None
-
-    def moving(self, now: float) -> bool:
-        return False

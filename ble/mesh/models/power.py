@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import Annotated, ClassVar
 
 from ble.mesh.model_id import ModelId
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.wire import U8, WireMessage, limited, table
 
 SERVER, SETUP, CLIENT = ModelId(0x1006), ModelId(0x1007), ModelId(0x1008)
@@ -41,7 +41,7 @@ MESSAGES = table((OnPowerUpGet, OnPowerUpStatus))
 SETUP_MESSAGES = table((OnPowerUpSet, OnPowerUpSetUnacknowledged))
 
 
-class PowerOnOffServer:
+class PowerOnOffServer(AtRest):
     """Tells the behaviour; the setup server beside it changes it."""
 
     MODEL: ClassVar = SERVER
@@ -56,11 +56,8 @@ class PowerOnOffServer:
     def status(self, now: float) -> OnPowerUpStatus:
         return OnPowerUpStatus(self.behaviour)
 
-    def moving(self, now: float) -> bool:
-        return False
 
-
-class PowerOnOffSetupServer:
+class PowerOnOffSetupServer(AtRest):
     """Changes the behaviour that the server beside it tells."""
 
     MODEL: ClassVar = SETUP
@@ -73,9 +70,3 @@ class PowerOnOffSetupServer:
         if isinstance(message, OnPowerUpSet | OnPowerUpSetUnacknowledged):
             self._beside.behaviour = OnPowerUp(message.behaviour)
         return self._beside.status(heard.now) if isinstance(message, OnPowerUpSet) else None
-
-    def status(self, now: float) -> WireMessage | None:
-        return None
-
-    def moving(self, now: float) -> bool:
-        return False

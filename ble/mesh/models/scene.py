@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from ble.errors import Malformed
 from ble.mesh.model_id import ModelId
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.models.tid import Tids
 from ble.mesh.models.transition import MaybeTransition, Transition
 from ble.mesh.octets import Octets
@@ -104,7 +104,7 @@ def recall(scene: int, tid: int, how: Transition | None = None, *, acknowledged:
     return (SceneRecall if acknowledged else SceneRecallUnacknowledged)(scene, tid, how)
 
 
-class SceneServer:
+class SceneServer(AtRest):
     """The register. `take` gives the element's states now; `put` sets out for states that were kept."""
 
     MODEL: ClassVar = SERVER
@@ -169,11 +169,8 @@ class SceneServer:
     def status(self, now: float) -> SceneStatus:
         return SceneStatus(SceneStatusCode.SUCCESS, self.current(now))
 
-    def moving(self, now: float) -> bool:
-        return False
 
-
-class SceneSetupServer:
+class SceneSetupServer(AtRest):
     """Stores into and deletes from the register beside it."""
 
     MODEL: ClassVar = SETUP
@@ -193,9 +190,3 @@ class SceneSetupServer:
                 return None
         silent = isinstance(message, SceneStoreUnacknowledged | SceneDeleteUnacknowledged)
         return None if silent else self._beside.register(status, heard.now)
-
-    def status(self, now: float) -> WireMessage | None:
-        return None
-
-    def moving(self, now: float) -> bool:
-        return False

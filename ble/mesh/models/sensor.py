@@ -7,7 +7,7 @@ from msgspec import Struct
 from ble.errors import Malformed
 from ble.mesh.model_id import ModelId
 from ble.mesh.models.properties import PROPERTIES
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.octets import Octets, u16
 from ble.mesh.wire import U16, Codec, MaybeU16, Rest, WireMessage, repeated, table
 
@@ -172,7 +172,7 @@ MESSAGES = table(
 )
 
 
-class SensorServer:
+class SensorServer(AtRest):
     """Readings by property id, as the device's own program sets them. It holds no columns: series are empty."""
 
     MODEL: ClassVar = SERVER
@@ -206,6 +206,3 @@ class SensorServer:
 
     def status(self, now: float) -> SensorStatus:
         return SensorStatus(tuple(self._values[property_id] for property_id in sorted(self._values)))
-
-    def moving(self, now: float) -> bool:
-        return False

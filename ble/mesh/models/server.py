@@ -33,3 +33,13 @@ class Server(Protocol):
     def moving(self, now: float) -> bool:
         """Whether a transition is under way."""
         ...
+
+
+class AtRest:
+    """The part of a server that has no transitions, and publishes nothing by itself unless it says otherwise."""
+
+    def status(self, now: float) -> WireMessage | None:
+        return None
+
+    def moving(self, now: float) -> bool:
+        return False
