@@ -180,6 +180,29 @@ def test_a_white_light_moves_both_of_its_states() -> None:
     assert warmth.handle(ctl.TemperatureSet(5000, 3, 1), at(3)) == ctl.TemperatureStatus(5000, 3)
 
 
+def test_a_white_lights_range_and_default_are_set_beside() -> None:
+    light, warmth = lightness.LightnessServer(), ctl.TemperatureServer(4000)
+    white = ctl.CtlServer(light, warmth)
+    setup = ctl.CtlSetupServer(white)
+    held = setup.handle(ctl.TemperatureRangeSet(3000, 3500), at(0))
+    assert held == white.handle(ctl.TemperatureRangeGet(), at(0)) == ctl.TemperatureRangeStatus(0, 3000, 3500)
+    assert white.handle(ctl.set_ctl(1, 6000, 1), at(0)) == ctl.CtlStatus(1, 3500)
+    assert setup.handle(ctl.TemperatureRangeSetUnacknowledged(3000, 3000), at(0)) is None
+    with pytest.raises(Malformed):
+        setup.handle(ctl.TemperatureRangeSet(3001, 3000), at(0))
+    default = setup.handle(ctl.CtlDefaultSet(5, 3000, -1), at(0))
+    assert default == white.handle(ctl.CtlDefaultGet(), at(0)) == ctl.CtlDefaultStatus(5, 3000, -1)
+
+
+def test_a_coloured_lights_default_is_set_beside() -> None:
+    coloured = hsl.HslServer(lightness.LightnessServer(), hsl.HueServer(), hsl.SaturationServer())
+    setup = hsl.HslSetupServer(coloured)
+    assert setup.handle(hsl.HslDefaultSet(1, 2, 3), at(0)) == hsl.HslDefaultStatus(1, 2, 3)
+    assert setup.handle(hsl.HslDefaultSetUnacknowledged(4, 5, 6), at(0)) is None
+    assert coloured.handle(hsl.HslDefaultGet(), at(0)) == hsl.HslDefaultStatus(4, 5, 6)
+    assert coloured.handle(hsl.HslRangeGet(), at(0)) == hsl.HslRangeStatus(0, 0, 0xFFFF, 0, 0xFFFF)
+
+
 def test_a_coloured_light_moves_all_three() -> None:
     light, hue, saturation = lightness.LightnessServer(), hsl.HueServer(), hsl.SaturationServer()
     coloured = hsl.HslServer(light, hue, saturation)
