@@ -1,6 +1,7 @@
 """Which proxy to connect to: of our network, near, and not one that has just failed (pure; `now` is passed in)."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -17,9 +18,14 @@ MAX_CANDIDATES = 64
 class _Candidate(Struct):
     rssi: int
     at: float
-    said: bytes
     failed: int = 0
     shunned_until: float = 0.0
+
+
+@lru_cache(maxsize=512)
+def _recognised(said: bytes, keys: tuple[bytes, ...], addresses: tuple[int, ...]) -> bool:
+    """Kept, as the same is heard ten times a second, and neighbours' networks are tried with every node of ours."""
+    return any(is_of(said, key, addresses) for key in keys)
 
 
 class Choice:
@@ -33,15 +39,14 @@ class Choice:
         said = advert.service_data.get(PROXY_SERVICE)
         if not said:
             return False
-        known = self._heard.get(advert.address)
-        nodes = tuple(addresses)
-        if not (known and known.said == said) and not any(is_of(said, key, nodes) for key in keys):
+        if not _recognised(said, tuple(keys), tuple(addresses)):
             return False
+        known = self._heard.get(advert.address)
         if known:
-            known.rssi, known.at, known.said = advert.rssi, now, said
+            known.rssi, known.at = advert.rssi, now
         else:
             self._make_room()
-            self._heard[advert.address] = _Candidate(rssi=advert.rssi, at=now, said=said)
+            self._heard[advert.address] = _Candidate(rssi=advert.rssi, at=now)
         return True
 
     def best(self, now: float) -> str | None:

@@ -93,6 +93,7 @@ class MeshClient:
         self._slots = asyncio.Semaphore(patience.at_once)
         self._turns: dict[int, tuple[asyncio.Lock, int]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._gone: asyncio.Future[BaseException]
         self._driver: Driver
         self._link: Link
 
@@ -100,6 +101,7 @@ class MeshClient:
         state = await self._store.load()
         if state is None:
             raise NoNetwork("nothing was saved")
+        self._gone = asyncio.get_running_loop().create_future()
         stack = Stack(state, timing=self._timing)
         self._driver = Driver(stack, self._store, self._told, clock=self._clock, wall=self._wall)
         self._link = Link(self._radio, self._driver, self._clock)
@@ -137,11 +139,18 @@ class MeshClient:
         await self._driver.save_all()
 
     async def connected(self) -> None:
-        """Return once a proxy is connected. Raises NoProxy when that takes too long."""
+        """Return once a proxy is connected. Raises NoProxy when that takes too long, and what ended the store."""
+        waiting = asyncio.ensure_future(self._link.connected.wait())
         try:
-            await asyncio.wait_for(self._link.connected.wait(), self._patience.proxy_s)
-        except TimeoutError:
-            raise NoProxy("no proxy is heard") from None
+            done, _ = await asyncio.wait(
+                (waiting, self._gone), timeout=self._patience.proxy_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiting.cancel()
+        if self._gone.done():
+            raise self._gone.result()
+        if waiting not in done:
+            raise NoProxy("no proxy is heard")
 
     def hear(self, groups: Iterable[int] = (), labels: Iterable[bytes] = ()) -> None:
         """Hear these groups and virtual addresses as well."""
@@ -262,9 +271,13 @@ class MeshClient:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """The store or the radio has failed for good: nobody waits for an answer that cannot come."""
         if not task.cancelled() and (error := task.exception()):
+            for other in self._tasks:
+                other.cancel()
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
+        if not self._gone.done():
+            self._gone.set_result(error)
         for asked in self._asked:
             if not asked.answer.done():
                 asked.answer.set_exception(error)

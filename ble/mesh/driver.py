@@ -15,6 +15,9 @@ from ble.mesh.store import MeshStore
 MAX_HEARD = 1024
 """Messages that wait to be read; what comes on top is dropped, as a radio would."""
 
+IV_UPDATE_AT = 0x600000
+"""Sequence numbers used when an IV update is begun: at 10 a second, ten days before the last one."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -120,6 +123,18 @@ class Driver:
                 self.dropped += 1
         self.stack.tick(now)
         self.stack.settle(wall)
+        self._keep_iv(wall)
+
+    def _keep_iv(self, wall: float) -> None:
+        """Begin an IV update in good time, end it in time, and say so."""
+        state = self.stack.state
+        if state.iv.updating:
+            moved = self.stack.finish_iv_update(wall)
+        else:
+            moved = state.reserved.upto > IV_UPDATE_AT and self.stack.begin_iv_update(wall)
+        if moved:
+            for index in state.net_keys:
+                self.stack.beacon(index)
 
     async def _put(self, whole: Whole) -> None:
         if self.bearer is None:

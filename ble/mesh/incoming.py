@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from msgspec import Struct, field
 
+from ble.mesh.address import is_unicast
 from ble.mesh.lower import Segment
 from ble.mesh.timing import Timing
 
@@ -119,5 +120,5 @@ class Incoming:
 
     def _ack_later(self, message: Partial, now: float) -> None:
         """Messages to a group are not acknowledged."""
-        if message.dst <= 0x7FFF and message.ack_at is None:
+        if is_unicast(message.dst) and message.ack_at is None:
             message.ack_at = now + self._timing.ack(message.ttl, message.first.last)

@@ -40,7 +40,9 @@ def begin(iv: Iv, now: float) -> Iv:
 
 
 def finish(iv: Iv, now: float) -> Iv:
-    """The update ended; the same state where it is too soon."""
+    """The update ended; the same state where it is too soon, and 96 hours from now where nobody knows when it began."""
+    if iv.updating and iv.since is None:
+        return replace(iv, since=now)
     return _moved(iv, iv.index, False, now) if iv.updating else iv
 
 

@@ -2,10 +2,9 @@
 
 from msgspec import Struct
 
+from ble.mesh.address import is_unicast
 from ble.mesh.lower import Ack, Segment
 from ble.mesh.timing import Timing
-
-_UNICAST = 0x7FFF
 
 
 class Outgoing(Struct, kw_only=True):
@@ -25,7 +24,7 @@ class Outgoing(Struct, kw_only=True):
 
     @property
     def unicast(self) -> bool:
-        return self.dst <= _UNICAST
+        return is_unicast(self.dst)
 
     @property
     def done(self) -> bool:

@@ -5,6 +5,7 @@ What has to be on disk first is asked for (`reserve_due`, `take_marks`, `changed
 
 from ble.errors import Malformed
 from ble.mesh import beacons, iv, keyring, lower, network, proxy_filter, upper
+from ble.mesh.address import Fixed, is_virtual
 from ble.mesh.crypto import NotAuthentic, virtual_address
 from ble.mesh.exchange import Configured, ControlReceived, Event, KeyName, KeyUnknown, Received
 from ble.mesh.incoming import Busy, Incoming, Partial
@@ -18,7 +19,6 @@ from ble.mesh.state import MeshState
 from ble.mesh.timing import PROTOCOL_1_1, Timing
 
 DEFAULT_TTL = 7
-ALL_NODES = 0xFFFF
 LOW_WATER = BLOCK // 2
 """Numbers left when the next block is asked for."""
 
@@ -223,11 +223,11 @@ class Stack:
         return opened, by_material[opened.material]
 
     def _is_for_us(self, dst: int) -> bool:
-        ours = dst in self.state.addresses or dst == ALL_NODES or dst in self.groups
+        ours = dst in self.state.addresses or dst == Fixed.ALL_NODES or dst in self.groups
         return ours or bool(self._labels_of(dst))
 
     def _labels_of(self, dst: int) -> list[bytes]:
-        if not 0x8000 <= dst <= 0xBFFF:
+        if not is_virtual(dst):
             return []
         return [label for label in self.labels if virtual_address(label) == dst]
 

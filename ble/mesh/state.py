@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct, field
 
 from ble.errors import BleError
+from ble.mesh.address import MAX_UNICAST
 from ble.mesh.iv import MAX_JUMP, MIN_S, Iv
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.network import MAX_SEQ
 from ble.mesh.sequence import RATE, Reserved
 
-MAX_UNICAST = 0x7FFF
 JUMP = 1 << 20
 """Numbers that a restore leaves out beside what time accounts for: the rest of a block goes with each restart."""
 
@@ -90,22 +90,20 @@ class MeshState(Struct, kw_only=True):
         """After a restore from a backup that is `elapsed_s` old (negative: not known): repeat no sequence number.
 
         Numbers move past all that can have been used since. Where the range has no room for that, we move to an
-        address of our own choosing (`below` gives a random number), and nodes that publish to the old one have to be
-        told.
+        address, and to numbers, of our own choosing (`below` gives a random number), and nodes that publish to the old
+        address have to be told. Save the restored state only after this.
         """
         used = max(int(elapsed_s), 0) * RATE + JUMP
-        if elapsed_s < 0 or max(self.reserved.upto, self.reserved.floor) + used > MAX_SEQ // 2:
+        last_iv = self.iv.index + max(int(elapsed_s / MIN_S), 0) + 1 + MAX_JUMP
+        upto, floor, iv_index = self.reserved.upto + used, self.reserved.floor + used, self.reserved.iv_index
+        if elapsed_s < 0 or max(upto, floor) > MAX_SEQ // 2:
             self.retired.append((self.address, self.elements))
-            # High up and at random: what was given away since the backup was given from below.
+            # High up and at random: what was given away since the backup was given from below. The numbers as well:
+            # an earlier restore from the same backup, of which nothing is known, may have chosen the same address.
             self.address = self.free_address(self.elements, low=0x4000 + below(0x3000))
-            self.reserved = Reserved(iv_index=self.iv.sending)
-            return
-        self.reserved = Reserved(
-            iv_index=self.reserved.iv_index,
-            upto=self.reserved.upto + used,
-            floor=self.reserved.floor + used,
-            floor_iv=self.iv.index + int(elapsed_s / MIN_S) + 1 + MAX_JUMP,
-        )
+            upto = floor = below(MAX_SEQ // 4)
+            iv_index = self.iv.sending
+        self.reserved = Reserved(iv_index=iv_index, upto=upto, floor=floor, floor_iv=last_iv)
 
     def _taken(self) -> Iterable[range]:
         yield self.addresses

@@ -10,8 +10,9 @@ from ble.mesh.access import Message
 from ble.mesh.beacons import NetworkBeacon
 from ble.mesh.choice import FIRST_PENALTY_S, HEARD_S, PROXY_SERVICE, Choice
 from ble.mesh.client import MeshClient, NodeSilent, NoNetwork, NoProxy, Patience
+from ble.mesh.driver import IV_UPDATE_AT
 from ble.mesh.exchange import ByApp, Received
-from ble.mesh.iv import Iv
+from ble.mesh.iv import MIN_S, Iv
 from ble.mesh.keys import network_id
 from ble.mesh.presence import Presence
 from ble.mesh.proxy import Kind, Whole
@@ -21,7 +22,7 @@ from ble.mesh.state import MeshState
 from ble.mesh.store import JsonStore, MemoryStore
 from ble.radio import Advertisement
 from tests.ble.mesh.air import ONOFF_GET, ONOFF_SET, ONOFF_STATUS, Air, Node
-from tests.ble.mesh.pairs import HUB, NET, NODE, hub_state
+from tests.ble.mesh.pairs import HUB, NET, NODE, WALL, hub_state
 
 QUICK = Patience(answer_s=0.3, tries=3, proxy_s=2.0, misses=2)
 SET_ON = Message(ONOFF_SET, b"\x01\x00")
@@ -167,6 +168,42 @@ async def test_a_beacon_moves_the_saved_iv_index(tmp_path: Path) -> None:
         assert saved is not None
         assert (saved.iv.index, saved.reserved.iv_index) == (2, 2)
         assert client._driver.dropped == 1
+
+
+def _iv(client: MeshClient) -> tuple[int, bool]:
+    return client.state.iv.index, client.state.iv.updating
+
+
+async def test_an_iv_update_is_begun_in_time_and_ended_after_96_hours() -> None:
+    state, wall = hub_state(), WALL
+    state.reserved = Reserved(upto=IV_UPDATE_AT + 1)
+    node = Node("AA")
+    async with MeshClient(Air(node), MemoryStore(state), patience=QUICK, wall=lambda: wall) as client:
+        await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        assert _iv(client) == (1, True)
+        wall += MIN_S - 1
+        await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        assert _iv(client) == (1, True)
+        wall += 2
+        await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        while _iv(client) != (1, False) or client.state.reserved.iv_index != 1:
+            await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        assert client.state.reserved.upto < 10_000
+        await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+
+
+async def test_a_store_that_fails_is_told_and_nothing_unsaved_is_acted_on() -> None:
+    class Full(MemoryStore):
+        async def save_replay(self, marks: dict[int, int]) -> None:
+            raise OSError("no space left")
+
+    node, heard = Node("AA"), list[Message]()
+    async with MeshClient(Air(node), Full(hub_state()), patience=QUICK) as client:
+        client.on_message(lambda event, message: heard.append(message))
+        for _ in range(2):
+            with pytest.raises(OSError, match="no space left"):
+                await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        assert (heard, client.proxy) == ([], "")
 
 
 async def test_an_empty_or_broken_store_is_told(tmp_path: Path) -> None:
