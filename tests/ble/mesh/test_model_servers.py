@@ -23,7 +23,7 @@ from ble.mesh.models import (
 )
 from ble.mesh.models.server import Heard
 from ble.mesh.models.tid import MAX_PEERS, NextTid, Tids
-from ble.mesh.models.transition import Transition, transition
+from ble.mesh.models.transition import UNKNOWN, Transition, transition
 
 NODE = 0x0002
 
@@ -57,6 +57,19 @@ def test_a_switch_is_on_all_the_way_down() -> None:
     assert switch.status(10.4).on == 1
     assert switch.moving(10.4)
     assert switch.status(10.6) == onoff.OnOffStatus(0)
+
+
+def test_a_delay_before_a_change_that_takes_no_time() -> None:
+    server = level.LevelServer(5)
+    status = server.handle(level.set_level(9, 1, transition(0, delay=1)), at(0))
+    assert status == level.LevelStatus(5, 9, 0)
+    assert (server.level(0.5), server.level(1), server.level(2)) == (5, 9, 9)
+
+
+def test_a_time_too_long_to_be_said_is_unknown() -> None:
+    server = level.LevelServer(0)
+    server.handle(level.MoveSet(1, 1, transition(600)), at(0))
+    assert server.status(0) == level.LevelStatus(0, level.HIGHEST, UNKNOWN)
 
 
 def test_tids_of_strangers_take_no_memory() -> None:

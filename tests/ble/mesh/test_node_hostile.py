@@ -15,7 +15,7 @@ from ble.mesh.model_id import ModelId
 from ble.mesh.models import ctl, hsl, level, lightness, onoff, scene, sensor
 from ble.mesh.models.transition import Transition
 from ble.mesh.node import products
-from ble.mesh.node.elements import models_of
+from ble.mesh.node.elements import Publishing, models_of
 from ble.mesh.node.node import Node
 from ble.mesh.node.peripheral import PROXY_IN, Peripheral
 from ble.mesh.state import MeshState
@@ -63,6 +63,7 @@ def nodes() -> list[Node]:
         node = Node(make(), state)
         for model in models_of(node.product.elements):
             model.bound = [0]
+            model.publishing = Publishing(HUB, Publication(app_key=0, period=5))
         made.append(node)
     return made
 
