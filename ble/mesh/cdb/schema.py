@@ -14,7 +14,6 @@ VERSION = "1.0.1"
 MAX_NODES, MAX_KEYS, MAX_GROUPS, MAX_ELEMENTS, MAX_MODELS = 4096, 4096, 16384, 255, 255
 
 Hex4: TypeAlias = Annotated[str, Meta(pattern="^[0-9A-Fa-f]{4}\\Z")]
-Hex8: TypeAlias = Annotated[str, Meta(pattern="^[0-9A-Fa-f]{8}\\Z")]
 ModelText: TypeAlias = Annotated[str, Meta(pattern="^(?:[0-9A-Fa-f]{4}){1,2}\\Z")]
 KeyText: TypeAlias = Annotated[str, Meta(pattern="^[0-9A-Fa-f]{32}\\Z")]
 AddressText: TypeAlias = Annotated[str, Meta(pattern="^(?:[0-9A-Fa-f]{4}|[0-9A-Fa-f]{32})\\Z")]

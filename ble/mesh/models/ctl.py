@@ -7,7 +7,7 @@ from ble.mesh.model_id import ModelId
 from ble.mesh.models.conversions import TEMPERATURE_MAX, TEMPERATURE_MIN
 from ble.mesh.models.level import MaybeI16
 from ble.mesh.models.lightness import LightnessServer
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.models.tid import Tids
 from ble.mesh.models.transition import Course, MaybeTransition, Transition, still, towards
 from ble.mesh.octets import Octets
@@ -94,7 +94,56 @@ class TemperatureStatus(WireMessage, frozen=True):
     remaining: MaybeU8 = None
 
 
-MESSAGES = table((CtlGet, CtlSet, CtlSetUnacknowledged, CtlStatus, TemperatureRangeGet, TemperatureRangeStatus))
+class CtlDefaultGet(WireMessage, frozen=True):
+    OPCODE: ClassVar = 0x8267
+
+
+class _Default(WireMessage, frozen=True):
+    lightness: U16
+    temperature: Kelvin
+    delta_uv: I16
+
+
+class CtlDefaultStatus(_Default, frozen=True):
+    OPCODE: ClassVar = 0x8268
+
+
+class CtlDefaultSet(_Default, frozen=True):
+    OPCODE: ClassVar = 0x8269
+
+
+class CtlDefaultSetUnacknowledged(_Default, frozen=True):
+    OPCODE: ClassVar = 0x826A
+
+
+class _Range(WireMessage, frozen=True):
+    low: Kelvin
+    high: Kelvin
+
+
+class TemperatureRangeSet(_Range, frozen=True):
+    OPCODE: ClassVar = 0x826B
+
+
+class TemperatureRangeSetUnacknowledged(_Range, frozen=True):
+    OPCODE: ClassVar = 0x826C
+
+
+SETUP_MESSAGES = table(
+    (CtlDefaultSet, CtlDefaultSetUnacknowledged, TemperatureRangeSet, TemperatureRangeSetUnacknowledged)
+)
+MESSAGES = table(
+    (
+        CtlDefaultGet,
+        CtlDefaultStatus,
+        CtlGet,
+        CtlSet,
+        CtlSetUnacknowledged,
+        CtlStatus,
+        TemperatureRangeGet,
+        TemperatureRangeStatus,
+    )
+)
 TEMPERATURE_MESSAGES = table((TemperatureGet, TemperatureSet, TemperatureSetUnacknowledged, TemperatureStatus))
 
 
@@ -146,13 +195,26 @@ class CtlServer:
     MESSAGES: ClassVar = MESSAGES
 
     def __init__(self, lightness: LightnessServer, temperature: TemperatureServer) -> None:
+        self.default = CtlDefaultStatus(0, temperature.course.target[0], 0)
         self._lightness = lightness
         self._temperature = temperature
         self._tids = Tids()
 
+    @property
+    def range(self) -> TemperatureRangeStatus:
+        return TemperatureRangeStatus(0, self._temperature.low, self._temperature.high)
+
+    def hold(self, low: int, high: int) -> None:
+        """Temperatures from now on. Raises Malformed where they are no range."""
+        if low > high:
+            raise Malformed("a range that is none")
+        self._temperature.low, self._temperature.high = low, high
+
     def handle(self, message: WireMessage, heard: Heard) -> WireMessage | None:
         if isinstance(message, TemperatureRangeGet):
-            return TemperatureRangeStatus(0, self._temperature.low, self._temperature.high)
+            return self.range
+        if isinstance(message, CtlDefaultGet):
+            return self.default
         if isinstance(message, _Set):
             if not self._tids.repeated(heard.source, heard.destination, message.tid, heard.now):
                 self._lightness.go(message.lightness, message.transition, heard.now)
@@ -171,3 +233,23 @@ class CtlServer:
 
     def moving(self, now: float) -> bool:
         return self._lightness.moving(now) or self._temperature.moving(now)
+
+
+class CtlSetupServer(AtRest):
+    """Changes default and range of the server beside it."""
+
+    MODEL: ClassVar = SETUP
+    MESSAGES: ClassVar = SETUP_MESSAGES
+
+    def __init__(self, beside: CtlServer) -> None:
+        self._beside = beside
+
+    def handle(self, message: WireMessage, heard: Heard) -> WireMessage | None:
+        match message:
+            case CtlDefaultSet(lightness, kelvin, delta_uv) | CtlDefaultSetUnacknowledged(lightness, kelvin, delta_uv):
+                self._beside.default = CtlDefaultStatus(lightness, kelvin, delta_uv)
+                return self._beside.default if isinstance(message, CtlDefaultSet) else None
+            case TemperatureRangeSet(low, high) | TemperatureRangeSetUnacknowledged(low, high):
+                self._beside.hold(low, high)
+                return self._beside.range if isinstance(message, TemperatureRangeSet) else None
+        return None

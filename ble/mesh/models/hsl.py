@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from ble.mesh.model_id import ModelId
 from ble.mesh.models.lightness import LightnessServer
-from ble.mesh.models.server import Heard
+from ble.mesh.models.server import AtRest, Heard
 from ble.mesh.models.tid import Tids
 from ble.mesh.models.transition import Course, MaybeTransition, Transition, still, towards
 from ble.mesh.wire import U8, U16, MaybeU8, MaybeU16, WireMessage, table
@@ -96,7 +96,56 @@ class HslTargetStatus(_Status, frozen=True):
     OPCODE: ClassVar = 0x827A
 
 
-MESSAGES = table((HslGet, HslSet, HslSetUnacknowledged, HslStatus, HslTargetGet, HslTargetStatus))
+class HslDefaultGet(WireMessage, frozen=True):
+    OPCODE: ClassVar = 0x827B
+
+
+class _Default(WireMessage, frozen=True):
+    lightness: U16
+    hue: U16
+    saturation: U16
+
+
+class HslDefaultStatus(_Default, frozen=True):
+    OPCODE: ClassVar = 0x827C
+
+
+class HslDefaultSet(_Default, frozen=True):
+    OPCODE: ClassVar = 0x827F
+
+
+class HslDefaultSetUnacknowledged(_Default, frozen=True):
+    OPCODE: ClassVar = 0x8280
+
+
+class HslRangeGet(WireMessage, frozen=True):
+    OPCODE: ClassVar = 0x827D
+
+
+class HslRangeStatus(WireMessage, frozen=True):
+    OPCODE: ClassVar = 0x827E
+    status: U8
+    hue_low: U16
+    hue_high: U16
+    saturation_low: U16
+    saturation_high: U16
+
+
+MESSAGES = table(
+    (
+        HslDefaultGet,
+        HslDefaultStatus,
+        HslRangeGet,
+        HslRangeStatus,
+        HslGet,
+        HslSet,
+        HslSetUnacknowledged,
+        HslStatus,
+        HslTargetGet,
+        HslTargetStatus,
+    )
+)
+SETUP_MESSAGES = table((HslDefaultSet, HslDefaultSetUnacknowledged))
 HUE_MESSAGES = table((HueGet, HueSet, HueSetUnacknowledged, HueStatus))
 SATURATION_MESSAGES = table((SaturationGet, SaturationSet, SaturationSetUnacknowledged, SaturationStatus))
 
@@ -163,6 +212,7 @@ class HslServer:
     MESSAGES: ClassVar = MESSAGES
 
     def __init__(self, lightness: LightnessServer, hue: HueServer, saturation: SaturationServer) -> None:
+        self.default = HslDefaultStatus(0, 0, 0)
         self._lightness = lightness
         self._hue = hue
         self._saturation = saturation
@@ -172,6 +222,10 @@ class HslServer:
         if isinstance(message, HslTargetGet):
             lightness, hue, saturation = (course.target[0] for course in self._courses)
             return HslTargetStatus(lightness, hue, saturation, self._remaining(heard.now))
+        if isinstance(message, HslDefaultGet):
+            return self.default
+        if isinstance(message, HslRangeGet):  # the whole of both, always: this server holds nobody back
+            return HslRangeStatus(0, 0, 0xFFFF, 0, 0xFFFF)
         if isinstance(message, _Set):
             if not self._tids.repeated(heard.source, heard.destination, message.tid, heard.now):
                 self._lightness.go(message.lightness, message.transition, heard.now)
@@ -196,3 +250,18 @@ class HslServer:
 
     def moving(self, now: float) -> bool:
         return any(course.moving(now) for course in self._courses)
+
+
+class HslSetupServer(AtRest):
+    """Changes the default of the server beside it."""
+
+    MODEL: ClassVar = SETUP
+    MESSAGES: ClassVar = SETUP_MESSAGES
+
+    def __init__(self, beside: HslServer) -> None:
+        self._beside = beside
+
+    def handle(self, message: WireMessage, heard: Heard) -> WireMessage | None:
+        if isinstance(message, HslDefaultSet | HslDefaultSetUnacknowledged):
+            self._beside.default = HslDefaultStatus(message.lightness, message.hue, message.saturation)
+        return self._beside.default if isinstance(message, HslDefaultSet) else None

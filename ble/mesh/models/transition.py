@@ -16,6 +16,7 @@ MAX_STEPS = 62
 UNKNOWN = 0x3F
 """Steps that say "unknown": read as a remaining time, never to be asked for."""
 DELAY_MS = 5
+_LONGEST_S = MAX_STEPS * RESOLUTIONS_MS[-1] / 1000
 
 
 class Transition(Struct, frozen=True):
@@ -80,12 +81,15 @@ class Course(Struct, Generic[S], frozen=True):
     def at(self, now: float) -> tuple[int, ...]:
         if now >= self.ends:
             return tuple(self.target)
-        part = max(0.0, now - self.begins) / (self.ends - self.begins)
+        if now <= self.begins:
+            return tuple(self.start)
+        part = (now - self.begins) / (self.ends - self.begins)
         return tuple(round(a + (b - a) * part) for a, b in zip(self.start, self.target, strict=True))
 
     def remaining(self, now: float) -> int:
-        """The octet of the time that is left; 0 once it is there. A delay counts until it is over."""
-        return time_octet(max(0.0, self.ends - max(now, self.begins)))
+        """The octet of the time that is left, a delay not counted; UNKNOWN where that is more than an octet says."""
+        left = max(0.0, self.ends - max(now, self.begins))
+        return time_octet(left) if left <= _LONGEST_S else UNKNOWN
 
     def moving(self, now: float) -> bool:
         return now < self.ends

@@ -6,6 +6,16 @@ from ble.mesh.access import Message
 from ble.mesh.config.composition import Composition, Features
 from ble.mesh.config.messages import read
 from ble.mesh.config.refused import Status
+from ble.mesh.config.sar import (
+    Receiver,
+    ReceiverGet,
+    ReceiverSet,
+    ReceiverStatus,
+    Transmitter,
+    TransmitterGet,
+    TransmitterSet,
+    TransmitterStatus,
+)
 from ble.mesh.config.settings import (
     BeaconGet,
     BeaconSet,
@@ -60,6 +70,8 @@ class Settings(Struct, kw_only=True):
     relay_retransmit: Retransmit = Retransmit(2, 1)
     transmit: Retransmit = Retransmit(2, 1)
     identity: set[int] = field(default_factory=set)
+    transmitter: Transmitter = Transmitter()
+    receiver: Receiver = Receiver()
     heartbeat: HeartbeatPublicationSet = HeartbeatPublicationSet(0, 0, 0, 0, 0, 0)
     listens: HeartbeatSubscriptionSet = HeartbeatSubscriptionSet(0, 0, 0)
 
@@ -80,7 +92,8 @@ class ConfigurationServer:
         asked = read(message)
         if asked is None:
             return None
-        for part in (self._keys.handle, self._bindings.handle, self._whole, self._switches, self._heartbeats):
+        whole = (self._whole, self._switches, self._heartbeats, self._segmentation)
+        for part in (self._keys.handle, self._bindings.handle, *whole):
             answer = part(asked)
             if answer is not None:
                 return answer
@@ -100,6 +113,18 @@ class ConfigurationServer:
                 return NetworkTransmitStatus(transmit)
             case NetworkTransmitGet():
                 return NetworkTransmitStatus(self.settings.transmit)
+        return None
+
+    def _segmentation(self, asked: WireMessage) -> WireMessage | None:
+        """Kept and told; the stack below has timers of its own."""
+        settings = self.settings
+        match asked:
+            case TransmitterGet() | TransmitterSet():
+                settings.transmitter = asked.state if isinstance(asked, TransmitterSet) else settings.transmitter
+                return TransmitterStatus(settings.transmitter)
+            case ReceiverGet() | ReceiverSet():
+                settings.receiver = asked.state if isinstance(asked, ReceiverSet) else settings.receiver
+                return ReceiverStatus(settings.receiver)
         return None
 
     def _identity(self, asked: WireMessage, net_key: int) -> NodeIdentityStatus:

@@ -123,8 +123,9 @@ class Node:
             self._told.pop(id(model), None)
             self._next.pop(id(model), None)
             return None
-        status, period = server.status(now), _period(model.publishing.publication.period)
-        if status is None or server.moving(now):
+        period = _period(model.publishing.publication.period)
+        status = None if server.moving(now) else server.status(now)
+        if status is None:
             return None
         changed = self._told.setdefault(id(model), status) != status
         if not changed and not (period and now >= self._next.setdefault(id(model), now + period)):

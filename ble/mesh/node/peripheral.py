@@ -12,12 +12,13 @@ from msgspec import Struct
 from ble.errors import BleError
 from ble.mesh import network, pb_gatt
 from ble.mesh.advert_proof import node_identity_hash
-from ble.mesh.exchange import Configured, Received
+from ble.mesh.exchange import ByDevice, Configured, Received
 from ble.mesh.iv import Iv
 from ble.mesh.keyring import materials
 from ble.mesh.keys import NetKey, network_id
 from ble.mesh.node.faults import SLOW_S, AnyFault, NodeFault
 from ble.mesh.node.joining import Joining
+from ble.mesh.node.memory import Kept, keep, put_back
 from ble.mesh.node.node import Node, Outgoing
 from ble.mesh.node.products import Product
 from ble.mesh.node.proxying import Filter
@@ -50,9 +51,10 @@ class Notification(Struct, frozen=True):
 
 
 class Peripheral:
-    """One device, unprovisioned at first (or a node already, with `state`).
+    """One device, unprovisioned at first (or a node already, with what it `kept`).
 
-    `make` builds the product afresh, as a reset does. `typed` is what a person enters at the device.
+    `make` builds the product afresh, as a reset does. `typed` is what a person enters at the device. `save` is called
+    with what is to be kept (None after a reset) before anything that follows from it is sent.
     """
 
     def __init__(
@@ -63,7 +65,8 @@ class Peripheral:
         entropy: Entropy,
         fault: AnyFault | None = None,
         device: Device | None = None,
-        state: MeshState | None = None,
+        kept: Kept | None = None,
+        save: Callable[[Kept | None], None] = lambda _: None,
     ) -> None:
         self.uuid = uuid
         self.typed = ""
@@ -71,6 +74,7 @@ class Peripheral:
         self.on_air: Callable[[bytes], None] = lambda _: None
         """Told each network PDU that this node sends, for neighbours to `hear`."""
         self._make, self._entropy, self._fault, self._device = make, entropy, fault, device
+        self._save = save
         self.product = make()
         self.node: Node | None = None
         self.stack: Stack | None = None
@@ -80,8 +84,9 @@ class Peripheral:
         self._max_write = 0
         self._notifications: list[Notification] = []
         self._later: list[tuple[float, Outgoing]] = []
-        if state is not None:
-            self._become(state)
+        if kept is not None:
+            put_back(kept.models, self.product.elements)
+            self._become(kept.state)
 
     @property
     def state(self) -> MeshState | None:
@@ -192,13 +197,19 @@ class Peripheral:
     def _become(self, state: MeshState) -> None:
         self.node = Node(self.product, state)
         self.stack = Stack(state, provisioner=False)
+        self._listen(self.node)
         self._reserve()
+
+    def _listen(self, node: Node) -> None:
+        if self.stack is not None:
+            self.stack.groups, self.stack.labels = node.groups, node.labels
 
     def _forget(self) -> None:
         """Back to how it left its factory."""
         self.product = self._make()
         self.node = self.stack = None
         self._later.clear()
+        self._save(None)
 
     # The network
 
@@ -244,8 +255,9 @@ class Peripheral:
             self._forget()
             self.wants_disconnect = True
             return
-        if self.stack is not None:
-            self.stack.groups, self.stack.labels = node.groups, node.labels
+        if isinstance(event.key, ByDevice):
+            self._listen(node)
+            self._keep()
         if self._fault is NodeFault.IGNORES_RESET and node.configuration.reset:
             node.configuration.reset = False
             return
@@ -285,9 +297,13 @@ class Peripheral:
                 self._notify(PROXY_OUT, whole)
 
     def _reserve(self) -> None:
-        """Nothing outlives this object, so that a block is written as soon as it is due."""
         if self.stack is not None and (reserved := self.stack.reserve_due()) is not None:
+            self._keep()
             self.stack.reserve_written(reserved)
+
+    def _keep(self) -> None:
+        if self.node is not None:
+            self._save(keep(self.node.state, self.product.elements))
 
     def _pass_on(self, whole: Whole) -> None:
         """To the client, where its filter wants it."""

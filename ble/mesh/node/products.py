@@ -89,7 +89,9 @@ def dimmable() -> Product:
 def tunable() -> Product:
     """A white lamp whose colour temperature is on a second element."""
     lamp, well, warmth = Lamp(), health.HealthServer(COMPANY), ctl.TemperatureServer()
-    first = element(well, *lamp.servers, ctl.CtlServer(lamp.lightness, warmth), primary=True, sync=lamp.sync)
+    white = ctl.CtlServer(lamp.lightness, warmth)
+    servers = (well, *lamp.servers, white, ctl.CtlSetupServer(white))
+    first = element(*servers, primary=True, sync=lamp.sync)
     return Product(elements=[first, element(warmth)], health=well, product=2)
 
 
@@ -98,7 +100,8 @@ def coloured() -> Product:
     lamp, well = Lamp(), health.HealthServer(COMPANY)
     hue, saturation = hsl.HueServer(), hsl.SaturationServer()
     all_three = hsl.HslServer(lamp.lightness, hue, saturation)
-    first = element(well, *lamp.servers, all_three, primary=True, sync=lamp.sync)
+    servers = (well, *lamp.servers, all_three, hsl.HslSetupServer(all_three))
+    first = element(*servers, primary=True, sync=lamp.sync)
     return Product(elements=[first, element(hue), element(saturation)], health=well, product=3)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ble.errors import Malformed
 from ble.mesh import access
-from ble.mesh.config import bindings, composition, keys, messages, settings
+from ble.mesh.config import bindings, composition, keys, messages, sar, settings
 from ble.mesh.config.indexes import KeyPair
 from ble.mesh.config.refused import ConfigRefused, Status, check
 from ble.mesh.model_id import ModelId, from_text
@@ -88,6 +88,7 @@ def test_what_others_are_made_of(peer: str, elements: int) -> None:
 
 
 u8, u16, index = st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 0xFFF)
+nibble = st.integers(0, 15)
 models = st.builds(ModelId, u16) | st.builds(ModelId, u16, u16)
 key = st.binary(min_size=16, max_size=16)
 pair = st.builds(KeyPair, index, index)
@@ -112,6 +113,10 @@ indexes = st.lists(index, max_size=9).map(tuple)
         st.builds(settings.RelaySet, st.integers(0, 1), retransmit),
         st.builds(settings.NetworkTransmitStatus, retransmit),
         st.builds(settings.HeartbeatPublicationSet, u16, u8, u8, u8, u16, index),
+        st.builds(
+            sar.TransmitterStatus, st.builds(sar.Transmitter, segment_interval=nibble, multicast_interval=nibble)
+        ),
+        st.builds(sar.ReceiverSet, st.builds(sar.Receiver, threshold=st.integers(0, 31), discard=nibble)),
         st.builds(settings.CompositionDataStatus, u8, st.binary(max_size=40)),
     )
 )
@@ -163,6 +168,8 @@ def test_no_model_is_malformed(text: str) -> None:
         settings.BeaconSet(2),
         settings.RelaySet(0, settings.Retransmit(8, 0)),
         settings.DefaultTtlSet(256),
+        sar.TransmitterSet(sar.Transmitter(segment_interval=16)),
+        sar.ReceiverSet(sar.Receiver(threshold=-1)),
     ],
 )
 def test_what_does_not_fit_is_not_sent(message: WireMessage) -> None:

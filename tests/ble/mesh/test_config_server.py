@@ -2,7 +2,7 @@
 
 import pytest
 
-from ble.mesh.config import bindings, keys, settings
+from ble.mesh.config import bindings, keys, sar, settings
 from ble.mesh.config.bindings import Publication
 from ble.mesh.config.indexes import KeyPair
 from ble.mesh.config.refused import Status
@@ -174,6 +174,12 @@ def test_publication() -> None:
             settings.NetworkTransmitSet(settings.Retransmit(3, 4)),
             settings.NetworkTransmitStatus(settings.Retransmit(3, 4)),
         ),
+        (
+            sar.TransmitterSet(sar.Transmitter(without_progress=9)),
+            sar.TransmitterStatus(sar.Transmitter(without_progress=9)),
+        ),
+        (sar.ReceiverSet(sar.Receiver(acks=3)), sar.ReceiverStatus(sar.Receiver(acks=3))),
+        (sar.ReceiverGet(), sar.ReceiverStatus(sar.Receiver())),
         (settings.NodeIdentitySet(0, 1), settings.NodeIdentityStatus(0, 0, 1)),
         (settings.NodeIdentityGet(9), settings.NodeIdentityStatus(Status.INVALID_NETKEY_INDEX, 9, 0)),
         (

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ble.errors import Malformed
 from ble.mesh import access
+from ble.mesh.model_id import ModelId
 from ble.mesh.models import battery, ctl, health, hsl, known, level, lightness, onoff, power, scene, sensor, vendor
 from ble.mesh.models.properties import PROPERTIES
 from ble.mesh.models.transition import Transition, time_octet, transition
@@ -161,6 +162,17 @@ def test_a_time_that_no_octet_says_is_refused(seconds: float) -> None:
 def test_a_prohibited_value_is_malformed(payload: str) -> None:
     with pytest.raises(Malformed):
         known.read(access.unpack(bytes.fromhex(payload)))
+
+
+def test_what_is_bound_and_what_joins_a_group() -> None:
+    for model in (onoff.SERVER, lightness.SERVER, hsl.HUE, scene.SERVER, ModelId(1, 0x000A)):
+        assert known.is_bindable(model)
+        assert known.is_subscriber(model)
+    for model in (power.SETUP, health.SERVER, battery.SERVER, sensor.SERVER):
+        assert known.is_bindable(model)
+        assert not known.is_subscriber(model)
+    for model in (onoff.CLIENT, ModelId(0x0000), ModelId(0x1400)):
+        assert not known.is_bindable(model)
 
 
 HONEST: dict[str, list[WireMessage]] = {

@@ -23,7 +23,7 @@ from ble.mesh.models import (
 )
 from ble.mesh.models.server import Heard
 from ble.mesh.models.tid import MAX_PEERS, NextTid, Tids
-from ble.mesh.models.transition import Transition, transition
+from ble.mesh.models.transition import UNKNOWN, Transition, transition
 
 NODE = 0x0002
 
@@ -57,6 +57,19 @@ def test_a_switch_is_on_all_the_way_down() -> None:
     assert switch.status(10.4).on == 1
     assert switch.moving(10.4)
     assert switch.status(10.6) == onoff.OnOffStatus(0)
+
+
+def test_a_delay_before_a_change_that_takes_no_time() -> None:
+    server = level.LevelServer(5)
+    status = server.handle(level.set_level(9, 1, transition(0, delay=1)), at(0))
+    assert status == level.LevelStatus(5, 9, 0)
+    assert (server.level(0.5), server.level(1), server.level(2)) == (5, 9, 9)
+
+
+def test_a_time_too_long_to_be_said_is_unknown() -> None:
+    server = level.LevelServer(0)
+    server.handle(level.MoveSet(1, 1, transition(600)), at(0))
+    assert server.status(0) == level.LevelStatus(0, level.HIGHEST, UNKNOWN)
 
 
 def test_tids_of_strangers_take_no_memory() -> None:
@@ -178,6 +191,29 @@ def test_a_white_light_moves_both_of_its_states() -> None:
     assert white.handle(ctl.CtlGet(), at(2)) == ctl.CtlStatus(10_000, 2700)
     assert white.handle(ctl.TemperatureRangeGet(), at(2)) == ctl.TemperatureRangeStatus(0, 2700, 6500)
     assert warmth.handle(ctl.TemperatureSet(5000, 3, 1), at(3)) == ctl.TemperatureStatus(5000, 3)
+
+
+def test_a_white_lights_range_and_default_are_set_beside() -> None:
+    light, warmth = lightness.LightnessServer(), ctl.TemperatureServer(4000)
+    white = ctl.CtlServer(light, warmth)
+    setup = ctl.CtlSetupServer(white)
+    held = setup.handle(ctl.TemperatureRangeSet(3000, 3500), at(0))
+    assert held == white.handle(ctl.TemperatureRangeGet(), at(0)) == ctl.TemperatureRangeStatus(0, 3000, 3500)
+    assert white.handle(ctl.set_ctl(1, 6000, 1), at(0)) == ctl.CtlStatus(1, 3500)
+    assert setup.handle(ctl.TemperatureRangeSetUnacknowledged(3000, 3000), at(0)) is None
+    with pytest.raises(Malformed):
+        setup.handle(ctl.TemperatureRangeSet(3001, 3000), at(0))
+    default = setup.handle(ctl.CtlDefaultSet(5, 3000, -1), at(0))
+    assert default == white.handle(ctl.CtlDefaultGet(), at(0)) == ctl.CtlDefaultStatus(5, 3000, -1)
+
+
+def test_a_coloured_lights_default_is_set_beside() -> None:
+    coloured = hsl.HslServer(lightness.LightnessServer(), hsl.HueServer(), hsl.SaturationServer())
+    setup = hsl.HslSetupServer(coloured)
+    assert setup.handle(hsl.HslDefaultSet(1, 2, 3), at(0)) == hsl.HslDefaultStatus(1, 2, 3)
+    assert setup.handle(hsl.HslDefaultSetUnacknowledged(4, 5, 6), at(0)) is None
+    assert coloured.handle(hsl.HslDefaultGet(), at(0)) == hsl.HslDefaultStatus(4, 5, 6)
+    assert coloured.handle(hsl.HslRangeGet(), at(0)) == hsl.HslRangeStatus(0, 0, 0xFFFF, 0, 0xFFFF)
 
 
 def test_a_coloured_light_moves_all_three() -> None:

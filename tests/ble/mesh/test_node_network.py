@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ble.errors import BleError
+from ble.errors import BleError, Malformed
 from ble.mesh.access import Message
 from ble.mesh.config.bindings import ModelAppBind, ModelAppStatus, SubscriptionStatus, SubscriptionVirtualAdd
 from ble.mesh.config.indexes import KeyPair
@@ -29,6 +29,7 @@ from ble.mesh.models import ctl, health, hsl, known, level, lightness, onoff, se
 from ble.mesh.models.transition import transition
 from ble.mesh.node import products
 from ble.mesh.node.faults import NodeFault, named
+from ble.mesh.node.memory import Kept, unpack
 from ble.mesh.node.peripheral import Peripheral
 from ble.mesh.pb_gatt import SERVICE
 from ble.mesh.provisioning.choosing import Choice
@@ -188,6 +189,33 @@ def test_who_insists_reads_the_code_that_the_device_shows() -> None:
     lamp = network.add(products.dimmable, device=Device(capabilities=offered))
     node = network.join(lamp, Choice(person=True, authenticated=True))
     assert node.method is Method.OUTPUT
+
+
+def test_a_node_that_had_no_power_goes_on_where_it_was() -> None:
+    network = Network()
+    saved: list[Kept | None] = []
+    lamp = network.add(products.dimmable, save=lambda kept: saved.append(kept and unpack(kept.pack())))
+    set_up(network, lamp)
+    address = address_of(lamp)
+    network.carry_out(join_group(address, Bound(address, onoff.SERVER), GROUP))
+    network.nodes.remove(lamp)
+    again = network.add(products.dimmable, kept=saved[-1])
+    network.connect(again)
+    assert answers(network, address, onoff.set_on(True, 1)) == [(address, onoff.OnOffStatus(1))]
+    assert answers(network, GROUP, onoff.OnOffGet()) == [(address, onoff.OnOffStatus(1))]
+    with pytest.raises(Malformed):
+        network.add(products.thermometer, kept=saved[-1])
+    with pytest.raises(Malformed):
+        unpack(b"{}")
+
+
+def test_after_a_reset_nothing_is_kept() -> None:
+    network = Network()
+    saved: list[Kept | None] = []
+    lamp = network.add(products.dimmable, save=saved.append)
+    set_up(network, lamp)
+    network.carry_out(reset(address_of(lamp)))
+    assert saved[-1] is None
 
 
 # Misbehaviour
