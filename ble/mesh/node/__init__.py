@@ -1,0 +1,1 @@
+"""A mesh node as a pure object: provisionee, configuration server, models, and named ways to misbehave."""
