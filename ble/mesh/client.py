@@ -138,6 +138,12 @@ class MeshClient:
         """Have the whole state on disk."""
         await self._driver.save_all()
 
+    async def remove_node(self, address: int) -> None:
+        """Forget a node that was reset, and have that on disk."""
+        self.state.remove_node(address)
+        self._presence.forget(address)
+        await self.save()
+
     async def connected(self) -> None:
         """Return once a proxy is connected. Raises NoProxy when that takes too long, and what ended the store."""
         waiting = asyncio.ensure_future(self._link.connected.wait())

@@ -59,7 +59,7 @@ class Driver:
 
     async def send(self, dst: int, payload: bytes, key: KeyName, *, ttl: int = DEFAULT_TTL, label: bytes = b"") -> int:
         """As the stack's `send`, with its numbers on disk."""
-        if self._short:
+        while self._short:  # again, where the IV index has moved during the save
             await self.save()
         handle = self.stack.send(dst, payload, key, self._clock(), ttl=ttl, label=label)
         self._wake.set()

@@ -9,7 +9,10 @@ def mark(iv_index: int, seq: int) -> int:
 
 
 class ReplayList:
-    """The newest mark of each source. A source that finds it full is not heard: protection is never relaxed."""
+    """The newest mark of each source. A source that finds it full is not heard: protection is never relaxed.
+
+    Nor is one forgotten when its node is removed: what it once said under a key still in use could be said again.
+    """
 
     def __init__(self, marks: dict[int, int], size: int = MAX_SOURCES) -> None:
         self._marks, self._size = marks, size
@@ -29,8 +32,3 @@ class ReplayList:
         """What has to be on disk before the messages it stands for are acted on."""
         unsaved, self._unsaved = self._unsaved, {}
         return unsaved
-
-    def forget(self, src: int) -> None:
-        """The node of this address is gone from the network, its keys with it."""
-        self._marks.pop(src, None)
-        self._unsaved.pop(src, None)

@@ -73,10 +73,6 @@ class Stack:
         """The replay marks to write before the events that came with them are acted on."""
         return self._replay.take_unsaved()
 
-    def forget(self, src: int) -> None:
-        """A source that is gone from the network, its keys with it: its place in the replay list is free."""
-        self._replay.forget(src)
-
     def take_out(self) -> list[Whole]:
         """What is to be sent, in order."""
         out, self._sending.out = self._sending.out, []

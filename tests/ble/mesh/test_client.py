@@ -68,6 +68,17 @@ async def test_a_node_is_away_after_missed_polls_and_back_with_a_word() -> None:
         assert (told[-1], client.away(NODE)) == ((NODE, False), False)
 
 
+async def test_a_removed_node_leaves_nothing_but_its_mark_and_its_address() -> None:
+    node, store = Node("AA"), MemoryStore(hub_state())
+    async with MeshClient(Air(node), store, patience=QUICK) as client:
+        await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
+        await client.remove_node(NODE)
+    saved = await store.load()
+    assert saved is not None
+    assert (saved.nodes, saved.free_address(0xFF)) == ({}, NODE + 2)
+    assert saved.replay[NODE] > 0, "what it said could be said again, under a key still in use"
+
+
 async def test_what_nodes_say_unasked_is_told() -> None:
     node = Node("AA")
     heard: asyncio.Queue[tuple[Received, Message]] = asyncio.Queue()

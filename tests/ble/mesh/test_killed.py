@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -12,10 +13,11 @@ import pytest
 from blockbuster import BlockBuster
 
 from ble.mesh import keys, network
+from ble.mesh.crypto import NotAuthentic
 from ble.mesh.driver import Driver
 from ble.mesh.exchange import ByDevice
 from ble.mesh.iv import MIN_S
-from ble.mesh.proxy import Whole
+from ble.mesh.proxy import Kind, Whole
 from ble.mesh.sequence import RATE, NumbersUsedUp, Reserved, Sequence
 from ble.mesh.stack import Stack
 from ble.mesh.state import JUMP, MeshState
@@ -23,9 +25,10 @@ from ble.mesh.store import JsonStore
 from tests.ble.mesh.pairs import NET, NODE, WALL, hub_state
 
 _SIZE = 32
+MAX_IV = 40
 
 
-async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed: float) -> None:
+async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed: float, wall: float) -> None:
     """What the child does for as long as it lives: each network PDU goes to the pipe, as it would to a proxy."""
     store = JsonStore(path)
     state = await (store if elapsed is None else JsonStore(backup)).load()
@@ -34,10 +37,11 @@ async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed
         # Restored and jumped are one save: no moment has the one without the other.
         state.jump(elapsed, Random(seed).randrange)
         await store.save(state)
-    driver = Driver(Stack(state), store, lambda event: None, clock=time.monotonic, wall=lambda: WALL)
+    driver = Driver(Stack(state), store, lambda event: None, clock=time.monotonic, wall=lambda: WALL + wall)
 
     async def bear(whole: Whole) -> None:
-        os.write(pipe, bytes((len(whole.data),)) + whole.data.ljust(_SIZE - 1, b"\0"))
+        if whole.kind is Kind.NETWORK:
+            os.write(pipe, bytes((len(whole.data),)) + whole.data.ljust(_SIZE - 1, b"\0"))
 
     driver.bearer = bear
     running = asyncio.create_task(driver.run())
@@ -48,7 +52,9 @@ async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed
     running.cancel()
 
 
-def _killed_child(path: Path, random: Random, backup: Path, elapsed: float | None, watch: BlockBuster) -> list[bytes]:
+def _killed_child(
+    path: Path, random: Random, backup: Path, elapsed: float | None, wall: float, watch: BlockBuster
+) -> list[bytes]:
     """Fork the sender, kill it after some of its life, and give what it had sent."""
     reading, writing = os.pipe()
     seed, child = random.random(), os.fork()
@@ -56,7 +62,7 @@ def _killed_child(path: Path, random: Random, backup: Path, elapsed: float | Non
         try:
             os.close(reading)
             watch.deactivate()  # a pipe that nobody reads fast enough is what this sender waits for
-            asyncio.run(_send(path, writing, backup, elapsed, seed))
+            asyncio.run(_send(path, writing, backup, elapsed, seed, wall))
         except BaseException:
             traceback.print_exc()
         finally:
@@ -78,39 +84,49 @@ def _killed_child(path: Path, random: Random, backup: Path, elapsed: float | Non
 
 def _numbers(pdus: list[bytes]) -> list[tuple[int, int, int]]:
     """Source, IV index and sequence number of each."""
-    opened = [network.unseal(pdu, [keys.flooding(NET)], 0) for pdu in pdus]
+    opened = [_opened(pdu) for pdu in pdus]
     return [(one.pdu.src, one.iv_index, one.pdu.seq) for one in opened]
 
 
-def kill(path: Path, times: int, seed: int, watch: BlockBuster) -> int:
-    """How many numbers were used, none of them twice."""
+def _opened(pdu: bytes) -> network.Opened:
+    for iv_index in range(1, MAX_IV, 2):
+        with suppress(NotAuthentic):
+            return network.unseal(pdu, [keys.flooding(NET)], iv_index)
+    raise AssertionError("no IV index opens it")
+
+
+def kill(path: Path, times: int, seed: int, watch: BlockBuster) -> set[tuple[int, int, int]]:
+    """The numbers that were used, none of them twice. An hour passes with each life of the process."""
     random, used = Random(seed), set[tuple[int, int, int]]()
     asyncio.run(JsonStore(path).save(hub_state()))
     backup = path.with_suffix(".backup")
     backup.write_bytes(path.read_bytes())
     taken = wall = 0.0
     for _ in range(times):
-        wall += 60.0
+        wall += 3600.0
         elapsed = None
         if random.random() < 0.05:
             elapsed = wall - taken
         elif random.random() < 0.1:
             backup.write_bytes(path.read_bytes())
             taken = wall
-        numbers = _numbers(_killed_child(path, random, backup, elapsed, watch))
+        numbers = _numbers(_killed_child(path, random, backup, elapsed, wall, watch))
         assert len(set(numbers)) == len(numbers)
         assert used.isdisjoint(numbers)
         used.update(numbers)
-    return len(used)
+    return used
 
 
 def test_no_number_is_used_twice_by_a_process_that_is_killed(tmp_path: Path, blockbuster: BlockBuster) -> None:
-    assert kill(tmp_path / "mesh.json", 20, seed=1, watch=blockbuster) > 1000
+    assert len(kill(tmp_path / "mesh.json", 20, seed=1, watch=blockbuster)) > 1000
 
 
 @pytest.mark.full
 def test_no_number_is_used_twice_over_a_thousand_kills(tmp_path: Path, blockbuster: BlockBuster) -> None:
-    assert kill(tmp_path / "mesh.json", 1000, seed=2, watch=blockbuster) > 100_000
+    used = kill(tmp_path / "mesh.json", 1000, seed=2, watch=blockbuster)
+    assert len(used) > 100_000
+    assert len({iv_index for _, iv_index, _ in used}) > 1, "IV updates were in it as well"
+    assert len({src for src, _, _ in used}) > 1, "and restores that had to take another address"
 
 
 def test_a_restore_leaves_out_what_can_have_been_used() -> None:

@@ -75,7 +75,6 @@ def test_a_lamp_is_provisioned_set_up_switched_reset_and_provisioned_again() -> 
     assert lamp.state is None
     assert lamp.advertisement.service == SERVICE
     network.hub.state.remove_node(address)
-    network.hub.forget(address)
     set_up(network, lamp)
     assert address_of(lamp) > address
     assert answers(network, address_of(lamp), onoff.OnOffGet()) == [(address_of(lamp), onoff.OnOffStatus(0))]
