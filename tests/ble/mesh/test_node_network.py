@@ -242,6 +242,20 @@ def test_a_device_that_cheats_is_not_let_in(fault: Fault) -> None:
     assert network.hub.state.nodes == {}
 
 
+@pytest.mark.parametrize("at", range(1, 6))
+def test_where_the_link_drops_half_way_the_next_attempt_succeeds(at: int) -> None:
+    network = Network()
+    lamp = network.add(products.dimmable)
+    lamp.drop_at = at
+    with pytest.raises(BleError):
+        network.join(lamp)
+    assert lamp.wants_disconnect
+    assert lamp.state is None
+    lamp.disconnected()
+    lamp.drop_at = 0
+    assert set_up(network, lamp).bound
+
+
 def test_where_the_link_drops_on_the_data_the_key_is_already_kept() -> None:
     network = Network()
     lamp = network.add(products.dimmable, NodeFault.DROPS_ON_DATA)
