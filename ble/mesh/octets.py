@@ -39,9 +39,6 @@ class Octets:
     def i16(self) -> int:
         return int.from_bytes(self.take(2), "little", signed=True)
 
-    def i32(self) -> int:
-        return int.from_bytes(self.take(4), "little", signed=True)
-
     def end(self) -> None:
         if self.left:
             raise Malformed(f"{self.left} octets too many")

@@ -71,6 +71,8 @@ class Peripheral:
         self.uuid = uuid
         self.typed = ""
         self.wants_disconnect = False
+        self.drop_at = 0
+        """With which provisioning PDU of a connection it ends that, counted from 1; 0 for never."""
         self.on_air: Callable[[bytes], None] = lambda _: None
         """Told each network PDU that this node sends, for neighbours to `hear`."""
         self._make, self._entropy, self._fault, self._device = make, entropy, fault, device
@@ -82,6 +84,7 @@ class Peripheral:
         self._reassembly = Reassembly()
         self._filter = Filter()
         self._max_write = 0
+        self._pdus = 0
         self._notifications: list[Notification] = []
         self._later: list[tuple[float, Outgoing]] = []
         if kept is not None:
@@ -114,7 +117,7 @@ class Peripheral:
     def connected(self, max_write: int, now: float) -> None:
         """Somebody connected and subscribed; `max_write` is ATT_MTU - 3."""
         self._max_write, self._reassembly, self._filter = max_write, Reassembly(), Filter()
-        self.wants_disconnect = False
+        self.wants_disconnect, self._pdus = False, 0
         if self.stack is not None:
             self.stack.beacon(min(self.stack.state.net_keys))
             self._flush(now)
@@ -177,7 +180,9 @@ class Peripheral:
     def _provisioning(self, pdu: bytes, now: float) -> None:
         if self._joining is None:
             return
-        if self._fault is NodeFault.DROPS_ON_DATA and pdu[:1] == bytes([_DATA_PDU]):
+        self._pdus += 1
+        drops_now = self._fault is NodeFault.DROPS_ON_DATA and pdu[:1] == bytes([_DATA_PDU])
+        if drops_now or self._pdus == self.drop_at:
             self.wants_disconnect = True
             return
         self._joining.receive(pdu, now)

@@ -7,7 +7,7 @@ from msgspec import Struct
 from ble.mesh.config.composition import Features
 from ble.mesh.model_id import ModelId
 from ble.mesh.models import battery, ctl, health, hsl, level, lightness, onoff, power, scene, sensor, vendor
-from ble.mesh.models.conversions import level_of, lightness_of, within
+from ble.mesh.models.conversions import level_of, lightness_of, temperature_level, temperature_of, within
 from ble.mesh.models.transition import Course, Transition, towards
 from ble.mesh.node.elements import AnyServer, Element, element
 
@@ -74,6 +74,29 @@ class Lamp:
         )
 
 
+class Warmth:
+    """A colour temperature and the level it is bound to (6.1.3.1.1)."""
+
+    def __init__(self) -> None:
+        self.temperature = ctl.TemperatureServer()
+        self.level = level.LevelServer()
+        self.sync(self.temperature, 0.0)
+
+    def sync(self, told: AnyServer, now: float) -> None:
+        """After one of them was spoken to, or the CTL server beside them."""
+        warmth = self.temperature
+        low, high = warmth.low, warmth.high
+        if told is self.level:
+            kelvin = _each(self.level.course, lambda value: temperature_of(value, low, high))
+            delta_uv = warmth.course.at(now)[1]
+            start, target = (*kelvin.start, delta_uv), (*kelvin.target, delta_uv)
+            warmth.course = Course(start, target, kelvin.begins, kelvin.ends)
+        else:
+            course = warmth.course
+            kelvins = Course(course.start[:1], course.target[:1], course.begins, course.ends)
+            self.level.course = _each(kelvins, lambda value: temperature_level(value, low, high))
+
+
 def _each(course: States, change: Callable[[int], int]) -> States:
     start, target = (tuple(map(change, values)) for values in (course.start, course.target))
     return Course(start, target, course.begins, course.ends)
@@ -87,12 +110,18 @@ def dimmable() -> Product:
 
 
 def tunable() -> Product:
-    """A white lamp whose colour temperature is on a second element."""
-    lamp, well, warmth = Lamp(), health.HealthServer(COMPANY), ctl.TemperatureServer()
-    white = ctl.CtlServer(lamp.lightness, warmth)
-    servers = (well, *lamp.servers, white, ctl.CtlSetupServer(white))
-    first = element(*servers, primary=True, sync=lamp.sync)
-    return Product(elements=[first, element(warmth)], health=well, product=2)
+    """A white lamp whose colour temperature is on a second element, with a level of its own."""
+    lamp, well, warmth = Lamp(), health.HealthServer(COMPANY), Warmth()
+    white = ctl.CtlServer(lamp.lightness, warmth.temperature)
+
+    def sync(told: AnyServer, now: float) -> None:
+        lamp.sync(told, now)
+        warmth.sync(white, now)
+
+    first = element(well, *lamp.servers, white, ctl.CtlSetupServer(white), primary=True, sync=sync)
+    return Product(
+        elements=[first, element(warmth.temperature, warmth.level, sync=warmth.sync)], health=well, product=2
+    )
 
 
 def coloured() -> Product:

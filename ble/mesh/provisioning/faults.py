@@ -63,20 +63,3 @@ def misbehave(honest: Talk[T], fault: Fault) -> Talk[T]:
         answer = yield action
         if isinstance(action, Receive) and isinstance(answer, bytes) and answer[:1] == bytes([kind]):
             theirs = answer
-
-
-def drop_after(honest: Talk[T], count: int, dropped: Exception) -> Talk[T]:
-    """The talk, until it has sent `count` PDUs: then `dropped` is raised in its place."""
-    answer: Answer = None
-    while True:
-        try:
-            action = honest.send(answer)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        if isinstance(action, Send):
-            if count == 0:
-                honest.close()
-                raise dropped
-            count -= 1
-        answer = yield action

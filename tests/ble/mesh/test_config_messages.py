@@ -14,7 +14,7 @@ from ble.mesh.config.refused import ConfigRefused, Status, check
 from ble.mesh.model_id import ModelId, from_text
 from ble.mesh.wire import WireMessage
 from tests.ble.mesh.prov_fuzzing import ROUNDS, fuzz
-from tests.ble.mesh.prov_vectors import recorded, vector
+from tests.ble.mesh.vectors import recorded, vector
 
 ONOFF = ModelId(0x1000)
 KEY = bytes.fromhex("63964771734fbd76e3b40519d1d94a48")
@@ -32,7 +32,7 @@ def parsed(payload: bytes) -> WireMessage | None:
     ],
 )
 def test_the_published_messages(section: str, message: WireMessage) -> None:
-    payload = bytes.fromhex(vector(section)["in"]["access_payload"])
+    payload = bytes.fromhex(vector(section)[0]["access_payload"])
     assert message.message().pack() == payload
     assert parsed(payload) == message
 
@@ -66,7 +66,7 @@ def test_what_bluez_answered_is_read_and_written_the_same(name: str, message: Wi
 
 def test_the_published_composition() -> None:
     """MshPRT 1.1, 8.10.1."""
-    page = bytes.fromhex(vector("8.10.1")["in"]["page0"])
+    page = bytes.fromhex(vector("8.10.1")[0]["page0"])
     found = composition.unpack(page)
     assert (found.company, found.product, found.version, found.replay_list) == (0x000C, 0x001A, 0x0001, 0x0008)
     assert found.features == composition.Features.RELAY | composition.Features.PROXY

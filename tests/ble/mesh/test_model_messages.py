@@ -14,7 +14,7 @@ from ble.mesh.models.properties import PROPERTIES
 from ble.mesh.models.transition import Transition, time_octet, transition
 from ble.mesh.wire import WireMessage
 from tests.ble.mesh.prov_fuzzing import ROUNDS, fuzz
-from tests.ble.mesh.prov_vectors import recorded, vector
+from tests.ble.mesh.vectors import recorded, vector
 
 u8, u16, bit = st.integers(0, 0xFF), st.integers(0, 0xFFFF), st.integers(0, 1)
 i16, i32 = st.integers(-0x8000, 0x7FFF), st.integers(-(2**31), 2**31 - 1)
@@ -77,14 +77,14 @@ def test_what_is_packed_is_read(message: WireMessage) -> None:
     ],
 )
 def test_the_published_health_messages(section: str, message: WireMessage) -> None:
-    payload = bytes.fromhex(vector(section)["in"]["access_payload"])
+    payload = bytes.fromhex(vector(section)[0]["access_payload"])
     assert known.read(access.unpack(payload)) == message
     assert message.message().pack() == payload
 
 
 def test_the_published_vendor_message() -> None:
     """MshPRT 1.1, 8.3.21."""
-    payload = bytes.fromhex(vector("8.3.21")["in"]["access_payload"])
+    payload = bytes.fromhex(vector("8.3.21")[0]["access_payload"])
     assert vendor.message(0x000A, 0x15, b"Hello").pack() == payload
     assert known.read(access.unpack(payload)) is None
 

@@ -145,6 +145,17 @@ def test_white_and_coloured_lamps(
     assert answers(network, address_of(lamp), onoff.OnOffGet()) == [(address_of(lamp), onoff.OnOffStatus(1))]
 
 
+def test_a_colour_temperature_and_its_level_are_one_state() -> None:
+    network = Network()
+    lamp = network.add(products.tunable)
+    set_up(network, lamp)
+    second = address_of(lamp) + 1
+    assert answers(network, second, level.set_level(level.HIGHEST, 1)) == [(second, level.LevelStatus(level.HIGHEST))]
+    assert answers(network, second, ctl.TemperatureGet()) == [(second, ctl.TemperatureStatus(6500, 0))]
+    answers(network, address_of(lamp), ctl.set_ctl(5000, 2700, 2))
+    assert answers(network, second, level.LevelGet()) == [(second, level.LevelStatus(level.LOWEST))]
+
+
 def test_a_sensor_reports_by_itself_what_has_changed() -> None:
     network = Network()
     meter = network.add(products.thermometer)
@@ -229,6 +240,20 @@ def test_a_device_that_cheats_is_not_let_in(fault: Fault) -> None:
         network.join(lamp)
     assert lamp.state is None
     assert network.hub.state.nodes == {}
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_where_the_link_drops_half_way_the_next_attempt_succeeds(at: int) -> None:
+    network = Network()
+    lamp = network.add(products.dimmable)
+    lamp.drop_at = at
+    with pytest.raises(BleError):
+        network.join(lamp)
+    assert lamp.wants_disconnect
+    assert lamp.state is None
+    lamp.disconnected()
+    lamp.drop_at = 0
+    assert set_up(network, lamp).bound
 
 
 def test_where_the_link_drops_on_the_data_the_key_is_already_kept() -> None:

@@ -19,10 +19,10 @@ from ble.mesh.provisioning.provisioner import provision
 from ble.mesh.provisioning.talk import Ask, Assign, Receive, Send, Show, Talk
 from ble.mesh.proxy import Kind, Reassembly, segments
 from tests.ble.mesh.prov_pairs import ALL, DATA, PLAIN, STATIC
-from tests.ble.mesh.prov_vectors import vector
+from tests.ble.mesh.vectors import vector
 
-PRIVATE_KEY = bytes.fromhex(vector("8.7 / 8.17.1")["in"]["provisioner_private_key"])
-CUT = vector("8.8")["out"]["proxy_pdus"]
+PRIVATE_KEY = bytes.fromhex(vector("8.7 / 8.17.1")[0]["provisioner_private_key"])
+CUT = vector("8.8")[1]["proxy_pdus"]
 
 
 class Link:

@@ -30,14 +30,10 @@ from ble.mesh.provisioning.provisioner import provision
 from ble.mesh.provisioning.talk import Entropy, Receive, Send, Talk
 from tests.ble.mesh.prov_fuzzing import ROUNDS, fuzz
 from tests.ble.mesh.prov_pairs import ALL, DATA, PLAIN, STATIC, Pair, Weather, pair
-from tests.ble.mesh.prov_vectors import recorded, vector
+from tests.ble.mesh.vectors import octets, recorded, vector
 
 CMAC_VECTOR = vector("8.7 / 8.17.1")
 HMAC_VECTOR = vector("8.17.2")
-
-
-def octets(text: str) -> bytes:
-    return bytes.fromhex(text)
 
 
 def fixed(value: bytes) -> Entropy:
@@ -49,7 +45,7 @@ def fixed(value: bytes) -> Entropy:
 
 
 def published(device: Device, choice: Choice, provisioner_random: bytes, device_random: bytes) -> Pair:
-    keys = CMAC_VECTOR["in"]
+    keys = CMAC_VECTOR[0]
     return pair(
         provision(
             choice,
@@ -63,7 +59,7 @@ def published(device: Device, choice: Choice, provisioner_random: bytes, device_
 
 def test_the_published_octets_with_cmac() -> None:
     """MshPRT 1.1, 8.7."""
-    out = CMAC_VECTOR["out"]
+    out = CMAC_VECTOR[1]
     done = published(PLAIN, Choice(), octets(out["provisioner_random"])[1:], octets(out["device_random"])[1:])
     assert [pdu.hex() for _, pdu in done.sent] == [
         out[name]
@@ -87,7 +83,7 @@ def test_the_published_octets_with_cmac() -> None:
 
 def test_the_published_octets_with_hmac() -> None:
     """MshPRT 1.1, 8.17.2: 32 octets of static OOB."""
-    given, out = HMAC_VECTOR["in"], HMAC_VECTOR["out"]
+    given, out = HMAC_VECTOR
     auth = octets(given["auth_value"])
     offered = pdus.unpack(b"\x01" + octets(given["capabilities"]))
     assert isinstance(offered, Capabilities)
@@ -102,10 +98,10 @@ def test_the_published_octets_with_hmac() -> None:
 @pytest.mark.parametrize(("section", "algorithm"), [("8.7 / 8.17.1", CMAC), ("8.17.2", HMAC)])
 def test_the_published_keys(section: str, algorithm: int) -> None:
     """The curve's secret, the salts, and the session, under the keys that both entries share."""
-    given, out = CMAC_VECTOR["in"], {**CMAC_VECTOR["out"], **vector(section)["in"], **vector(section)["out"]}
+    given, out = CMAC_VECTOR[0], {**CMAC_VECTOR[1], **vector(section)[0], **vector(section)[1]}
     ours, theirs = (KeyPair(octets(given[f"{side}_private_key"])) for side in ("provisioner", "device"))
     secret = ours.exchange(theirs.point)
-    assert secret == theirs.exchange(ours.point) == octets(CMAC_VECTOR["out"]["ecdh_secret"])
+    assert secret == theirs.exchange(ours.point) == octets(CMAC_VECTOR[1]["ecdh_secret"])
     capabilities = octets(out["capabilities"])[-11:]
     heard = Transcript(
         invite=bytes(1),
@@ -115,7 +111,7 @@ def test_the_published_keys(section: str, algorithm: int) -> None:
         device_point=theirs.point,
         secret=secret,
         algorithm=algorithm,
-        auth=octets({**CMAC_VECTOR["in"], **vector(section)["in"]}["auth_value"]),
+        auth=octets({**CMAC_VECTOR[0], **vector(section)[0]}["auth_value"]),
     )
     randoms = [octets(out[f"{side}_random"])[-RANDOM_SIZES[algorithm] :] for side in ("provisioner", "device")]
     session = heard.session(*randoms)
@@ -336,7 +332,7 @@ def test_what_others_offer_is_read() -> None:
 
 HONEST = [
     octets(value)
-    for name, value in CMAC_VECTOR["out"].items()
+    for name, value in CMAC_VECTOR[1].items()
     if name
     in (
         "invite",
