@@ -81,7 +81,7 @@ def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:
         "url": endpoint.url,
         "port": endpoint.port,
         "link_port": node.link_port,
-        "mqtt_ports": node.mqtt.ports if node.mqtt else {},
+        "mqtt_ports": {} if node.mqtt is None else node.mqtt.ports,
         "pin": certificate.pin if certificate else None,
         "fingerprint": certificate.fingerprint if certificate else None,
         "claim_code": hub.claim_code,

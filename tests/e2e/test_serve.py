@@ -25,6 +25,7 @@ def data(tmp_path: Path) -> Path:
 async def test_an_evening_with_the_command(data: Path, tmp_path: Path) -> None:
     at = ("--data", data)
     async with HubProcess(data) as hub:
+        assert hub.ready["mqtt_ports"].keys() == {"tcp", "tls"}
         assert (await command("home", "list", *at))[1] == {
             "error": {
                 "code": "not_claimed",
