@@ -246,6 +246,8 @@ def _responses(path: str, method: str, handler: HTTPRouteHandler, schemas: dict[
         statuses |= {404, 410}
     if method in _BODIES:
         statuses |= {*_OF_WRITES}
+    if handler.opt.get("conflicts"):
+        statuses.add(409)
     problems = {str(s): {"$ref": f"#/components/responses/{_response_name(s)}"} for s in sorted(statuses)}
     return {success: _success(handler, schemas)} | problems
 

@@ -140,7 +140,7 @@ async def show_code(
 @get(
     "/homes/{home_id:str}/pairing/{session_id:str}/handover",
     operation_id="getPairingHandover",
-    opt={"action": Action.PAIR},
+    opt={"action": Action.PAIR, "conflicts": True},
 )
 async def get_handover(
     caller: NamedDependency[Caller],
