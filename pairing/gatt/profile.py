@@ -7,9 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ble.adverts import DOORSTEP_SERVICE
-
-SERVICE: Final = DOORSTEP_SERVICE
+SERVICE: Final = "d0025700-9a4b-4c3e-8f1d-6b0e5a7c2d10"
 TOKEN: Final = "d0025703-9a4b-4c3e-8f1d-6b0e5a7c2d10"  # noqa: S105 - a UUID
 """Written with response, where a device is told a Wi-Fi network by another service: the session's token."""
 
