@@ -1,5 +1,6 @@
 """What an advertisement says its device is. Pure: it reads what was heard, and knows no radio."""
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -140,7 +141,7 @@ def _ours(data: bytes) -> Ours:
     return Ours(data[0], data[1:])
 
 
-_READERS = {
+_READERS: dict[str, Callable[[bytes], Kind]] = {
     DOORSTEP: _ours,
     MESH_PROVISIONING: _mesh_unprovisioned,
     MESH_PROXY: _mesh_proxy,
