@@ -14,8 +14,10 @@ IMPROV = uuid16(0x4677)
 BTHOME = uuid16(0xFCD2)
 MATTER = uuid16(0xFFF6)
 ESP_PROVISIONING = "021a9004-0382-4aea-bff4-6b3f1c5adfb4"
-DOORSTEP = "5d1f7a60-3c8e-4b0a-9e52-d00257e90001"
-"""Our own profile: its service, and the key of its service data (one octet of flags, then 1-8 octets of short id)."""
+DOORSTEP = "d0025700-9a4b-4c3e-8f1d-6b0e5a7c2d10"
+"""Our own profile: its service, and the key of its service data (one octet of flags, then 9 of the device's id)."""
+SHORT_ID_SIZE = 9
+"""Flags, service data and their heads then fill the 31 octets of an advertisement."""
 
 _ESP_NAME = "PROV_"
 
@@ -137,7 +139,7 @@ def _matter(data: bytes) -> Matter:
 
 
 def _ours(data: bytes) -> Ours:
-    _sized(data, *range(2, 10))
+    _sized(data, 1 + SHORT_ID_SIZE)
     return Ours(data[0], data[1:])
 
 

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec import Struct
 
-from ble.radio import Advertisement, Connection, Radio, uuid16
+from ble.adverts import EspProvisioning, Improv, kind_of
+from ble.errors import Malformed
+from ble.radio import Advertisement, Connection, Radio
 from pairing.ap.protocomm import ProtocommSetup
 from pairing.ap.setup import Connected, Setup, Status
 from pairing.errors import ChannelBrokenError, ProofFailedError, TooManyTriesError
@@ -24,7 +26,6 @@ from pairing.text import clean
 from pairing.wifi import WifiNetwork
 
 NAME = "ble_wifi"
-_IMPROV_DATA = uuid16(improv.SERVICE_DATA)
 
 
 class Patience(Struct, frozen=True):
@@ -140,12 +141,15 @@ class BleWifi:
 
 def _service(advertisement: Advertisement) -> str:
     """By which it is told its network."""
-    return improv.SERVICE if _IMPROV_DATA in advertisement.service_data else protocomm.SERVICE
+    return improv.SERVICE if isinstance(kind_of(advertisement), Improv) else protocomm.SERVICE
 
 
 def _waits(advertisement: Advertisement) -> bool:
     """It says that it has no network yet."""
-    data = advertisement.service_data.get(_IMPROV_DATA)
-    if data is not None:
-        return data[:1] in (bytes([improv.State.AUTHORIZED]), bytes([improv.State.AUTHORIZATION_REQUIRED]))
-    return protocomm.SERVICE in advertisement.services
+    try:
+        kind = kind_of(advertisement)
+    except Malformed:
+        return False
+    if isinstance(kind, Improv):
+        return kind.state in (improv.State.AUTHORIZED, improv.State.AUTHORIZATION_REQUIRED)
+    return isinstance(kind, EspProvisioning)

@@ -23,7 +23,7 @@ KNOWN = [
     (adverts.BTHOME, bytes.fromhex("4002c409"), adverts.BTHome(False, False)),
     (adverts.BTHOME, bytes.fromhex("45"), adverts.BTHome(True, True)),
     (adverts.MATTER, bytes.fromhex("00000ff1ff008000"), adverts.Matter(3840, 0xFFF1, 0x8000)),
-    (adverts.DOORSTEP, b"\x01abcd", adverts.Ours(1, b"abcd")),
+    (adverts.DOORSTEP, b"\x01abcdefghi", adverts.Ours(1, b"abcdefghi")),
 ]
 
 MALFORMED = [
