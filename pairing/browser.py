@@ -56,14 +56,15 @@ class Records(Protocol):
 
 
 class _Row(Generic[A]):
-    """An announcer: what it says, who said so first, and the task that finds out."""
+    """An announcer: what it says, who said so first, and the task that finds out, which every sign of it wakes."""
 
-    __slots__ = ("again", "heard", "source", "task")
+    __slots__ = ("again", "heard", "sign", "source", "task")
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.heard: A | None = None
         self.again = False
+        self.sign = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
 
 
@@ -95,6 +96,10 @@ class Browser(Generic[A]):
         """How many announcers are kept, heard or being asked."""
         return len(self._rows)
 
+    def kept(self) -> list[str]:
+        """The ids of these."""
+        return list(self._rows)
+
     def __aiter__(self) -> AsyncIterator[A | Gone]:
         return self
 
@@ -113,6 +118,7 @@ class Browser(Generic[A]):
                 return
         if row.task is not None:
             row.again |= changed
+            row.sign.set()
         elif changed or row.heard is None:
             self._start(row, self._resolve(announcer_id, row))
         else:
@@ -190,12 +196,30 @@ class Browser(Generic[A]):
         """Read what its records say, asking for those that are missing; whether they are all there."""
         told = self._records.have(announcer_id)
         if told is None:
-            # Those whose records came whole need not wait for those whose do not come.
-            async with self._slots:
-                told = await self._records.get(announcer_id)
+            told = await self._come(announcer_id, row)
         if told is not None and self._rows.get(announcer_id) is row:
             self._take(announcer_id, row, told)
         return told is not None
+
+    async def _come(self, announcer_id: str, row: _Row[A]) -> Told | None:
+        """Its records when they have come, by themselves or because they were asked for in its turn.
+
+        Those whose records come whole need not wait for those whose do not, of which somebody may announce hundreds.
+        """
+        turn = asyncio.create_task(self._slots.acquire())
+        try:
+            while not turn.done():
+                row.sign.clear()
+                sign = asyncio.create_task(row.sign.wait())
+                await asyncio.wait({turn, sign}, return_when=asyncio.FIRST_COMPLETED)
+                sign.cancel()
+                if (told := self._records.have(announcer_id)) is not None:
+                    return told
+            return await self._records.get(announcer_id)
+        finally:
+            if turn.done() and not turn.cancelled():
+                self._slots.release()
+            turn.cancel()
 
     def _take(self, announcer_id: str, row: _Row[A], told: Told) -> None:
         heard = self._kind.parse(told.text, told.addresses, told.port)

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any
 
 from zeroconf import IPVersion, NotRunningException, RecordUpdate, RecordUpdateListener, Zeroconf
-from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord
+from zeroconf._dns import DNSPointer, DNSQuestion, DNSRecord, DNSService
 from zeroconf._protocol.outgoing import DNSOutgoing
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 
@@ -61,9 +61,18 @@ __all__ = [
 
 MAX_ADDRESSES = 8
 RESOLVE_TIMEOUT_MS = 3_000
+PRUNE_AFTER = 2_000
+"""New records after which the cache is pruned: zeroconf's holds 10,000, and then lets go what would expire first, which
+are the addresses of those who are there (120 s, RFC 6762, 10), not those of somebody who announces for hours ahead."""
 
 _PTR, _A, _AAAA, _ANY_SIGN = 12, 1, 28, frozenset((12, 16, 33))
 _INTERNET = 1
+MAX_RECORDS = 32
+"""Of one name, the newest: an SRV, a TXT and `MAX_ADDRESSES` addresses are 10, and as many before a change."""
+
+
+def _created(record: DNSRecord) -> float:
+    return record.created
 
 
 class _Cache:
@@ -110,10 +119,15 @@ class _Listener(RecordUpdateListener):
         self._kind = kind
         self._sources = sources
         self._signs: dict[str, bool] = {}
+        self._new = 0
 
     def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        if self._new > PRUNE_AFTER:
+            self._new = 0
+            self._prune(zc)
         for update in records:
             record, expired = update.new, update.new.is_expired(now)
+            self._new += update.old is None
             for announcer_id in self._announcers(zc, record):
                 if not expired:
                     self._signs[announcer_id] = self._signs.get(announcer_id, False) or update.old is None
@@ -125,6 +139,20 @@ class _Listener(RecordUpdateListener):
         signs, self._signs = self._signs, {}
         for announcer_id, changed in signs.items():
             self._browser.sign(announcer_id, self._sources.current, changed=changed)
+
+    def _prune(self, zc: Zeroconf) -> None:
+        """Take out of the cache what is of nobody whom the browser keeps, and what many say in one's name."""
+        cache, kept = zc.cache, {f"{each}.{self._kind.service}".lower() for each in self._browser.kept()}
+        said = [record for name in kept for record in cache.async_entries_with_name(name)]
+        wanted = kept | {record.server_key for record in said if isinstance(record, DNSService)}
+        stale: list[DNSRecord] = []
+        for name in cache.names():
+            records = list(cache.async_entries_with_name(name))
+            if name in wanted:
+                stale += sorted(records, key=_created)[:-MAX_RECORDS]
+            else:
+                stale += (each for each in records if not (isinstance(each, DNSPointer) and each.alias_key in kept))
+        cache.async_remove_records(stale)
 
     def _announcers(self, zc: Zeroconf, record: DNSRecord) -> Iterator[str]:
         if record.type in (_A, _AAAA):

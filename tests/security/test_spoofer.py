@@ -66,7 +66,7 @@ async def still_found(hub: Living) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(2_500, id="sample"), pytest.param(50_000, id="full", marks=pytest.mark.full)]
+    "count", [pytest.param(6_000, id="sample"), pytest.param(50_000, id="full", marks=pytest.mark.full)]
 )
 @pytest.mark.parametrize("source", [LAN, UNLIMITED])
 async def test_false_announcements_change_nothing(tmp_path: Path, source: str, count: int) -> None:
