@@ -1,153 +1,158 @@
-"""What an advertisement says its device is. Pure: it reads what was heard, and knows no radio."""
+"""What an advertisement says its sender is. Pure: `kind_of` takes one and answers with one of the structs here."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 
 from ble.errors import Malformed
 from ble.radio import Advertisement, uuid16
 
-MESH_PROVISIONING = uuid16(0x1827)
-MESH_PROXY = uuid16(0x1828)
-IMPROV = uuid16(0x4677)
-BTHOME = uuid16(0xFCD2)
-MATTER = uuid16(0xFFF6)
-ESP_PROVISIONING = "021a9004-0382-4aea-bff4-6b3f1c5adfb4"
-DOORSTEP = "d0025700-9a4b-4c3e-8f1d-6b0e5a7c2d10"
-"""Our own profile: its service, and the key of its service data (one octet of flags, then 9 of the device's id)."""
-SHORT_ID_SIZE = 9
-"""Flags, service data and their heads then fill the 31 octets of an advertisement."""
+DOORSTEP_SERVICE: Final = "d0025700-9a4b-4c3e-8f1d-6b0e5a7c2d10"
+"""Doorstep's own GATT service; `pairing` says what runs over it."""
 
-_ESP_NAME = "PROV_"
+ESP_SERVICE: Final = "021a9004-0382-4aea-bff4-6b3f1c5adfb4"
+"""ESP-IDF's default provisioning service. Applications may set another: the name is the second sign."""
+ESP_NAME: Final = "PROV_"
+
+MESH_PROVISIONING: Final = uuid16(0x1827)
+MESH_PROXY: Final = uuid16(0x1828)
+IMPROV: Final = uuid16(0x4677)
+BTHOME: Final = uuid16(0xFCD2)
+MATTER: Final = uuid16(0xFFF6)
 
 
-class MeshUnprovisioned(Struct, frozen=True):
-    """Mesh Protocol 1.1, 7.1.2.2.1: asks to be provisioned over GATT. `oob` are the OOB Information bits."""
+class Unprovisioned(Struct, frozen=True, tag=True):
+    """A mesh node of no network (Mesh Protocol 7.1.2.2.1). `oob` has the bits of its OOB Information."""
 
-    uuid: bytes
+    device_uuid: bytes
     oob: int
 
 
-class MeshProxy(Struct, frozen=True):
-    """Mesh Protocol 1.1, 7.2.2.2. `kind`: network, node, private_network, private_node.
+class ProxyIdentity(IntEnum):
+    """How a proxy says whose it is (Mesh Protocol 7.2.2.2)."""
 
-    `network_id` with the first; `hash` and `random` with the others.
-    """
+    NETWORK = 0
+    NODE = 1
+    PRIVATE_NETWORK = 2
+    PRIVATE_NODE = 3
 
-    kind: str
+
+class MeshProxy(Struct, frozen=True, tag=True):
+    """A proxy of a mesh network: its `network_id` (8 octets) in clear, or a `hash` and a `random` (8 each)."""
+
+    identity: ProxyIdentity
     network_id: bytes = b""
     hash: bytes = b""
     random: bytes = b""
 
 
-class Improv(Struct, frozen=True):
-    """Improv Wi-Fi 2.0. `state`: 1 authorization required, 2 authorized, 3 provisioning, 4 provisioned."""
+class Improv(Struct, frozen=True, tag=True):
+    """A device that takes Wi-Fi settings by Improv; `state` and `capabilities` as Improv numbers them."""
 
     state: int
     capabilities: int
 
 
-class BTHome(Struct, frozen=True):
-    """BTHome v2: readings are in the advertisement itself. `trigger`: it sends when something happens only."""
+class BTHome(Struct, frozen=True, tag=True):
+    """A BTHome v2 sensor (`ble.bthome` reads it)."""
 
     encrypted: bool
-    trigger: bool
 
 
-class EspProvisioning(Struct, frozen=True):
-    """ESP-IDF's protocomm over GATT; `name` is what the device is called on its label."""
-
-    name: str
+class EspProvisioning(Struct, frozen=True, tag=True):
+    """A device that takes Wi-Fi settings by ESP-IDF's protocomm."""
 
 
-class Matter(Struct, frozen=True):
-    """Matter Core 1.3, 5.4.2.5.6: ready for commissioning over BLE. Vendor and product are 0 where not told."""
+class Matter(Struct, frozen=True, tag=True):
+    """A Matter device that waits to be commissioned (Matter Core 5.4.2.5.6)."""
 
     discriminator: int
     vendor: int
     product: int
 
 
-class Ours(Struct, frozen=True):
-    """A device of Doorstep's own profile."""
-
-    flags: int
-    short_id: bytes
+class Doorstep(Struct, frozen=True, tag=True):
+    """A device that offers Doorstep's own service."""
 
 
-class Unknown(Struct, frozen=True):
-    """Nothing that we know."""
+class Unknown(Struct, frozen=True, tag=True):
+    """Nothing known here."""
 
 
-Kind: TypeAlias = MeshUnprovisioned | MeshProxy | Improv | BTHome | EspProvisioning | Matter | Ours | Unknown
+Kind = Unprovisioned | MeshProxy | Improv | BTHome | EspProvisioning | Matter | Doorstep | Unknown
 
 
-def kind_of(heard: Advertisement) -> Kind:
-    """What is this? The first of its service data that we know decides. Raises Malformed where that is not as said."""
-    for uuid, read in _READERS.items():
-        if uuid in heard.service_data:
-            return read(heard.service_data[uuid])
-    if ESP_PROVISIONING in heard.services or heard.name.startswith(_ESP_NAME):
-        return EspProvisioning(heard.name)
+def kind_of(advert: Advertisement) -> Kind:
+    """What its sender is. One that gives Improv data and has Doorstep's service too is Improv: it wants Wi-Fi first.
+
+    Raises Malformed where service data of a known kind is not what that kind's specification says.
+    """
+    for service, parse in _PARSERS.items():
+        if (data := advert.service_data.get(service)) is not None:
+            return parse(data)
+    if DOORSTEP_SERVICE in advert.services or DOORSTEP_SERVICE in advert.service_data:
+        return Doorstep()
+    if ESP_SERVICE in advert.services or advert.name.startswith(ESP_NAME):
+        return EspProvisioning()
     return Unknown()
 
 
-def _sized(data: bytes, *sizes: int) -> None:
-    if len(data) not in sizes:
-        raise Malformed(f"service data of {len(data)} octets")
+def _unprovisioned(data: bytes) -> Unprovisioned:
+    _long(data, 18)
+    return Unprovisioned(data[:16], int.from_bytes(data[16:], "big"))
 
 
-def _mesh_unprovisioned(data: bytes) -> MeshUnprovisioned:
-    _sized(data, 18)
-    return MeshUnprovisioned(data[:16], int.from_bytes(data[16:], "big"))
-
-
-def _mesh_proxy(data: bytes) -> MeshProxy:
-    if data[:1] == b"\x00":
-        _sized(data, 9)
-        return MeshProxy("network", network_id=data[1:])
-    kind = {b"\x01": "node", b"\x02": "private_network", b"\x03": "private_node"}.get(data[:1])
-    if kind is None:
-        raise Malformed("mesh proxy identification of an unknown type")
-    _sized(data, 17)
-    return MeshProxy(kind, hash=data[1:9], random=data[9:])
+def _proxy(data: bytes) -> MeshProxy:
+    _at_least(data, 1)
+    if data[0] not in tuple(ProxyIdentity):
+        raise Malformed("identification type of a mesh proxy")
+    identity = ProxyIdentity(data[0])
+    if identity is ProxyIdentity.NETWORK:
+        _long(data, 9)
+        return MeshProxy(identity, network_id=data[1:])
+    _long(data, 17)
+    return MeshProxy(identity, hash=data[1:9], random=data[9:])
 
 
 def _improv(data: bytes) -> Improv:
-    _sized(data, 6)
-    if not 1 <= data[0] <= 4:
-        raise Malformed("an Improv state that does not exist")
-    return Improv(data[0], data[1])
+    _at_least(data, 2)
+    return Improv(state=data[0], capabilities=data[1])
 
 
 def _bthome(data: bytes) -> BTHome:
-    """https://bthome.io/format: bit 0 encryption, bit 2 trigger based, bits 5-7 version."""
-    if not data:
-        raise Malformed("BTHome without its device information")
+    _at_least(data, 1)
     if data[0] >> 5 != 2:
-        raise Malformed(f"BTHome of version {data[0] >> 5}")
-    return BTHome(bool(data[0] & 1), bool(data[0] & 4))
+        raise Malformed("version of BTHome")
+    return BTHome(encrypted=bool(data[0] & 1))
 
 
 def _matter(data: bytes) -> Matter:
-    _sized(data, 8)
-    if data[0]:
-        raise Malformed("a Matter opcode other than commissionable")
-    little = [int.from_bytes(data[at : at + 2], "little") for at in (1, 3, 5)]
-    return Matter(little[0] & 0x0FFF, little[1], little[2])
+    _at_least(data, 8)
+    if data[0] != 0:
+        raise Malformed("opcode of a Matter advertisement")
+    return Matter(
+        discriminator=int.from_bytes(data[1:3], "little") & 0xFFF,
+        vendor=int.from_bytes(data[3:5], "little"),
+        product=int.from_bytes(data[5:7], "little"),
+    )
 
 
-def _ours(data: bytes) -> Ours:
-    _sized(data, 1 + SHORT_ID_SIZE)
-    return Ours(data[0], data[1:])
+def _long(data: bytes, octets: int) -> None:
+    if len(data) != octets:
+        raise Malformed(f"service data of {len(data)} octets instead of {octets}")
 
 
-_READERS: dict[str, Callable[[bytes], Kind]] = {
-    DOORSTEP: _ours,
-    MESH_PROVISIONING: _mesh_unprovisioned,
-    MESH_PROXY: _mesh_proxy,
+def _at_least(data: bytes, octets: int) -> None:
+    if len(data) < octets:
+        raise Malformed(f"service data of {len(data)} octets, fewer than {octets}")
+
+
+_PARSERS: Final[dict[str, Callable[[bytes], Kind]]] = {
+    MESH_PROVISIONING: _unprovisioned,
+    MESH_PROXY: _proxy,
     IMPROV: _improv,
-    MATTER: _matter,
     BTHOME: _bthome,
+    MATTER: _matter,
 }

@@ -51,3 +51,10 @@ class Malformed(BleError):
     """Octets that are not what their format says."""
 
     code = "malformed"
+
+
+class WrongKey(BleError):
+    """What was heard cannot be read, or not be trusted, with the key that is known."""
+
+    code = "wrong_key"
+    hint = "Enter the key again as the maker's app shows it."

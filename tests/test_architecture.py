@@ -13,8 +13,9 @@ MAX_LINES = 400
 
 SOLE_IMPORTERS = {
     "bleak": "ble.bleak_radio",
-    "zeroconf": "pairing.mdns",
     "bumble": "ble.virtual",
+    "bthome_ble": "ble.bthome",
+    "zeroconf": "pairing.mdns",
     "dbus_fast": "pairing.ap.networkmanager",
     "aiosqlite": "app.store.connection",
 }

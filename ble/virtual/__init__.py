@@ -1,6 +1,11 @@
-"""Bluetooth without a radio: an air over bumble, and devices that are processes on it. Needs `doorstep[virtual]`."""
+"""Bluetooth without an adapter, over bumble (the extra `doorstep[virtual]`).
+
+`air` is what devices hear each other through, `peripheral` a device on it, `radio` the hub's `ble.radio.Radio`.
+"""
 
 try:
     import bumble  # noqa: F401
-except ImportError as error:
-    raise ImportError("ble.virtual needs bumble: pip install 'doorstep[virtual]'") from error
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "virtual Bluetooth needs bumble: install it with pip install 'doorstep[virtual]'", name="bumble"
+    ) from error

@@ -1,61 +1,91 @@
-"""The air as a server on the loopback: whoever connects has a controller on it, and leaves when the socket closes."""
+"""The air between virtual devices: a port on the loopback interface that speaks HCI. Who connects to it has an adapter.
+
+So the hub and every device can be a process of its own. One process holds the air, in tests the test's.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
+import logging
+from types import TracebackType
+from typing import Self
 
-from bumble.transport.common import StreamPacketSink, StreamPacketSource
+from bumble.transport.common import PacketParser
 
-from ble.virtual.controller import AirController, Link
+from ble.virtual.controller import AirController, AirLink
+
+_log = logging.getLogger(__name__)
+_HOST = "127.0.0.1"
+_PIECE = 4096
+
+
+class _Sink:
+    """What an adapter says to its host."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    def on_packet(self, packet: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(packet)
 
 
 class Air:
-    """`hci` is where a radio or a device, in this process or another, finds its controller."""
+    """`async with Air() as air:` and give `air.port` to those who shall hear each other.
 
-    def __init__(self) -> None:
-        self.link = Link()
-        self.hci = ""
-        self._numbers = count()
-        self._hosts: set[asyncio.BaseTransport] = set()
+    Devices are named by their address, as "D0:00:00:00:00:01".
+    """
 
-    @asynccontextmanager
-    async def serve(self, port: int = 0) -> AsyncIterator["Air"]:
-        """On the loopback only, until the block ends; 0 takes a free port."""
-        server = await asyncio.get_running_loop().create_server(lambda: _Host(self), "127.0.0.1", port)
-        self.hci = f"tcp-client:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
+        self._link = AirLink()
+        self._server: asyncio.Server | None = None
+        self._adapters: dict[asyncio.Task[None], AirController] = {}
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._joined, _HOST, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        tasks = list(self._adapters)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def set_rssi(self, address: str, dbm: int) -> None:
+        """How loud a device is heard from now on."""
+        self._link.rssi[address] = dbm
+
+    def take_away(self, address: str) -> None:
+        """Out of everybody's range: its connections end with a supervision timeout, and nothing of it is heard."""
+        self._link.out.add(address)
+        self.drop(address)
+
+    def bring_back(self, address: str) -> None:
+        self._link.out.discard(address)
+
+    def drop(self, address: str) -> None:
+        """End its connections with a supervision timeout at both ends, and let it be heard still."""
+        for adapter in list(self._adapters.values()):
+            if str(adapter.random_address) == address:
+                self._link.drop(adapter)
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        adapter = AirController(f"adapter {len(self._adapters)}", _Sink(writer), self._link)
+        self._adapters[task] = adapter
+        parser = PacketParser(adapter)
         try:
-            yield self
+            while data := await reader.read(_PIECE):
+                parser.feed_data(data)
+        except (asyncio.CancelledError, ConnectionError):
+            _log.debug("an adapter's host has gone")
         finally:
-            server.close()
-            for host in list(self._hosts):
-                host.close()
-            await server.wait_closed()
-
-    def _joined(self, transport: asyncio.Transport) -> AirController:
-        self._hosts.add(transport)
-        return AirController(f"host{next(self._numbers)}", self.link, StreamPacketSink(transport))
-
-    def _left(self, transport: asyncio.BaseTransport) -> None:
-        self._hosts.discard(transport)
-
-
-class _Host(asyncio.Protocol):
-    """One host's end of HCI over TCP (the H4 framing of bumble's tcp-client)."""
-
-    def __init__(self, air: Air) -> None:
-        self._air = air
-        self._source = StreamPacketSource()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._controller = self._air._joined(transport)
-        self._source.set_packet_sink(self._controller)
-
-    def data_received(self, data: bytes) -> None:
-        self._source.data_received(data)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._controller.leave()
-        self._air._left(self._transport)
+            del self._adapters[task]
+            adapter.leave()
+            writer.close()

@@ -1,111 +1,111 @@
-"""A GATT connection over bumble, as the Radio Protocol has it."""
+"""A GATT connection over bumble, as `ble.radio.Connection` has it."""
 
 import asyncio
-import uuid as full
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
-from bumble.core import UUID, BaseBumbleError, ProtocolError
-from bumble.device import Connection, Peer
-from bumble.gatt_client import CharacteristicProxy
+from bumble import att, core
+from bumble.device import Peer
 
 from ble.errors import Disconnected, NotOffered, NotReachable
-from ble.radio import uuid16
-from ble.virtual.controller import named
+from ble.virtual.payload import uuid_text
 
-REQUEST_TIMEOUT_S = 10.0
-_MTU = 517
-_T = TypeVar("_T")
+CALL_TIMEOUT_S = 20.0
+MTU = 517
+
+T = TypeVar("T")
 
 
 class VirtualConnection:
-    """Made by VirtualRadio; `discover` before any other use."""
+    """`discover` first."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.address = named(connection.peer_address)
-        self._connection = connection
-        self._peer = Peer(connection)
-        self._ended = asyncio.Event()
+    def __init__(self, address: str, link: Any, call_timeout: float = CALL_TIMEOUT_S) -> None:
+        self.address = address
+        self._link = link
+        self._peer = Peer(link)
+        self._timeout = call_timeout
+        self._characteristics: dict[str, Any] = {}
+        self._services: dict[str, list[str]] = {}
         self._told: list[Callable[[], None]] = []
-        connection.on(connection.EVENT_DISCONNECTION, self._end)
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        link.on("disconnection", self._ended)
 
     @property
     def max_write(self) -> int:
-        return int(self._connection.att_mtu) - 3
+        return int(self._link.att_mtu) - 3
 
     @property
     def connected(self) -> bool:
-        return not self._ended.is_set()
+        return not self._gone.done()
 
     async def discover(self) -> None:
-        """Exchange the MTU and read the whole GATT table."""
-        await self._answered(self._peer.request_mtu(_MTU))
-        for service in await self._answered(self._peer.discover_services()):
-            for characteristic in await self._answered(service.discover_characteristics()):
-                await self._answered(characteristic.discover_descriptors())
+        """Agree on an MTU and see what the device has. Raises Disconnected, NotReachable."""
+        await self._call(self._peer.request_mtu(MTU))
+        for service in await self._call(self._peer.discover_services()):
+            names = self._services.setdefault(uuid_text(service.uuid.to_bytes()), [])
+            for each in await self._call(service.discover_characteristics()):
+                names.append(uuid_text(each.uuid.to_bytes()))
+                self._characteristics.setdefault(uuid_text(each.uuid.to_bytes()), each)
+
+    async def close(self) -> None:
+        if self.connected:
+            self._link.remove_listener("disconnection", self._ended)
+            self._ended(0)
+            await self._link.disconnect()
 
     async def read(self, characteristic: str) -> bytes:
-        return bytes(await self._answered(self._found(characteristic).read_value()))
+        return bytes(await self._call(self._of(characteristic).read_value()))
 
     async def write(self, characteristic: str, data: bytes, *, response: bool) -> None:
-        await self._answered(self._found(characteristic).write_value(data, with_response=response))
+        if not response and len(data) > self.max_write:
+            raise NotOffered(f"a write of {len(data)} octets without response, where {self.max_write} is the most")
+        await self._call(self._of(characteristic).write_value(data, with_response=response))
 
     async def subscribe(self, characteristic: str, heard: Callable[[bytes], None]) -> None:
-        def notified(value: Any) -> None:
-            heard(bytes(value))
-
-        await self._answered(self._found(characteristic).subscribe(notified))
+        found = self._of(characteristic)
+        await self._call(found.discover_descriptors())
+        await self._call(found.subscribe(lambda value: heard(bytes(value))))
 
     async def descriptor(self, characteristic: str, descriptor: str) -> bytes:
-        for one in self._found(characteristic).descriptors:
-            if one.type == UUID(descriptor):
-                return bytes(await self._answered(one.read_value()))
-        raise NotOffered(f"no descriptor {descriptor}")
+        found = self._of(characteristic)
+        for each in await self._call(found.discover_descriptors()):
+            if uuid_text(each.type.to_bytes()) == descriptor:
+                return bytes(await self._call(each.read_value()))
+        raise NotOffered("descriptor")
 
     def characteristics(self, service: str) -> Sequence[str]:
-        of = self._peer.get_services_by_uuid(UUID(service))
-        return [_full(one.uuid) for found in of for one in found.characteristics]
+        return tuple(self._services.get(service, ()))
 
     def on_disconnect(self, told: Callable[[], None]) -> None:
         self._told.append(told)
 
-    async def close(self) -> None:
-        """End the connection; nothing where it has ended."""
-        if self.connected:
-            await self._connection.disconnect()
-
-    def _found(self, characteristic: str) -> CharacteristicProxy[Any]:
+    def _of(self, characteristic: str) -> Any:
         if not self.connected:
             raise Disconnected
-        found = self._peer.get_characteristics_by_uuid(UUID(characteristic))
-        if not found:
-            raise NotOffered(f"no characteristic {characteristic}")
-        return found[0]
+        if characteristic not in self._characteristics:
+            raise NotOffered("characteristic")
+        return self._characteristics[characteristic]
 
-    def _end(self, _reason: int) -> None:
-        self._ended.set()
-        for told in self._told:
-            told()
-
-    async def _answered(self, asking: Awaitable[_T]) -> _T:
-        """What bumble answers, unless the connection ends or time runs out first: bumble itself would wait 30 s."""
-        asked = asyncio.ensure_future(asking)
-        ended = asyncio.ensure_future(self._ended.wait())
+    async def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Its result, unless the connection or the time ends before it."""
+        task = asyncio.ensure_future(work)
         try:
-            await asyncio.wait({asked, ended}, timeout=REQUEST_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-            if asked.done() and not asked.cancelled():
-                return asked.result()
-            raise NotReachable("no answer") if self.connected else Disconnected
-        except ProtocolError as error:
+            await asyncio.wait((task, self._gone), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
+            if self._gone.done():
+                raise Disconnected
+            if not task.done():
+                raise NotReachable("no answer")
+            return task.result()
+        except (att.ATT_Error, core.InvalidOperationError, core.InvalidArgumentError) as error:
             raise NotOffered(str(error)) from error
-        except BaseBumbleError as error:
-            raise (NotReachable if self.connected else Disconnected)(str(error)) from error
+        except (core.TimeoutError, core.ProtocolError) as error:
+            raise NotReachable(str(error)) from error
         finally:
-            asked.cancel()
-            ended.cancel()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
-
-def _full(uuid: UUID) -> str:
-    """bumble writes a short UUID short."""
-    octets = uuid.uuid_bytes[::-1]
-    return uuid16(int.from_bytes(octets, "big")) if len(octets) == 2 else str(full.UUID(bytes=octets))
+    def _ended(self, _reason: int) -> None:
+        if not self._gone.done():
+            self._gone.set_result(None)
+            for told in self._told:
+                told()

@@ -1,79 +1,68 @@
-"""The Radio Protocol over bumble: an adapter on the virtual air, for machines without one."""
+"""The hub's radio on a virtual air: a `ble.radio.Radio` that needs no adapter."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TypeVar
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
-from bumble.core import BaseBumbleError
-from bumble.device import Advertisement as Heard
-from bumble.device import Device
-from bumble.hci import Address
-from bumble.transport import open_transport
+from bumble import core
 
-from ble.errors import Disconnected, NoSlot, NotOffered, NotReachable, RadioOff
+from ble.errors import NotOffered, NotReachable, RadioOff
+from ble.listeners import Listeners
 from ble.radio import CONNECT_TIMEOUT_S, Advertisement, RadioState
-from ble.virtual.advertised import decoded
-from ble.virtual.connection import VirtualConnection
-from ble.virtual.controller import named
-
-_T = TypeVar("_T")
+from ble.slots import Slots
+from ble.virtual.connection import CALL_TIMEOUT_S, VirtualConnection
+from ble.virtual.host import Host, join, random_address
+from ble.virtual.payload import heard
 
 SLOTS = 5
-"""As many as a common adapter holds at once."""
+MAX_KNOWN = 1024
+"""Devices remembered; anybody can invent addresses."""
 
-_ADDRESS = "C0:00:00:00:00:01"
-_ON = RadioState(True)
-_CLOSED = RadioState(False, "closed", "The virtual Bluetooth adapter is not open.")
-_NO_AIR = RadioState(False, "no_adapter", "No virtual air is running at the address that was given.")
+_OFF = RadioState(False, "no_adapter", "The virtual Bluetooth this hub was told to use is not there.")
 
 
 class VirtualRadio:
-    """An adapter on the air that `hci` names (`Air.hci`). It connects `slots` devices at most at a time."""
+    """On the air at this port. `open` joins it; where there is none, or it ends, `state` says so."""
 
-    def __init__(self, hci: str, *, address: str = _ADDRESS, slots: int = SLOTS) -> None:
-        self._hci, self._address, self._slots = hci, address, slots
-        self._state = _CLOSED
-        self._open = AsyncExitStack()
-        self._device: Device | None = None
-        self._listeners: list[Callable[[Advertisement], None]] = []
-        self._state_listeners: list[Callable[[RadioState], None]] = []
-        self._connecting = asyncio.Lock()  # a controller makes one connection at a time
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._live: set[VirtualConnection] = set()
-        self._used = 0
+    def __init__(self, port: int, *, slots: int = SLOTS, call_timeout: float = CALL_TIMEOUT_S) -> None:
+        self._port = port
+        self._call_timeout = call_timeout
+        self._slots = Slots(slots)
+        self._state = _OFF
+        self._states = Listeners[RadioState]()
+        self._adverts = Listeners[Advertisement]()
+        self._host: Host | None = None
+        self._connecting = asyncio.Lock()
+        self._heard: dict[str, Any] = {}
+        self._connections: set[VirtualConnection] = set()
 
     @property
     def state(self) -> RadioState:
         return self._state
 
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
-        return _added(self._state_listeners, told)
-
-    async def open(self) -> None:
-        try:
-            source, sink = await self._open.enter_async_context(await open_transport(self._hci))
-        except OSError:
-            self._become(_NO_AIR)
-            return
-        device = self._device = Device.with_hci("doorstep", Address(self._address), source, sink)
-        await device.power_on()
-        device.on(device.EVENT_ADVERTISEMENT, self._hear)
-        await device.start_scanning()
-        self._become(_ON)
-
-    async def close(self) -> None:
-        self._become(_CLOSED)
-        for one in list(self._live):
-            with suppress(BaseBumbleError):
-                await one.close()
-        if self._device is not None:
-            await self._device.power_off()
-        self._device = None
-        await self._open.aclose()
+        return self._states.add(told)
 
     def listen(self, heard: Callable[[Advertisement], None]) -> Callable[[], None]:
-        return _added(self._listeners, heard)
+        return self._adverts.add(heard)
+
+    async def open(self) -> None:
+        with suppress(RadioOff):
+            self._host = await join(self._port, "hub", random_address())
+            self._host.lost.add_done_callback(lambda _: self._is(_OFF))
+            device = self._host.device
+            device.on("advertisement", self._hear)
+            await device.power_on()
+            await device.start_scanning(filter_duplicates=False)
+            self._is(RadioState(True))
+
+    async def close(self) -> None:
+        for connection in list(self._connections):
+            await connection.close()
+        if self._host is not None:
+            await self._host.close()
+            self._host = None
 
     @asynccontextmanager
     async def connect(
@@ -81,76 +70,49 @@ class VirtualRadio:
         address: str,
         *,
         services: Sequence[str] = (),
-        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109 (the Protocol's)
+        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109 - the Protocol's
     ) -> AsyncIterator[VirtualConnection]:
-        async with self._one_for(address):
-            made = await self._made(address, services, timeout)
-            self._live.add(made)
+        ends = asyncio.get_running_loop().time() + timeout
+        async with self._slots.hold(address, ends):
+            connection = await self._connected(address, ends)
+            self._connections.add(connection)
             try:
-                yield made
+                await connection.discover()
+                if missing := [each for each in services if not connection.characteristics(each)]:
+                    raise NotOffered(f"no service {missing[0]}")
+                yield connection
             finally:
-                self._live.discard(made)
-                with suppress(BaseBumbleError):
-                    await made.close()
+                self._connections.discard(connection)
+                with suppress(core.BaseBumbleError):
+                    await connection.close()
 
-    @asynccontextmanager
-    async def _one_for(self, address: str) -> AsyncIterator[None]:
-        """The device's lock and a slot; a lock lives as long as somebody holds or wants it."""
-        lock = self._locks.setdefault(address, asyncio.Lock())
-        async with lock:
-            if self._used >= self._slots:
-                raise NoSlot(f"all {self._slots} connections are in use")
-            self._used += 1
+    async def _connected(self, address: str, ends: float) -> VirtualConnection:
+        async with asyncio.timeout_at(ends) as limit, self._connecting:  # an adapter tries one at a time
+            if not self._state.usable or self._host is None:
+                raise RadioOff(self._state.sentence)
+            if (target := self._heard.get(address)) is None:
+                raise NotReachable("the device is not heard")
+            left = ends - asyncio.get_running_loop().time()
+            limit.reschedule(ends + 5.0)  # bumble keeps `left` itself, and tells the adapter to stop trying
             try:
-                yield
-            finally:
-                self._used -= 1
+                link = await self._host.device.connect(target, timeout=left)
+            except core.BaseBumbleError as error:
+                raise NotReachable("the device does not answer") from error
+            return VirtualConnection(address, link, self._call_timeout)
 
-    async def _made(self, address: str, services: Sequence[str], seconds: float) -> VirtualConnection:
-        device = self._device
-        if device is None:
-            raise RadioOff(self._state.sentence)
-        try:
-            async with asyncio.timeout(seconds), self._connecting:
-                await self._heard_from(address)
-                made = VirtualConnection(await device.connect(Address(address), timeout=seconds))
-        except (TimeoutError, BaseBumbleError) as error:
-            raise NotReachable(f"{address} could not be connected to") from error
-        try:
-            await made.discover()
-            if missing := [one for one in services if not made.characteristics(one)]:
-                raise NotOffered(f"{address} has no {missing[0]}")
-        except BaseException:
-            with suppress(BaseBumbleError, Disconnected):
-                await made.close()
-            raise
-        return made
+    def _hear(self, advert: Any) -> None:
+        address = str(advert.address)
+        self._heard.pop(address, None)
+        self._heard[address] = advert.address
+        while len(self._heard) > MAX_KNOWN:
+            del self._heard[next(iter(self._heard))]
+        self._adverts.tell(heard(address, advert.rssi, _structures(advert)))
 
-    async def _heard_from(self, address: str) -> None:
-        fresh = asyncio.Event()
-        stop = self.listen(lambda heard: fresh.set() if heard.address == address else None)
-        try:
-            await fresh.wait()
-        finally:
-            stop()
-
-    def _hear(self, heard: Heard) -> None:
-        advertisement = decoded(named(heard.address), heard.rssi, bytes(heard.data))  # the response included
-        for listener in list(self._listeners):
-            listener(advertisement)
-
-    def _become(self, state: RadioState) -> None:
+    def _is(self, state: RadioState) -> None:
         if state != self._state:
             self._state = state
-            for told in list(self._state_listeners):
-                told(state)
+            self._states.tell(state)
 
 
-def _added(listeners: list[_T], one: _T) -> Callable[[], None]:
-    listeners.append(one)
-
-    def end() -> None:
-        with suppress(ValueError):
-            listeners.remove(one)
-
-    return end
+def _structures(advert: Any) -> list[tuple[int, bytes]]:
+    return [(int(kind), bytes(data)) for kind, data in advert.data.ad_structures]

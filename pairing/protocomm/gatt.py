@@ -2,13 +2,14 @@
 
 from typing import Final
 
+from ble.adverts import ESP_SERVICE
 from ble.errors import NotOffered
 from ble.radio import Connection, uuid16
 from pairing.errors import MalformedMessageError
 from pairing.gatt.failures import translated
 from pairing.protocomm.calls import MAX_BODY, Call, EndpointRefusedError
 
-SERVICE: Final = "021a9004-0382-4aea-bff4-6b3f1c5adfb4"
+SERVICE: Final = ESP_SERVICE
 """What firmware is built with unless somebody chooses another; it is advertised in any case."""
 NAMED_BY: Final = uuid16(0x2901)
 """Characteristic User Description: an endpoint's name."""

@@ -1,209 +1,211 @@
-"""What breaks in the field, reproduced on a fake org.bluez, and survived by the radio over bleak."""
+"""bleak's own BlueZ code against a fake org.bluez: what works, and the eight problems of the field survived."""
 
 import asyncio
-import contextlib
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
-from bleak.backends.bluezdbus.manager import _global_instances
 
 from ble.bleak_radio import BleakRadio
 from ble.errors import Disconnected, NoSlot, NotOffered, NotReachable, RadioOff
-from ble.radio import RadioState
-from ble.virtual.advertised import Advert
-from ble.virtual.air import Air
-from ble.virtual.device import VirtualDevice, serve
-from tests.ble.bluez import FakeBluez, Refused
-from tests.ble.test_virtual import ECHO, LONG, PATIENCE_S, SERVICE, SILENT, fresh_address, heard_by, table
-
-IN_PROGRESS = Refused("org.bluez.Error.InProgress", "Operation already in progress")
+from ble.radio import uuid16
+from tests.ble.bluez.bus import DBusFailure, system_bus
+from tests.ble.bluez.fake import FAILED, IN_PROGRESS, FakeBluez
+from tests.ble.rig import BROKEN, LAMP, QUICK, SECRET, SWITCH, Rig, hear, hear_lamp, rigged, state_of
 
 
 @pytest.fixture
-def bus(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A D-Bus of the test's own, known to bleak as the system's."""
-    argv = ["dbus-daemon", "--session", "--nofork", "--print-address=1"]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as daemon:
-        assert daemon.stdout is not None
-        address = daemon.stdout.readline().strip()
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-        yield address
-        daemon.terminate()
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rigged(tmp_path) as made:
+        yield made
 
 
-async def let_go(radio: BleakRadio) -> None:
-    """Close the radio, and the bus that bleak keeps for each loop: it would end it with the process only."""
-    await radio.close()
-    manager = _global_instances.pop(asyncio.get_running_loop(), None)
-    if manager is not None and manager._bus is not None:
-        manager._bus.disconnect()
-        await manager._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+async def test_hearing_connecting_reading_writing_and_being_notified(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    assert radio.state.usable
+    advert = await hear_lamp(radio, lamp)
+    assert (advert.name, advert.services, advert.rssi) == ("lamp", (LAMP,), -50)
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    async with radio.connect(lamp.address, services=[LAMP]) as connection:
+        assert connection.max_write == 514
+        assert connection.characteristics(LAMP) == (SWITCH, SECRET, BROKEN)
+        await connection.write(SWITCH, b"\x01", response=True)
+        await connection.write(SWITCH, b"\x02", response=False)
+        lamp.value = bytes(400)
+        assert await connection.read(SWITCH) == bytes(400)
+        assert lamp.written == [b"\x01", b"\x02"]
+        assert await connection.descriptor(SWITCH, uuid16(0x2901)) == b"switch"
+        await connection.subscribe(SWITCH, heard.put_nowait)
+        await lamp.subscribed.wait()
+        await lamp.notify(SWITCH, b"now")
+        assert await heard.get() == b"now"
+        for refused in (
+            connection.read(SECRET),
+            connection.read(BROKEN),
+            connection.write(SECRET, b"x", response=True),
+            connection.read(uuid16(0x2A37)),
+            connection.descriptor(SWITCH, uuid16(0x2908)),
+        ):
+            with pytest.raises(NotOffered):
+                await refused
+    await lamp.gone.wait()
+    with pytest.raises(Disconnected):
+        await connection.read(SWITCH)
 
 
-class Rig:
-    def __init__(self, air: Air, bluez: FakeBluez, radio: BleakRadio, device: VirtualDevice, address: str) -> None:
-        self.air, self.bluez, self.radio, self.device, self.address = air, bluez, radio, device, address
+async def test_1_an_adapter_that_is_busy_for_a_moment_is_asked_again(rig: Rig) -> None:
+    busy = DBusFailure(IN_PROGRESS, "Operation already in progress")
+    rig.bluez.faults.refuse = {"StartDiscovery": [busy, busy], "Connect": [busy, busy]}
+    lamp, radio = await rig.lamp(), await rig.radio()
+    assert radio.state.usable
+    await hear_lamp(radio, lamp)
+    async with radio.connect(lamp.address) as connection:
+        assert await connection.read(SWITCH) == b"\x00"
 
 
-@asynccontextmanager
-async def rig(bus: str, slots: int = 4, quiet_s: float = 60) -> AsyncIterator[Rig]:
-    address = fresh_address()
-    async with Air().serve() as air, serve(air.hci, address, table(), Advert(name="lamp")) as device:
-        bluez = FakeBluez(air.hci, bus)
-        await bluez.start()
-        radio = BleakRadio(slots=slots, quiet_s=quiet_s, retry_s=0.05)
+async def test_2_slots_are_kept_below_the_limit_and_the_adapters_own_limit_is_named(rig: Rig) -> None:
+    radio = await rig.radio(slots=1)
+    lamp, other = await rig.lamp(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    await hear_lamp(radio, other)
+    async with radio.connect(lamp.address):
+        with pytest.raises(NoSlot):
+            async with radio.connect(other.address, timeout=0.2):
+                pass
+    full = DBusFailure(FAILED, "le-connection-concurrent-connection-limit")
+    rig.bluez.faults.refuse = {"Connect": [full] * 10}
+    with pytest.raises(NoSlot):
+        async with radio.connect(other.address):
+            pass
+    rig.bluez.faults.refuse = {}
+    async with radio.connect(other.address):
+        pass
+
+
+async def test_3_a_connection_lost_during_the_discovery_is_made_again(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    rig.bluez.faults.drops = 2
+    async with radio.connect(lamp.address, services=[LAMP]) as connection:
+        assert await connection.read(SWITCH) == b"\x00"
+    assert rig.bluez.calls.count("Connect") >= 3
+    rig.air.take_away(lamp.address)
+    with pytest.raises(NotReachable):
+        async with radio.connect(lamp.address, timeout=1.0):
+            pass
+
+
+async def test_4_services_missing_from_an_old_cache_are_asked_for_again(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    rig.bluez.faults.stale[lamp.address] = {LAMP}
+    async with radio.connect(lamp.address, services=[LAMP]) as connection:
+        assert await connection.read(SWITCH) == b"\x00"
+    assert "RemoveDevice" in rig.bluez.calls
+    with pytest.raises(NotOffered):
+        async with radio.connect(lamp.address, services=[uuid16(0x1828)]):
+            pass
+
+
+async def test_5_a_scan_that_has_fallen_silent_is_built_anew(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    scans = rig.bluez.calls.count("StartDiscovery")
+    rig.bluez.faults.deaf = True
+    async with asyncio.timeout(10):
+        while rig.bluez.calls.count("StartDiscovery") == scans:
+            await asyncio.sleep(0.05)
+    rig.bluez.faults.deaf = False
+    await hear_lamp(radio, lamp)
+    assert radio.state.usable
+
+
+async def test_6_a_device_is_connected_to_while_the_scan_goes_on(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    rig.bluez.faults.forget = True
+    await hear_lamp(radio, lamp)
+    async with radio.connect(lamp.address):
+        assert "StopDiscovery" not in rig.bluez.calls
+    with pytest.raises(NotReachable):  # never by an address alone
+        async with radio.connect("D0:00:00:00:00:01", timeout=0.2):
+            pass
+    assert rig.bluez.calls.count("Connect") == 1
+
+
+async def test_7_without_a_bus_without_a_daemon_and_without_an_adapter_the_hub_runs_on(tmp_path: Path) -> None:
+    async with system_bus(tmp_path) as daemon:
+        radio = BleakRadio(watch=QUICK)
         await radio.open()
         try:
-            yield Rig(air, bluez, radio, device, address)
-        finally:
-            await let_go(radio)
-            await bluez.stop()
-
-
-async def becomes(radio: BleakRadio, reason: str) -> RadioState:
-    changed = asyncio.Event()
-    stop = radio.on_state(lambda _: changed.set())
-    async with asyncio.timeout(PATIENCE_S):
-        while radio.state.reason != reason:
-            changed.clear()
-            await changed.wait()
-    stop()
-    return radio.state
-
-
-async def test_bleaks_own_code_hears_connects_reads_writes_and_is_notified(bus: str) -> None:
-    async with rig(bus) as it:
-        heard = await heard_by(it.radio, lambda one: one.address == it.address)
-        assert heard.name == "lamp"
-        told: asyncio.Queue[bytes] = asyncio.Queue()
-        async with it.radio.connect(it.address, services=(SERVICE,), timeout=PATIENCE_S) as connection:
-            assert connection.max_write == 514
-            assert set(connection.characteristics(SERVICE)) == {ECHO, SILENT}
-            assert await connection.read(ECHO) == b"value"
-            await connection.write(ECHO, bytes(300), response=True)
-            await connection.subscribe(ECHO, told.put_nowait)
-            await it.device.notify(ECHO, b"told")
-            assert await asyncio.wait_for(told.get(), PATIENCE_S) == b"told"
-            with pytest.raises(NotOffered):
-                await connection.read(SILENT)
-        assert not connection.connected
-
-
-async def test_in_progress_on_scan_and_connect_is_tried_again(bus: str) -> None:
-    async with Air().serve() as air, serve(air.hci, address := fresh_address(), table(), Advert(name="lamp")):
-        bluez = FakeBluez(air.hci, bus)
-        await bluez.start()
-        bluez.refuse["StartDiscovery"].append(IN_PROGRESS)
-        bluez.refuse["Connect"].append(IN_PROGRESS)
-        radio = BleakRadio(retry_s=0.05)
-        await radio.open()
-        assert not radio.state.usable
-        await becomes(radio, "")
-        async with radio.connect(address, timeout=PATIENCE_S) as connection:
-            assert await connection.read(ECHO) == b"value"
-        assert bluez.calls.count("Connect") == 2
-        await let_go(radio)
-        await bluez.stop()
-
-
-async def test_every_slot_in_use_is_said_at_once(bus: str) -> None:
-    async with rig(bus, slots=1) as it:
-        async with it.radio.connect(it.address, timeout=PATIENCE_S):
-            with pytest.raises(NoSlot):
-                async with it.radio.connect(fresh_address(), timeout=PATIENCE_S):
+            assert radio.state.reason == "no_dbus"
+            with pytest.raises(RadioOff, match="container"):
+                async with radio.connect("D0:00:00:00:00:01"):
                     pass
-        async with it.radio.connect(it.address, timeout=PATIENCE_S) as connection:
-            assert connection.connected
+            await daemon.start()
+            await state_of(radio, lambda state: state.reason == "no_daemon")
+        finally:
+            await radio.close()
 
 
-async def test_a_drop_in_the_middle_of_discovery_is_tried_again(bus: str) -> None:
-    async with rig(bus) as it:
-        it.bluez.drop_discovery = 1
-        async with it.radio.connect(it.address, services=(SERVICE,), timeout=PATIENCE_S) as connection:
-            assert await connection.read(ECHO) == b"value"
+async def test_7_an_adapter_is_pulled_switched_off_and_plugged_in_again(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    ended = asyncio.Event()
+    async with radio.connect(lamp.address) as connection:
+        connection.on_disconnect(ended.set)
+        await rig.bluez.pull()
+        await ended.wait()
+    await state_of(radio, lambda state: state.reason == "no_adapter")
+    await rig.bluez.plug(powered=False)
+    await state_of(radio, lambda state: state.reason == "powered_off")
+    await rig.bluez.pull()
+    await rig.bluez.plug()
+    await state_of(radio, lambda state: state.usable)
+    await hear_lamp(radio, lamp)
 
 
-async def test_a_stale_gatt_cache_is_cleared_and_read_afresh(bus: str) -> None:
-    async with rig(bus) as it:
-        it.bluez.stale = 1
-        async with it.radio.connect(it.address, services=(SERVICE,), timeout=PATIENCE_S) as connection:
-            assert await connection.read(ECHO) == b"value"
-        assert "RemoveDevice" in it.bluez.calls
-        with pytest.raises(NotOffered):
-            async with it.radio.connect(it.address, services=(LONG,), timeout=PATIENCE_S):
-                pass
+async def test_7_a_bus_that_is_begun_anew_is_found_again(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    await rig.bluez.stop()
+    await rig.daemon.stop()
+    await state_of(radio, lambda state: not state.usable)
+    await rig.daemon.start()
+    again = FakeBluez(rig.air.port, rig.daemon.address)
+    await again.start()
+    try:
+        await state_of(radio, lambda state: state.usable)
+        await hear_lamp(radio, lamp)
+    finally:
+        await again.stop()
 
 
-async def test_a_scan_that_died_silently_is_rebuilt(bus: str) -> None:
-    async with rig(bus, quiet_s=0.3) as it:
-        await heard_by(it.radio, lambda one: one.address == it.address)
-        it.bluez.silent = True
-        before = it.bluez.calls.count("StartDiscovery")
-        async with asyncio.timeout(PATIENCE_S):
-            while it.bluez.calls.count("StartDiscovery") == before:
-                await asyncio.sleep(0.01)
-        it.bluez.silent = False
-        await heard_by(it.radio, lambda one: one.address == it.address)
+async def test_8_notifications_told_twice_are_heard_once_and_after_each_connection(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    rig.bluez.faults.doubled = True
+    for _ in range(2):
+        await hear_lamp(radio, lamp)
+        heard: asyncio.Queue[bytes] = asyncio.Queue()
+        lamp.subscribed.clear()
+        async with radio.connect(lamp.address) as connection:
+            await connection.subscribe(SWITCH, lambda value: None)
+            await connection.subscribe(SWITCH, heard.put_nowait)  # takes the first one's place
+            await lamp.subscribed.wait()
+            for value in (b"1", b"2", b"3"):
+                await lamp.notify(SWITCH, value)
+            assert [await heard.get() for _ in range(3)] == [b"1", b"2", b"3"]
+    assert "AcquireNotify" not in rig.bluez.calls
 
 
-async def test_a_device_that_the_system_forgot_is_connected_from_a_fresh_advertisement(bus: str) -> None:
-    async with rig(bus) as it:
-        await heard_by(it.radio, lambda one: one.address == it.address)
-        it.bluez.forget_devices()
-        async with it.radio.connect(it.address, timeout=PATIENCE_S) as connection:
-            assert await connection.read(ECHO) == b"value"
-
-
-async def test_an_adapter_is_pulled_and_plugged(bus: str) -> None:
-    async with rig(bus, quiet_s=0.3) as it:
-        it.bluez.pull()
-        assert "no Bluetooth adapter" in (await becomes(it.radio, "no_adapter")).sentence
-        with pytest.raises(RadioOff):
-            async with it.radio.connect(it.address, timeout=1):
-                pass
-        it.bluez.plug()
-        await becomes(it.radio, "")
-        await heard_by(it.radio, lambda one: one.address == it.address)
-
-
-async def test_without_bluetoothd_the_radio_says_so(bus: str) -> None:
-    radio = BleakRadio(retry_s=0.05)
-    await radio.open()
-    assert "bluetoothd" in (await becomes(radio, "no_bluetoothd")).sentence
-    await let_go(radio)
-
-
-async def test_without_a_dbus_the_radio_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent/bus")
-    radio = BleakRadio(retry_s=0.05)
-    await radio.open()
-    assert "D-Bus" in (await becomes(radio, "no_dbus")).sentence
-    await let_go(radio)
-
-
-async def test_range_loss_ends_the_connection_and_the_next_one_subscribes_anew(bus: str) -> None:
-    async with rig(bus) as it:
-        async with it.radio.connect(it.address, timeout=PATIENCE_S) as connection:
-            ended = asyncio.Event()
-            connection.on_disconnect(ended.set)
-            it.air.link.drop(it.address)
-            await asyncio.wait_for(ended.wait(), PATIENCE_S)
-            with pytest.raises(Disconnected):
-                await connection.read(ECHO)
-        told: asyncio.Queue[bytes] = asyncio.Queue()
-        async with it.radio.connect(it.address, timeout=PATIENCE_S) as again:
-            await again.subscribe(ECHO, told.put_nowait)
-            await it.device.notify(ECHO, b"told")
-            assert await asyncio.wait_for(told.get(), PATIENCE_S) == b"told"
-
-
-async def test_a_device_that_is_not_heard_is_not_reachable(bus: str) -> None:
-    async with rig(bus) as it:
-        with pytest.raises(NotReachable):
-            async with it.radio.connect(fresh_address(), timeout=0.1):
-                pass
-        with contextlib.suppress(NotReachable):
-            async with it.radio.connect(it.address, timeout=PATIENCE_S) as connection:
-                assert connection.connected
+async def test_losing_the_range_ends_a_connection_and_what_waits_for_it(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    ended = asyncio.Event()
+    async with radio.connect(lamp.address) as connection:
+        connection.on_disconnect(ended.set)
+        rig.air.drop(lamp.address)
+        await ended.wait()
+        assert not connection.connected
+        with pytest.raises(Disconnected):
+            await connection.write(SWITCH, b"\x01", response=True)
+    await hear(radio, lambda advert: advert.address == lamp.address)

@@ -1,0 +1,44 @@
+"""Who may be connected: one connection at a time for each device, and fewer in all than the adapter holds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+
+from ble.errors import NoSlot, NotReachable
+
+
+class Slots:
+    """`limit` connections at once. Adapters hold from 3 to 10, and few say so: stay below."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free = asyncio.Semaphore(limit)
+        self._devices: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def hold(self, address: str, ends: float) -> AsyncIterator[None]:
+        """The device's turn and a slot, for the block; `ends` by the loop's clock. Raises NotReachable, NoSlot then."""
+        lock, waiting = self._devices.get(address, (asyncio.Lock(), 0))
+        self._devices[address] = (lock, waiting + 1)
+        try:
+            await _within(ends, lock.acquire(), NotReachable("another connection to the device is in use"))
+            try:
+                await _within(ends, self._free.acquire(), NoSlot(f"all {self.limit} connections are in use"))
+                try:
+                    yield
+                finally:
+                    self._free.release()
+            finally:
+                lock.release()
+        finally:
+            lock, waiting = self._devices.pop(address)
+            if waiting > 1:
+                self._devices[address] = (lock, waiting - 1)
+
+
+async def _within(ends: float, waited: Coroutine[object, object, bool], error: Exception) -> None:
+    try:
+        async with asyncio.timeout_at(ends):
+            await waited
+    except TimeoutError:
+        raise error from None
