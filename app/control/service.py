@@ -26,7 +26,7 @@ from app.control.model import (
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
-from app.devices.model import Device
+from app.devices.model import Device, DeviceUnbound
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
@@ -64,6 +64,7 @@ class Control:
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
     def start(self) -> None:
@@ -82,7 +83,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, ValueUnfit, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -98,6 +99,7 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
+        self._devices.registry.demand_bound_in(tx, device_id)
         body = self._checked(device_id, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
             raise TooManyCommands
@@ -117,7 +119,7 @@ class Control:
         """`group_command` inside `tx`."""
         resource = self._groups.access.group_in(tx, by.actor, group_id)
         demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
-        able, unable = self._able(self._groups.members_in(tx, group_id), new)
+        able, unable = self._able(tx, self._groups.members_in(tx, group_id), new)
         home_id = resource.home_id or ""
         queued = [
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
@@ -125,14 +127,15 @@ class Control:
         ]
         return GroupAnswer([view_of(command) for command in queued], unable)
 
-    def _able(self, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
+    def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | None = None
+        why: ValueUnfit | DeviceUnbound | None = None
         for device_id in device_ids:
             try:
+                self._devices.registry.demand_bound_in(tx, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except ValueUnfit as error:
+            except (ValueUnfit, DeviceUnbound) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -238,11 +241,17 @@ class Control:
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
+    def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device was reset: it does nothing more of what it was told before."""
+        for command in queries.open_of_device(tx, device.id):
+            self.moves.end_in(tx, command, "device_reset")
+
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
 
-        Raises TooManyCommands.
+        Raises DeviceUnbound, TooManyCommands.
         """
+        self._devices.registry.demand_bound_in(tx, device_id)
         for old in self.dispatch.wishes(device_id):
             if old.body.service == service and old.body.values.keys() <= wanted.keys():
                 self.moves.end_in(tx, old, "superseded")
