@@ -39,6 +39,8 @@ from app.devices.product.catalogue import built_in
 from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
+from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
+from app.dialects.bota.service import Bota
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
@@ -179,6 +181,7 @@ class Services:
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.bota = Bota(store, self.credentials, self.devices)
         self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
             admission=self.iotda.admission,
@@ -308,7 +311,7 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats)]
+    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats), services.bota]
     front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
         front,
@@ -324,7 +327,13 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES, IOTDA_DEVICE_ROUTES, HEARTBEAT_ROUTES],
+        route_handlers=[
+            Router("/api", route_handlers=ROUTERS),
+            IOTDA_ROUTES,
+            IOTDA_DEVICE_ROUTES,
+            HEARTBEAT_ROUTES,
+            BOTA_ROUTES,
+        ],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -347,6 +356,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "networks": _instance(services.networks),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
+            "bota": _instance(services.bota),
             "heartbeats": _instance(services.heartbeats),
             "iotda_https": _instance(services.iotda.https),
             "iotda_packages": _instance(services.iotda.packages),

@@ -8,6 +8,10 @@ from app.virtual.process import product_named
 LATER = 2_000
 
 
+def is_on(voice: HeartbeatVoice) -> object:
+    return voice.body.values["light"]["on"]
+
+
 def lamp(**how: str) -> HeartbeatVoice:
     return HeartbeatVoice(body_of(product_named("lamp")), 60, **how)
 
@@ -36,7 +40,7 @@ def test_each_command_is_done_once_and_answered_each_time() -> None:
     voice.said(voice.beat())
     assert [order.id for order in voice.hear(told(switch("a"), switch("b", on=False)))] == ["a", "b"]
     assert voice.hear(told(switch("a"), switch("b", on=False))) == []
-    assert voice.body.values["light"]["on"] is False
+    assert is_on(voice) is False
     beat = voice.beat()
     assert beat.answers == (Done("a", ok=True, values={"on": True}), Done("b", ok=True, values={"on": False}))
     voice.said(beat)
@@ -49,7 +53,7 @@ def test_what_is_over_or_nonsense_is_not_done() -> None:
     voice = lamp()
     voice.hear(told(switch("late", expires_at=500), Order("odd", "set", LATER, "oven", {"on": True})))
     assert [(done.id, done.ok) for done in voice.beat().answers] == [("late", False), ("odd", False)]
-    assert voice.body.values["light"]["on"] is False
+    assert is_on(voice) is False
     unwilling = lamp(refuses="stuck")
     unwilling.hear(told(switch("a")))
     assert unwilling.beat().answers == (Done("a", ok=False, error="stuck"),)
@@ -58,9 +62,9 @@ def test_what_is_over_or_nonsense_is_not_done() -> None:
 def test_reset_it_forgets_everything_and_says_so_until_it_is_heard() -> None:
     voice = lamp()
     voice.hear(told(switch("a")))
-    assert voice.body.values["light"]["on"] is True
+    assert is_on(voice) is True
     (order,) = voice.hear(told(Order("r", "factory_reset", LATER), switch("b")))
     assert order.id == "r"
-    assert voice.body.values["light"]["on"] is False
+    assert is_on(voice) is False
     for _ in range(2):
         assert (voice.beat().answers, voice.beat().services) == ((Done("r", ok=True),), ())
