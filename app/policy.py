@@ -57,6 +57,7 @@ class Action(StrEnum):
     DEVICE_CONTROL = "device.control"
     DEVICE_UPDATE = "device.update"
     DEVICE_REMOVE = "device.remove"
+    DEVICE_FREEZE = "device.freeze"
     DEVICE_JOURNAL = "device.journal"
     GROUP_READ = "group.read"
     GROUP_CONTROL = "group.control"
@@ -105,6 +106,7 @@ LEAST: dict[Action, Role] = {
     Action.DEVICE_CONTROL: Role.GUEST,
     Action.DEVICE_UPDATE: Role.ADMIN,
     Action.DEVICE_REMOVE: Role.ADMIN,
+    Action.DEVICE_FREEZE: Role.ADMIN,
     Action.DEVICE_JOURNAL: Role.MEMBER,
     Action.GROUP_READ: Role.GUEST,
     Action.GROUP_CONTROL: Role.GUEST,

@@ -173,7 +173,7 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
-        self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.iotda = Iotda(store, self.devices, self.control, self.journal)
         self.mqtt = Speakers(
             admission=self.iotda.admission,
             hearing=self.iotda.hearing,
@@ -249,11 +249,6 @@ class Services:
         self.devices.close()
         self.bus.close()
         self.passwords.close()
-
-
-def _nobody_is(device_id: str) -> bool:
-    """Devices cannot be frozen yet."""
-    return False
 
 
 class UndeclaredRoute(Exception):

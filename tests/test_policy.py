@@ -38,7 +38,8 @@ HOME_ACTIONS = sorted(LEAST)
 GUEST = "home.read home.leave room.read device.read device.control group.read group.control"
 MEMBER = "member.read device.journal"
 ADMIN = (
-    "home.update room.manage member.manage member.invite audit.read device.update device.remove group.manage "
+    "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "
+    "group.manage "
     "share.read share.manage pair"
 )
 OWNER = "home.dissolve home.hand_over"

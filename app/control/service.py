@@ -26,7 +26,7 @@ from app.control.model import (
     view_of,
 )
 from app.control.states import Event, State, move
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
@@ -58,6 +58,7 @@ class Control:
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.shadows.on_desired.append(self.desired_in)
 
     def start(self) -> None:
@@ -76,7 +77,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, ValueUnfit, DeviceFrozen, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -92,6 +93,7 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
+        self._devices.demand_unfrozen_in(tx, device_id)
         body = self._checked(device_id, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
             raise TooManyCommands
@@ -101,7 +103,8 @@ class Control:
     async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
         """`new` for every device of a group that can do it, in one transaction.
 
-        Raises NotFound, Refused, ValueUnfit (none of them can), TooManyCommands (nothing is queued for any then).
+        Raises NotFound, Refused, ValueUnfit or DeviceFrozen (none of them can), TooManyCommands (nothing is queued for
+        any then).
         """
         return await self._store.write(
             lambda tx: self.group_command_in(tx, by, group_id, new), once=by.once, returns=GroupAnswer
@@ -111,7 +114,7 @@ class Control:
         """`group_command` inside `tx`."""
         resource = self._groups.access.group_in(tx, by.actor, group_id)
         demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
-        able, unable = self._able(self._groups.members_in(tx, group_id), new)
+        able, unable = self._able(tx, self._groups.members_in(tx, group_id), new)
         home_id = resource.home_id or ""
         queued = [
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
@@ -119,14 +122,17 @@ class Control:
         ]
         return GroupAnswer([view_of(command) for command in queued], unable)
 
-    def _able(self, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
+    def _able(
+        self, reader: Reader, device_ids: Iterable[str], new: NewCommand
+    ) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | None = None
+        why: ValueUnfit | DeviceFrozen | None = None
         for device_id in device_ids:
             try:
+                self._devices.demand_unfrozen_in(reader, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except ValueUnfit as error:
+            except (ValueUnfit, DeviceFrozen) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -303,10 +309,17 @@ class Control:
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""
-        for command in queries.open_of_device(tx, device.id):
-            self._move_in(tx, device.id, command.id, Event.FAIL, Outcome(error="device_removed"))
+        self._fail_in(tx, device, "device_removed")
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
+
+    def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
+        self._fail_in(tx, device, "device_frozen")
+
+    def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
+        for command in queries.open_of_device(tx, device.id):
+            self._move_in(tx, device.id, command.id, Event.FAIL, Outcome(error=why))
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.

@@ -7,7 +7,7 @@ import msgspec
 
 from app.clock import to_time
 from app.devices import queries
-from app.devices.model import Bond, Device, DeviceView
+from app.devices.model import Bond, Device, DeviceFrozen, DeviceView
 from app.devices.shadow_state import Point, ServiceState
 from app.store.resident import Resident
 from app.store.store import Store
@@ -62,6 +62,7 @@ class Live:
             icon=it.icon,
             position=it.position,
             online=self.online,
+            frozen=it.frozen_at is not None,
             last_seen_at=None if self.seen_at is None else to_time(self.seen_at),
             link=it.link,
             trust=it.trust,
@@ -127,6 +128,20 @@ class Memory:
     def count(self, place_id: str) -> int:
         """How many devices a home, a room or a gateway has."""
         return len(self._ids.get(place_id, ()))
+
+    def is_frozen(self, device_id: str) -> bool:
+        """Whether a device, or the gateway it is behind, is kept out: the one question every link asks."""
+        live = self.get(device_id)
+        if live is None:
+            return False
+        gateway = None if live.device.gateway_id is None else self.get(live.device.gateway_id)
+        return live.device.frozen_at is not None or (gateway is not None and gateway.device.frozen_at is not None)
+
+    def demand_unfrozen_in(self, reader: Reader, device_id: str) -> None:
+        """Raise DeviceFrozen for a device that is kept out; from disk unless memory says the same."""
+        frozen = self.is_frozen(device_id) if reader.is_as_in_memory else queries.is_frozen(reader, device_id)
+        if frozen:
+            raise DeviceFrozen
 
     def replaced(self, device: Device) -> None:
         """`device` is on disk in place of what its entry was."""

@@ -30,6 +30,8 @@ class Device(Struct, frozen=True, gc=False):
     owner_epoch: int
     version: int
     bound_at: int
+    # Since when it is kept out of every link and of all commands; None: it is not.
+    frozen_at: int | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):
@@ -99,6 +101,7 @@ class DeviceView(Struct, frozen=True):
     icon: str
     position: int
     online: bool
+    frozen: bool
     last_seen_at: Time | None
     link: str
     trust: str
@@ -119,6 +122,7 @@ class DeviceEntry(Struct, frozen=True):
     name: str
     icon: str
     position: int
+    frozen: bool
     version: int
 
 
@@ -132,6 +136,7 @@ def entry_of(device: Device) -> DeviceEntry:
         device.name,
         device.icon,
         device.position,
+        device.frozen_at is not None,
         device.version,
     )
 
@@ -148,6 +153,13 @@ class BoundElsewhere(Conflict):
 
     code = "device_bound_elsewhere"
     hint = "Have that home remove it first, or reset the device by hand."
+
+
+class DeviceFrozen(Conflict):
+    """The device is frozen, or the gateway it is behind is: it is kept out, and nothing can be asked of it."""
+
+    code = "device_frozen"
+    hint = "Have the owner or an admin of its home unfreeze it first."
 
 
 class RoomUnknown(Invalid):

@@ -13,6 +13,7 @@ from app.devices.model import (
     BoundElsewhere,
     Device,
     DeviceEntry,
+    DeviceFrozen,
     GatewayUnfit,
     NewDevice,
     ProductUnknown,
@@ -66,16 +67,19 @@ class Registry:
         """Take proven hardware into a home, inside the join's transaction.
 
         The same hardware keeps its identity in the same home. Raises NotFound, Refused, ProductUnknown, RoomUnknown,
-        GatewayUnfit, BoundElsewhere (another home has it, and it never said that it was reset by hand).
+        GatewayUnfit, BoundElsewhere (another home has it, and it never said that it was reset by hand), DeviceFrozen
+        (this home keeps it out; another's that does so keeps it, too).
         """
         self.demand_pairing_in(tx, by, new.home_id)
         self._check(tx, new)
         known = queries.device_of_hardware(tx, new.hardware_id)
         if known is not None and known.home_id != new.home_id:
-            if not queries.was_reset(tx, new.hardware_id):
+            if known.frozen_at is not None or not queries.was_reset(tx, new.hardware_id):
                 raise BoundElsewhere
             self._leave(tx, by, known)
             known = None
+        if known is not None and known.frozen_at is not None:
+            raise DeviceFrozen
         epoch = max(new.owner_epoch, queries.last_epoch(tx, new.hardware_id) + 1)
         device = self._add(tx, new, epoch) if known is None else self._rebind(tx, known, new, epoch)
         self._bond(tx, new, epoch)
@@ -142,7 +146,7 @@ class Registry:
         return device
 
     def _rebind(self, tx: Tx, known: Device, new: NewDevice, epoch: int) -> Device:
-        return self._replace(
+        return self.replace_in(
             tx,
             known,
             room_id=known.room_id if new.room_id is None else new.room_id,
@@ -178,7 +182,7 @@ class Registry:
         by.match(old.version)
         if "room_id" in fields:
             self._check_room(tx, old.home_id, fields["room_id"])
-        device = self._replace(tx, old, **fields)
+        device = self.replace_in(tx, old, **fields)
         seen = {name: value for name, value in fields.items() if name != "room_id"}
         if seen:
             tx.record(by.actor, _change("device.updated", device, seen))
@@ -198,10 +202,11 @@ class Registry:
     def room_removing_in(self, tx: Tx, by: Caller, room: Room) -> None:
         """A room ends: its devices are in no room from now on."""
         for old in queries.devices_where(tx, "room_id", room.id):
-            device = self._replace(tx, old, room_id=None)
+            device = self.replace_in(tx, old, room_id=None)
             tx.record(by.actor, _change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
 
-    def _replace(self, tx: Tx, old: Device, **fields: Any) -> Device:
+    def replace_in(self, tx: Tx, old: Device, **fields: Any) -> Device:
+        """Its entry with other `fields`, and its next version."""
         device = msgspec.structs.replace(old, version=old.version + 1, **fields)
         queries.update_device(tx, device)
         tx.after(lambda: self._memory.replaced(device))
@@ -248,7 +253,8 @@ class Registry:
     def was_reset_in(self, tx: Tx, device_id: str) -> None:
         """`was_reset` inside `tx`."""
         device = queries.device(tx, device_id)
-        if device is None:
+        # One that is frozen is not heard: what it says must not free it for another home.
+        if device is None or device.frozen_at is not None:
             return
         queries.mark_binding(tx, device.hardware_id, "reset_at")
         self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.RESET)])

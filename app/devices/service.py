@@ -2,6 +2,7 @@
 
 from app.devices.access import Access
 from app.devices.credentials import DeviceCredentials
+from app.devices.freezing import Freezing
 from app.devices.memory import Memory
 from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
@@ -27,6 +28,7 @@ class Devices:
         self.shadows = Shadows(
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
+        self.freezing = Freezing(store, memory=memory, registry=self.registry, presence=self.presence, journal=journal)
         self.credentials = DeviceCredentials(store, memory, self.registry)
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in
@@ -39,6 +41,8 @@ class Devices:
         self.online = self.presence.online
         self.offline = self.presence.offline
         self.view_bytes = self.views.view_bytes
+        self.is_frozen = memory.is_frozen
+        self.demand_unfrozen_in = memory.demand_unfrozen_in
         self.of_hardware = memory.of_hardware
         self.bond_of = memory.bonds.get
         self.on_left.append(lambda device: self.presence.forget(device.id))

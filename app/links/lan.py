@@ -127,6 +127,11 @@ class LanLink:
             linked.send(Reset())
             linked.end()
 
+    def drop(self, hardware_id: str) -> None:
+        """Close its link without a word; whether it may come again is the next proof's matter."""
+        if (linked := self._online.get(hardware_id)) is not None:
+            linked.end()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = str((writer.get_extra_info("peername") or ("?",))[0])
         if self._strangers.total() >= MAX_STRANGERS or self._strangers[address] >= MAX_STRANGERS_PER_ADDRESS:

@@ -140,6 +140,8 @@ SAMPLES: dict[str, Sample] = {
     "getDevice": Sample("see the device"),
     "getDeviceService": Sample("see the device"),
     "updateDevice": Sample("manage the device", body=lambda w, a: {"name": "Mine", "room_id": w.here.room_id}),
+    "freezeDevice": Sample("manage the device"),
+    "unfreezeDevice": Sample("manage the device"),
     "removeDevice": Sample("manage the device"),
     "desireDeviceValues": Sample("control the device", body=lambda w, a: {"values": {"on": True}}),
     "listDeviceJournal": Sample("see the device's journal"),
