@@ -11,6 +11,7 @@ from app.accounts.model import Login, Password
 from app.admin import Admin, Progress
 from app.errors import Conflict, Invalid
 from app.node import Node
+from app.radio import told_state
 from app.serving import Endpoint
 from app.store.backup import backup
 from app.version import version
@@ -58,6 +59,7 @@ class AdminVerbs:
         view = hub.view()
         facts = {"version": version(), "id": view.id, "name": view.name, "claimed": view.claimed}
         facts["time_trusted"] = view.time_trusted
+        facts["bluetooth"] = told_state(self._node.radio, self._node.settings)
         return {**facts, "claim_code": hub.claim_code, **self.reach()}
 
     async def token(self, args: Mapping[str, Any], progress: Progress) -> object:

@@ -16,11 +16,13 @@ from app.metrics import Metrics
 from app.onboarding.inbox_news import InboxNews
 from app.onboarding.methods import hub_methods
 from app.onboarding.service import Offers
+from app.radio import opened_radio
 from app.server import Services, application
 from app.serving import AddressUnusable
 from app.settings import Settings
 from app.store.prepare import open_store
 from app.store.store import Store
+from ble.radio import Radio
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
 from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
@@ -44,6 +46,7 @@ class Node:
         self.short: FastLane
         self.link_port = 0
         self.mqtt: MqttFaces | None = None
+        self.radio: Radio
         self.discovery: Discovery
         self.metrics = Metrics()
         self._closing: list[Callable[[], Awaitable[None]]] = []
@@ -60,6 +63,7 @@ class Node:
         self.store = await open_store(self.settings.data)
         self._closing.append(self.store.close)
         self.store.listen(self.metrics.committed)
+        await self._open_radio()
         self.services = Services(self.store, self.settings.limits, access_token_life=self.settings.access_token_life)
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
@@ -69,6 +73,14 @@ class Node:
         self.asgi = cast("ASGIApp", ObservedLayer(face.asgi, self.metrics, self._is_ready))
         self.short = face.short
         self._measure()
+
+    async def _open_radio(self) -> None:
+        """Before what uses it, so that it is closed after that: a session under way is kept, not failed."""
+        stack = AsyncExitStack()
+        self._closing.append(stack.aclose)
+        self.radio = await stack.enter_async_context(opened_radio(self.settings))
+        self.metrics.follow("radio_up", "Whether there is Bluetooth to use.", lambda: self.radio.state.usable)
+        self.metrics.follow("radio_connections", "Bluetooth connections open now.", lambda: self.radio.in_use)
 
     async def _reach_devices(self) -> None:
         """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
@@ -93,7 +105,7 @@ class Node:
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         browse, gateways = self.discovery.browse, services.lan.gateways
-        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, lan=settings.lan)
+        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, radio=self.radio, lan=settings.lan)
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)

@@ -1,6 +1,7 @@
 """One settings struct: TOML file < environment (`DOORSTEP_*`) < flags. What is unknown is refused, with a hint."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -59,6 +60,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     `host` follows `lan` when it is not set: a hub answers this machine only until it is told to serve the LAN, because
     listening on every interface should be somebody's decision. A port of 0 means "any free one".
 
+    `bluetooth`: "auto" uses the machine's adapter where there is one and the hub was opened by `lan`; "on" uses it
+    without `lan` as well, and takes its absence for a fault; "off" uses none; "virtual:PORT" is the virtual air at that
+    port of this machine.
+
     `mqtt` off: no MQTT at all. Devices connect at `mqtt_port` in the clear, at `mqtt_tls_port` (with `tls`), and where
     it is set at `mqtt_websocket_port`, with or without TLS as the hub itself. With `mqtt_broker` (`mqtt://host:port`,
     `mqtts://`) the hub listens on none of them and is that broker's client instead.
@@ -77,6 +82,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     mqtt_broker_password: str | None = None
     mqtt_broker_ca: str | None = None
     lan: bool = False
+    bluetooth: str = "auto"
     tls: bool = True
     tls_names: tuple[str, ...] = ()
     name: Annotated[str, Meta(min_length=1, max_length=64)] = "Doorstep"
@@ -88,8 +94,15 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     limits: Limits = msgspec.field(default_factory=Limits)
 
 
+_PORT = re.compile(r"[0-9]{1,5}")
 _FIELDS = get_type_hints(Settings, include_extras=True)
 _LIMITS = get_type_hints(Limits, include_extras=True)
+
+
+def virtual_port(bluetooth: str) -> int | None:
+    """The port of a setting "virtual:PORT"; None of another."""
+    kind, _, port = bluetooth.partition(":")
+    return int(port) if kind == "virtual" and _PORT.fullmatch(port) and 0 < int(port) <= 65535 else None
 
 
 def default_data(environ: Mapping[str, str]) -> Path:
@@ -172,6 +185,8 @@ def _value(fields: Mapping[str, Any], name: str, raw: object, source: str) -> ob
         return Path(raw)
     if fields[name] is Path and isinstance(raw, Path):
         return raw
+    if name == "bluetooth" and raw not in ("off", "auto", "on") and virtual_port(str(raw)) is None:
+        raise SettingsError(f"{source}: bluetooth cannot be {raw!r}: it is off, auto, on, or virtual:PORT")
     try:
         return msgspec.convert(raw, fields[name], strict=False)
     except msgspec.ValidationError as error:

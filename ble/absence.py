@@ -24,3 +24,4 @@ BUSY: Final = RadioState(
 )
 FAILED: Final = RadioState(False, "failed", "The Bluetooth adapter does not work; unplug it and plug it in again.")
 CLOSED: Final = RadioState(False, "closed", "Bluetooth is not in use.")
+SWITCHED_OFF: Final = RadioState(False, "switched_off", "The hub was told not to use Bluetooth.")

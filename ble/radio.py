@@ -79,6 +79,11 @@ class Radio(Protocol):
     @property
     def state(self) -> RadioState: ...
 
+    @property
+    def in_use(self) -> int:
+        """The connections that are open now."""
+        ...
+
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
         """Have `told` called when `state` changes (an adapter plugged or pulled); returns what ends that."""
         ...

@@ -14,6 +14,7 @@ from cryptography import x509
 from app import admin_client, systemd
 from app.client import Client
 from app.clock import machine_clock_is_set
+from app.commands import doctor_bluetooth
 from app.commands.doctor_lan import lan
 from app.commands.failures import told
 from app.commands.findings import MARK, Finding, show
@@ -78,11 +79,12 @@ def examine(data: Path) -> Iterator[Finding]:
     yield _clock()
     yield _multicast()
     if not data.exists():
+        yield doctor_bluetooth.of_machine()
         yield Finding("data folder", "note", f"{data} does not exist yet", "`doorstep serve` makes it")
         return
     yield from _folder(data)
     yield _certificate(data)
-    yield _hub(data)
+    yield from _hub(data)
 
 
 def _clock() -> Finding:
@@ -146,16 +148,17 @@ def _certificate(data: Path) -> Finding:
     )
 
 
-def _hub(data: Path) -> Finding:
+def _hub(data: Path) -> Iterator[Finding]:
     try:
         status = admin_client.call(data, "status", timeout=10)
     except admin_client.NoHub:
-        return Finding("hub", "note", "not running", f"doorstep serve --data {data}")
+        yield doctor_bluetooth.of_machine()
+        yield Finding("hub", "note", "not running", f"doorstep serve --data {data}")
+        return
+    yield doctor_bluetooth.of_hub(status["bluetooth"])
     clock = "" if status["time_trusted"] else ", its clock is not trusted"
     owned = "owned" if status["claimed"] else "waiting for its owner (doorstep account claim LOGIN)"
-    return Finding(
-        "hub", "ok", f"{status['name']} runs at {status['url']}, version {status['version']}, {owned}{clock}"
-    )
+    yield Finding("hub", "ok", f"{status['name']} runs at {status['url']}, version {status['version']}, {owned}{clock}")
 
 
 def _own_command() -> str:

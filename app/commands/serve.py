@@ -17,6 +17,7 @@ from app.commands.failures import told
 from app.commands.reach import data_option
 from app.commands.terminal import answer, json_option, out, plain, wants_json
 from app.node import Node
+from app.radio import told_state
 from app.serving import Endpoint, Serving
 from app.settings import Settings, load
 from app.version import version
@@ -32,6 +33,11 @@ from app.version import version
 @click.option("--mqtt-tls-port", type=int, help="Port for MQTT over TLS.  [env: DOORSTEP_MQTT_TLS_PORT]")
 @click.option("--mqtt-broker", help="Be a client of this broker instead: mqtt://host:port or mqtts://host:port.")
 @click.option("--lan/--no-lan", default=None, help="Serve and search the network, not only this machine.")
+@click.option(
+    "--bluetooth",
+    metavar="off|auto|on|virtual:PORT",
+    help="The machine's Bluetooth: with --lan where there is any (auto), always (on), never; or a virtual one.",
+)
 @click.option("--tls/--no-tls", default=None, help="A certificate of its own (default), or plain HTTP to develop with.")
 @click.option("--name", help="What the hub is called.")
 @click.option("--role", type=click.Choice(["hub", "cloud"]), help="A hub (default), or a cloud node without radios.")
@@ -82,6 +88,7 @@ def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:
         "port": endpoint.port,
         "link_port": node.link_port,
         "mqtt_ports": {} if node.mqtt is None else node.mqtt.ports,
+        "bluetooth": told_state(node.radio, settings),
         "pin": certificate.pin if certificate else None,
         "fingerprint": certificate.fingerprint if certificate else None,
         "claim_code": hub.claim_code,
@@ -105,6 +112,9 @@ def _lines(facts: dict[str, Any], name: str) -> list[str]:
     if facts["mqtt_ports"]:
         ports = ", ".join(f"{port} ({face})" for face, port in facts["mqtt_ports"].items())
         lines.append(f"  MQTT port    {ports}")
+    bluetooth = facts["bluetooth"]
+    if bluetooth["usable"] or bluetooth["missed"]:
+        lines.append(f"  Bluetooth    {plain(bluetooth['sentence'] or 'in use')}")
     if facts["claim_code"]:
         lines.append(f"  claim code   [bold green]{facts['claim_code']}[/]  [dim](the first owner types it)[/]")
     return lines

@@ -4,11 +4,14 @@ import secrets
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 
+from ble.radio import Radio as BleRadio
 from pairing.ap.networkmanager import spare_radio
 from pairing.ap.radio import NoSpareRadioError, Radio
 from pairing.identity import Identity
 from pairing.interfaces import LOOPBACK
 from pairing.methods.ap import Ap
+from pairing.methods.ble import Ble
+from pairing.methods.ble_wifi import BleWifi
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.gateway import BehindGateway, Gateways
 from pairing.methods.method import Method
@@ -18,15 +21,19 @@ from pairing.methods.wired import Wired
 
 
 def hub_methods(
-    identity: Identity, offers: Offers, *, browse: Browse, gateways: Gateways, lan: bool
+    identity: Identity, offers: Offers, *, browse: Browse, gateways: Gateways, radio: BleRadio, lan: bool
 ) -> tuple[Method, ...]:
-    """Each method there is. `lan` False: nothing is sent beyond this machine, and its Wi-Fi is left alone."""
+    """Each method there is. `lan` False: nothing is sent to the network beyond this machine, and its Wi-Fi is left
+    alone. Where `radio` is not usable, what needs it says so when it is wanted.
+    """
     over_lan = OverLan(identity, offers, entropy=secrets.token_bytes, browse=browse)
     return (
         Wired(over_lan),
         QrShown(over_lan),
         Ez(over_lan, interfaces=partial(ipv4_interfaces, None if lan else LOOPBACK)),
         Ap(over_lan, radios=spare_radio if lan else _NoRadio),
+        Ble(over_lan, radio),
+        BleWifi(over_lan, radio),
         BehindGateway(gateways),
     )
 

@@ -81,6 +81,10 @@ class BleakRadio:
     def state(self) -> RadioState:
         return self._state
 
+    @property
+    def in_use(self) -> int:
+        return len(self._connections)
+
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
         return self._states.add(told)
 
@@ -225,7 +229,7 @@ class BleakRadio:
     def _is(self, state: RadioState) -> None:
         if state != self._state:
             self._state = state
-            _log.info("bluetooth: %s", state.sentence or "in use")
+            _log.debug("bluetooth: %s", state.sentence or "in use")
             self._states.tell(state)
 
 

@@ -1,6 +1,7 @@
 """The hub's radio on a virtual air: a `ble.radio.Radio` that needs no adapter."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -15,7 +16,10 @@ from ble.virtual.connection import CALL_TIMEOUT_S, VirtualConnection
 from ble.virtual.host import Host, join, random_address
 from ble.virtual.payload import heard
 
+_log = logging.getLogger(__name__)
+
 SLOTS = 5
+RETRY_S = 1.0
 MAX_KNOWN = 1024
 """Devices remembered; anybody can invent addresses."""
 
@@ -23,16 +27,22 @@ _OFF = RadioState(False, "no_adapter", "The virtual Bluetooth this hub was told 
 
 
 class VirtualRadio:
-    """On the air at this port. `open` joins it; where there is none, or it ends, `state` says so."""
+    """On the air at this port. `open` joins it; where there is none, or it ends, `state` says so, and every `retry`
+    seconds it is looked for again.
+    """
 
-    def __init__(self, port: int, *, slots: int = SLOTS, call_timeout: float = CALL_TIMEOUT_S) -> None:
+    def __init__(
+        self, port: int, *, slots: int = SLOTS, call_timeout: float = CALL_TIMEOUT_S, retry: float = RETRY_S
+    ) -> None:
         self._port = port
         self._call_timeout = call_timeout
+        self._retry = retry
         self._slots = Slots(slots)
         self._state = _OFF
         self._states = Listeners[RadioState]()
         self._adverts = Listeners[Advertisement]()
         self._host: Host | None = None
+        self._task: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._heard: dict[str, Any] = {}
         self._connections: set[VirtualConnection] = set()
@@ -47,22 +57,58 @@ class VirtualRadio:
     def listen(self, heard: Callable[[Advertisement], None]) -> Callable[[], None]:
         return self._adverts.add(heard)
 
+    @property
+    def in_use(self) -> int:
+        return len(self._connections)
+
     async def open(self) -> None:
-        with suppress(RadioOff):
-            self._host = await join(self._port, "hub", random_address())
-            self._host.lost.add_done_callback(lambda _: self._is(_OFF))
-            device = self._host.device
-            device.on("advertisement", self._hear)
-            await device.power_on()
-            await device.start_scanning(filter_duplicates=False)
-            self._is(RadioState(True))
+        tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(tried), name="virtual radio")
+        await tried
 
     async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
         for connection in list(self._connections):
             await connection.close()
-        if self._host is not None:
-            await self._host.close()
-            self._host = None
+        await self._leave()
+
+    async def _run(self, tried: asyncio.Future[None]) -> None:
+        """On the air as long as there is one, and on the next that comes to its port."""
+        while True:
+            try:
+                async with asyncio.timeout(self._call_timeout):
+                    lost = await self._join()
+            except (RadioOff, core.BaseBumbleError, TimeoutError) as error:
+                _log.debug("the virtual air cannot be joined: %r", error)
+                await self._leave()
+            else:
+                _done(tried)
+                await asyncio.shield(lost)
+                await self._leave()
+            _done(tried)
+            await asyncio.sleep(self._retry)
+
+    async def _join(self) -> asyncio.Future[None]:
+        """Listening from now on, until the future is done."""
+        self._host = await join(self._port, "hub", random_address())
+        lost = self._host.lost
+        lost.add_done_callback(lambda _: self._is(_OFF))
+        device = self._host.device
+        device.on("advertisement", self._hear)
+        await device.power_on()
+        await device.start_scanning(filter_duplicates=False)
+        if not lost.done():
+            self._is(RadioState(True))
+        return lost
+
+    async def _leave(self) -> None:
+        host, self._host = self._host, None
+        self._heard.clear()
+        if host is not None:
+            await host.close()
 
     @asynccontextmanager
     async def connect(
@@ -112,6 +158,11 @@ class VirtualRadio:
         if state != self._state:
             self._state = state
             self._states.tell(state)
+
+
+def _done(tried: asyncio.Future[None]) -> None:
+    if not tried.done():
+        tried.set_result(None)
 
 
 def _structures(advert: Any) -> list[tuple[int, bytes]]:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from app.devices.model import BoundElsewhere, DeviceFrozen
+from tests.api.fake_link import ON, FakeLink
 from tests.api.harness import Api
 from tests.api.listening import Listening
-from tests.api.test_control import ON, FakeLink
 from tests.api.things import bind, home_of
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx2
+from msgspec import structs
 
 from app.node import Node
 from app.settings import Limits, Settings
@@ -86,9 +87,9 @@ class Living(Reached):
 
 
 @asynccontextmanager
-async def living(folder: Path) -> AsyncIterator[Living]:
+async def living(folder: Path, *, bluetooth: str = "off") -> AsyncIterator[Living]:
     """A hub over `folder` while the context lasts, unclaimed if it is new."""
-    node = Node(patient(folder))
+    node = Node(structs.replace(patient(folder), bluetooth=bluetooth))
     await node.start()
     hub = Living(node)
     try:

@@ -51,6 +51,8 @@ def test_environment_reaches_limits_and_lists(tmp_path: Path) -> None:
         ({"prot": 1}, {}, ["--prot", "did you mean 'port'?"]),
         ({}, {"DOORSTEP_PORT": "abc"}, ["DOORSTEP_PORT", "port cannot be 'abc'"]),
         ({}, {"DOORSTEP_PORT": "70000"}, ["DOORSTEP_PORT", "65535"]),
+        ({"bluetooth": "yes"}, {}, ["--bluetooth", "'yes'", "off, auto, on, or virtual:PORT"]),
+        ({}, {"DOORSTEP_BLUETOOTH": "virtual:70000"}, ["DOORSTEP_BLUETOOTH", "virtual:PORT"]),
         ({"role": "king"}, {}, ["--role", "king"]),
         ({}, {"DOORSTEP_LIMITS__BODY_BITES": "3"}, ["body_bites", "did you mean 'body_bytes'?"]),
         ({}, {"DOORSTEP_LIMITS": "3"}, ["no setting 'limits'"]),

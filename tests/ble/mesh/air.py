@@ -128,6 +128,10 @@ class Air:
         self.open_connections: dict[str, _Connection] = {}
         self.listeners: list[Callable[[Advertisement], None]] = []
 
+    @property
+    def in_use(self) -> int:
+        return len(self.open_connections)
+
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
         return lambda: None
 

@@ -71,6 +71,10 @@ class NodeAir:
 
     # ble.radio.Radio
 
+    @property
+    def in_use(self) -> int:
+        return len(self.links)
+
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
         return lambda: None
 

@@ -91,6 +91,10 @@ class TableRadio:
         self.connections: list[TableConnection] = []
         self._listeners: list[Callable[[Advertisement], None]] = []
 
+    @property
+    def in_use(self) -> int:
+        return sum(each.connected for each in self.connections)
+
     def on_state(self, told: Callable[[RadioState], None]) -> Callable[[], None]:
         return lambda: None
 
