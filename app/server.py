@@ -35,9 +35,11 @@ from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
+from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
+from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
@@ -101,6 +103,8 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    NAME_ROUTES,
+    DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
     UPGRADE_ROUTES,
     CONTROL_ROUTES,

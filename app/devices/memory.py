@@ -8,6 +8,7 @@ import msgspec
 from app.clock import to_time
 from app.devices import queries
 from app.devices.model import Bond, Device, DeviceFrozen, DeviceView
+from app.devices.name_queries import all_names
 from app.devices.shadow_state import Point, ServiceState
 from app.store.resident import Resident
 from app.store.store import Store
@@ -19,11 +20,12 @@ _encode = msgspec.json.Encoder().encode
 class Live:
     """A device, its services, whether it is there, and the bytes it is shown as until something of it changes."""
 
-    __slots__ = ("_inside", "_outside", "device", "online", "seen_at", "services")
+    __slots__ = ("_inside", "_outside", "device", "names", "online", "seen_at", "services")
 
     def __init__(self, device: Device, services: dict[str, ServiceState], seen_at: int | None) -> None:
         self.device = device
         self.services = services
+        self.names: dict[str, dict[str, str]] = {}
         self.online = False
         self.seen_at = seen_at
         self._inside: bytes | None = None
@@ -70,6 +72,7 @@ class Live:
             serial=it.serial,
             bound_at=to_time(it.bound_at),
             version=it.version,
+            names=self.names,
             services={name: state.view() for name, state in self.services.items()},
         )
 
@@ -152,6 +155,12 @@ class Memory:
         live.changed()
         self._move(old, device)
 
+    def named(self, device_id: str, names: dict[str, dict[str, str]]) -> None:
+        """What people call parts of a device is on disk."""
+        if (live := self.get(device_id)) is not None:
+            live.names = names
+            live.changed()
+
     def bond(self, tx: Tx, hardware_id: str, public_key: bytes, credential: bytes, epoch: int) -> None:
         """What proves that hardware from `tx` on."""
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
@@ -195,6 +204,8 @@ def _drop(ids: dict[str, list[str]], place: str, device_id: str) -> None:
 
 
 def _load(reader: Reader) -> Iterator[tuple[str, Live]]:
-    shadows = queries.all_shadows(reader)
+    shadows, names = queries.all_shadows(reader), all_names(reader)
     for device, seen_at in queries.all_devices(reader):
-        yield device.id, Live(device, shadows.pop(device.id, {}), seen_at)
+        live = Live(device, shadows.pop(device.id, {}), seen_at)
+        live.names = names.pop(device.id, {})
+        yield device.id, live

@@ -90,6 +90,7 @@ class DeviceView(Struct, frozen=True):
     """A device. For the receiver of a share, where it stands in its home is null.
 
     `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
+    `names` are what people call parts of it, by service and property.
     """
 
     id: str
@@ -109,6 +110,7 @@ class DeviceView(Struct, frozen=True):
     serial: str
     bound_at: Time
     version: int
+    names: dict[str, dict[str, str]]
     services: dict[str, ServiceView]
 
 

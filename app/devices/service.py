@@ -4,10 +4,12 @@ from app.devices.access import Access
 from app.devices.credentials import DeviceCredentials
 from app.devices.freezing import Freezing
 from app.devices.memory import Memory
+from app.devices.names import Names
 from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
 from app.devices.shadows import Shadows
+from app.devices.users import DeviceUsers
 from app.devices.views import Views
 from app.homes.standing import Standings
 from app.journal.service import Journal
@@ -29,6 +31,8 @@ class Devices:
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
         self.freezing = Freezing(store, memory=memory, registry=self.registry, presence=self.presence, journal=journal)
+        self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
+        self.users = DeviceUsers(store, access)
         self.credentials = DeviceCredentials(store, memory, self.registry)
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in
