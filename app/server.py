@@ -37,6 +37,7 @@ from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
 from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
+from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
 from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
@@ -106,6 +107,7 @@ ROUTERS = (
     NAME_ROUTES,
     DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
+    RESET_ROUTES,
     UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
@@ -211,6 +213,8 @@ class Services:
         self.members.on_leaving.append(self.rewiring.member_leaving_in)
         self.homes.on_dissolving.append(self.rewiring.home_dissolving_in)
         self.devices.on_leaving.append(self.rewiring.device_leaving_in)
+        self.devices.on_unbinding.append(self._device_unbinding_in)
+        self.devices.on_unbinding.append(self.rewiring.device_leaving_in)
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
@@ -227,6 +231,10 @@ class Services:
         self.members.forget_thing_in(tx, device.home_id, device.id)
         self.ledger.thing_leaving_in(tx, by, device.id)
 
+    def _device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """What was lent is in nobody's use any more; a guest of this home who may use it still may, once it is back."""
+        self.ledger.thing_leaving_in(tx, by, device.id)
+
     def _group_leaving_in(self, tx: Tx, by: Caller, group: Group) -> None:
         """A group's shares end with it, and no guest's limits name it any more."""
         self.members.forget_thing_in(tx, group.home_id, group.id)
@@ -239,6 +247,7 @@ class Services:
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
         self.iotda.start_housekeeping()
+        self.devices.resets.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()

@@ -26,7 +26,7 @@ from app.control.model import (
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
-from app.devices.model import Device, DeviceFrozen
+from app.devices.model import Device, DeviceFrozen, DeviceUnbound
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
@@ -34,7 +34,7 @@ from app.groups.service import Groups
 from app.journal.service import Journal
 from app.policy import Action, Actor, Resource, allowed
 from app.store.store import Store
-from app.store.tx import Reader, Tx
+from app.store.tx import Tx
 
 # A wish (shadow, desired) waits for its device this long.
 DESIRED_EXPIRES_S = 24 * 3600.0
@@ -65,6 +65,7 @@ class Control:
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
         devices.freezing.on_freezing.append(self.device_freezing_in)
+        devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
     def start(self) -> None:
@@ -83,7 +84,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, ValueUnfit, DeviceFrozen, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, ValueUnfit, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -99,6 +100,7 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
+        self._devices.registry.demand_bound_in(tx, device_id)
         self._devices.demand_unfrozen_in(tx, device_id)
         body = self._checked(device_id, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -128,17 +130,16 @@ class Control:
         ]
         return GroupAnswer([view_of(command) for command in queued], unable)
 
-    def _able(
-        self, reader: Reader, device_ids: Iterable[str], new: NewCommand
-    ) -> tuple[list[tuple[str, Body]], list[str]]:
+    def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | DeviceFrozen | None = None
+        why: ValueUnfit | DeviceUnbound | DeviceFrozen | None = None
         for device_id in device_ids:
             try:
-                self._devices.demand_unfrozen_in(reader, device_id)
+                self._devices.registry.demand_bound_in(tx, device_id)
+                self._devices.demand_unfrozen_in(tx, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except (ValueUnfit, DeviceFrozen) as error:
+            except (ValueUnfit, DeviceUnbound, DeviceFrozen) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -243,6 +244,10 @@ class Control:
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
+    def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device was reset: it does nothing more of what it was told before."""
+        self._fail_in(tx, device, "device_reset")
+
     def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
         self._fail_in(tx, device, "device_frozen")
@@ -254,8 +259,9 @@ class Control:
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
 
-        Raises TooManyCommands.
+        Raises DeviceUnbound, TooManyCommands.
         """
+        self._devices.registry.demand_bound_in(tx, device_id)
         for old in self.dispatch.wishes(device_id):
             if old.body.service == service and old.body.values.keys() <= wanted.keys():
                 self.moves.end_in(tx, old, "superseded")

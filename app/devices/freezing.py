@@ -39,13 +39,16 @@ class Freezing:
         self.on_unfrozen: list[Callable[[Device], None]] = []
 
     async def freeze(self, by: Caller, device_id: str) -> DeviceEntry:
-        """Keep it out from now on; what it was still to do has failed. Raises NotFound, Refused, VersionMismatch."""
+        """Keep it out from now on; what it was still to do has failed.
+
+        Raises NotFound, Refused, VersionMismatch, DeviceUnbound.
+        """
         return await self._store.write(
             lambda tx: self.set_in(tx, by, device_id, frozen=True), once=by.once, returns=DeviceEntry
         )
 
     async def unfreeze(self, by: Caller, device_id: str) -> DeviceEntry:
-        """Let it in again, when it next comes. Raises NotFound, Refused, VersionMismatch."""
+        """Let it in again, when it next comes. Raises as `freeze`."""
         return await self._store.write(
             lambda tx: self.set_in(tx, by, device_id, frozen=False), once=by.once, returns=DeviceEntry
         )
@@ -54,6 +57,7 @@ class Freezing:
         """`freeze` or `unfreeze` inside `tx`; of what is so already nothing changes."""
         old = self._registry.changing_in(tx, by, Action.DEVICE_FREEZE, device_id)
         by.match(old.version)
+        self._registry.demand_bound_in(tx, device_id)
         if (old.frozen_at is not None) == frozen:
             return entry_of(old)
         device = self._registry.replace_in(tx, old, frozen_at=tx.now if frozen else None)

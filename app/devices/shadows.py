@@ -73,7 +73,7 @@ class Shadows:
     ) -> int | None:
         """`reported` inside `tx`."""
         device = queries.device(tx, device_id)
-        if device is None:
+        if device is None or device.unbound_at is not None:
             raise NotFound
         if device.frozen_at is not None:
             return None

@@ -124,6 +124,21 @@ async def test_pairing_does_not_get_around_it(api: Api) -> None:
     assert await bind(api, other) != device_id
 
 
+async def test_one_that_is_reset_is_frozen_no_more_and_must_be_paired_again(api: Api) -> None:
+    anna = await api.person("anna")
+    home_id = await home_of(anna)
+    device_id = await bind(api, home_id)
+    path = f"/api/devices/{device_id}"
+    await freeze(anna, device_id)
+    assert (await anna.post(f"{path}/reset", json={})).status_code == 200
+    shown = (await anna.get(path)).json()
+    assert (shown["frozen"], shown["unbound_at"] is None) == (False, False)
+    refused = await anna.post(f"{path}/freeze")
+    assert (refused.status_code, refused.json()["code"]) == (409, "device_unbound")
+    assert await bind(api, home_id) == device_id
+    await freeze(anna, device_id)
+
+
 async def test_who_saw_an_older_version_is_refused(api: Api) -> None:
     anna = await api.person("anna")
     path = f"/api/devices/{await bind(api, await home_of(anna))}"
