@@ -28,7 +28,7 @@ from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
-from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.companion.layers import Authenticator, DeclaredLayer, Face, FrontLayer
 from app.companion.limits import LimitLayer
 from app.companion.observed import Counting
 from app.control.routes import ROUTER as CONTROL_ROUTES
@@ -41,6 +41,8 @@ from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
 from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
+from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
+from app.dialects.bota.service import Bota
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
@@ -65,6 +67,9 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.heartbeat.routes import ROUTER as HEARTBEAT_ROUTES
+from app.links.heartbeat.routes import HeartbeatFace
+from app.links.heartbeat.service import Heartbeats
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
@@ -180,6 +185,8 @@ class Services:
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
+        self.bota = Bota(store, self.credentials, self.devices)
+        self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
             admission=self.iotda.admission,
             hearing=self.iotda.hearing,
@@ -259,6 +266,7 @@ class Services:
         await self.onboarding.close()
         await self.rewiring.close()
         await self.control.stop()
+        self.heartbeats.close()
         self.devices.close()
         self.bus.close()
         self.passwords.close()
@@ -302,7 +310,8 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    front = FrontLayer(limited, authenticator, clock, counting, [services.iotda.https])
+    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats), services.bota]
+    front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
         front,
         limited,
@@ -317,7 +326,13 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES, IOTDA_DEVICE_ROUTES],
+        route_handlers=[
+            Router("/api", route_handlers=ROUTERS),
+            IOTDA_ROUTES,
+            IOTDA_DEVICE_ROUTES,
+            HEARTBEAT_ROUTES,
+            BOTA_ROUTES,
+        ],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -340,6 +355,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "networks": _instance(services.networks),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
+            "bota": _instance(services.bota),
+            "heartbeats": _instance(services.heartbeats),
             "iotda_https": _instance(services.iotda.https),
             "iotda_packages": _instance(services.iotda.packages),
             "iotda_upgrades": _instance(services.iotda.upgrades),
