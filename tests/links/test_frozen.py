@@ -15,6 +15,7 @@ from app.links.mqtt.endpoint import Endpoint
 from app.virtual.memory import MemoryStore
 from pairing.messages import Report
 from tests.e2e.living import Living, living
+from tests.links.heartbeat.house import house_in as calling_home
 from tests.links.iotda.house import SECRET, House, house_in
 from tests.links.iotda.paho_device import PahoDevice
 from tests.links.iotda.test_flow import Served
@@ -184,3 +185,20 @@ async def test_no_upgrade_and_no_configuration_is_meant_for_it(house: House) -> 
     ):
         refused = await house.client.request(verb, f"/api/devices/{device_id}/{path}", json=body)
         assert (refused.status_code, refused.json()["code"]) == (409, "device_frozen"), path
+
+
+async def test_at_its_heartbeat_it_is_told_so_and_nothing_of_what_it_says_is_taken(tmp_path: Path) -> None:
+    async with calling_home(tmp_path) as home:
+        device_id, token = await home.register()
+        await put(home.owner, device_id, "freeze")
+        refused = await home.beat(token, firmware="9", services=[{"service": "light", "values": {"on": True}}])
+        assert (refused.status_code, refused.json()["code"]) == (409, "device_frozen")
+        shown = await home.get(f"/api/devices/{device_id}")
+        assert (shown["online"], shown["services"], shown["firmware"]) == (False, {}, "")
+        await put(home.owner, device_id, "unfreeze")
+        assert (await home.heard(token, firmware="9"))["commands"] == []
+        # A reset it hears of, though it was frozen.
+        await put(home.owner, device_id, "freeze")
+        reset = await home.reset(device_id)
+        (order,) = (await home.heard(token))["commands"]
+        assert (order["id"], order["kind"]) == (reset["id"], "factory_reset")
