@@ -69,6 +69,7 @@ class Control:
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
@@ -88,7 +89,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, DeviceUnbound, LinkCannot, ValueUnfit, Invalid, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -111,12 +112,13 @@ class Control:
     def able_in(self, tx: Tx, device_id: str, new: NewCommand) -> Body:
         """What a device is told, where it is one that can be told it now.
 
-        Raises NotFound, DeviceUnbound, LinkCannot, ValueUnfit, Invalid, CommandTooLong, TooManyCommands.
+        Raises NotFound, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, CommandTooLong, TooManyCommands.
         """
         live = self._devices.memory.get(device_id)
         if live is None:
             raise NotFound
         self._devices.registry.demand_bound_in(tx, device_id)
+        self._devices.demand_unfrozen_in(tx, device_id)
         body = self.checked(live.device, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
             raise TooManyCommands
@@ -209,15 +211,21 @@ class Control:
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""
-        for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_removed")
+        self._fail_in(tx, device, "device_removed")
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
     def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device was reset: it does nothing more of what it was told before."""
+        self._fail_in(tx, device, "device_reset")
+
+    def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
+        self._fail_in(tx, device, "device_frozen")
+
+    def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
         for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_reset")
+            self.moves.end_in(tx, command, why)
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
