@@ -107,6 +107,7 @@ class Memory:
         self.devices: Resident[str, Live] = Resident(_load)
         self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
         self._of_hardware: dict[str, str] = {}
+        self._hardware: list[str] = []
         self._ids: dict[str, list[str]] = {}
         self.get = self.devices.get
         self.devices.watch(self._index)
@@ -117,6 +118,11 @@ class Memory:
         """The device that piece of hardware is; none while it is unbound."""
         live = self.get(self._of_hardware.get(hardware_id, ""))
         return None if live is None else live.device
+
+    def has_hardware(self, beginning: str) -> bool:
+        """Whether there is a device whose hardware id begins so."""
+        at = bisect_left(self._hardware, beginning)
+        return at < len(self._hardware) and self._hardware[at].startswith(beginning)
 
     def in_place(self, place_id: str, after: str | None = None) -> Iterator[Live]:
         """The devices of a home, a room or a gateway in order of id, those after the id `after`."""
@@ -167,8 +173,11 @@ class Memory:
             insort(self._ids.setdefault(place, []), new.id if new else "")
         if old is not None:
             self._of_hardware.pop(old.hardware_id, None)
+        if old is not None and old.unbound_at is None:
+            del self._hardware[bisect_left(self._hardware, old.hardware_id)]
         if new is not None and new.unbound_at is None:
             self._of_hardware[new.hardware_id] = new.id
+            insort(self._hardware, new.hardware_id)
 
 
 def _places(device: Device | None) -> set[str]:

@@ -83,6 +83,15 @@ KEEP: Final[dict[str, Keep]] = {
     "wifi_changes": Keep("nobody has so many routers; the oldest ended one gives way", most=20, per="home_id"),
     "wifi_change_devices": Keep("one for each device of the home that has a link; goes with the move or the device"),
     "pairing_joins": Keep("one for each device a session brought in; goes with the session"),
+    "mesh_networks": Keep("one for each home that has mesh devices; goes with it"),
+    "mesh_keys": Keep("a network key and an application key, or what an imported network has; goes with the network"),
+    "mesh_nodes": Keep("one for each device of a mesh that was let in; unicast addresses are 32,767"),
+    "mesh_retired": Keep("one for each node that ever left: bounded by the addresses there are"),
+    "mesh_replay": Keep(
+        "one for each source; a full list hears no new ones (ble.mesh.replay)", most=4_096, per="home_id"
+    ),
+    "mesh_groups": Keep("one for each group that has mesh devices"),
+    "mesh_subscriptions": Keep("the models of a node that listen to a group; 16 each at most; goes with the node"),
     # Bounded by the MQTT link, in memory (app.links.mqtt.limits).
     "mqtt_sessions": Keep("a device has one; the one that would end first gives way", most=8, per="device_id"),
     "mqtt_received": Keep(

@@ -52,5 +52,7 @@ NEXT_STEPS: dict[str, str] = {
     "show_code_again": "Hold the code a hand's breadth before the camera, well lit, and check the Wi-Fi password.",
     "check_bluetooth": "Plug in the hub's Bluetooth adapter and switch it on, or choose another way.",
     "press_button": "Press the device's button when the hub says so, then try again.",
+    "choose_another": "Choose another of the devices that were found, or bring the one you mean closer.",
+    "keep_out": "Do not add this device. If it is yours, update its firmware first.",
     "nothing": "Nothing needs to be done.",
 }

@@ -2,6 +2,7 @@
 
 from pairing.session.cause import NEXT_STEPS, Cause
 from pairing.session.joining_causes import JOINING
+from pairing.session.mesh_causes import MESH
 from pairing.session.states import Failure
 
 _GENERAL = (
@@ -172,7 +173,7 @@ _GENERAL = (
     ),
 )
 
-CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in (*_GENERAL, *JOINING)}
+CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in (*_GENERAL, *JOINING, *MESH)}
 
 FALLBACK = "pairing_failed"
 
