@@ -39,6 +39,7 @@ KEEP: Final[dict[str, Keep]] = {
     "journal": Keep("a month of what devices did; 500,000 rows are about 75 MB", keep_days=30, keep_rows=500_000),
     "outbox": Keep("without an upstream: beyond this, attaching one later starts from a snapshot", keep_rows=100_000),
     "commands": Keep("ended ones, as history; open ones end by their expiry", keep_days=30, keep_rows=200_000),
+    "group_acts": Keep("as the commands they gave rise to", keep_days=30, keep_rows=20_000),
     "spent_refresh": Keep(
         "a stolen refresh token is seen again within its own life, at most 60 days: 5,760 of a phone that refreshes "
         "when it must; one that never stops refreshing loses its own oldest",
@@ -75,6 +76,9 @@ KEEP: Final[dict[str, Keep]] = {
     "iotda_files": Keep("what a device may upload: the oldest gives way", most=100, per="device_id"),
     "shadow": Keep("one for each property of the product model of a device; goes with the device"),
     "shadow_versions": Keep("one for each service of the product model of a device; goes with the device"),
+    "device_names": Keep("at most one for each property of the product model of a device; goes with the device"),
+    "device_users": Keep("who stands on one scale, or opens one door", most=100, per="device_id"),
+    "device_absences": Keep("at most one for each device; goes with it"),
     "groups": Keep("as rooms", most=500, per="home_id"),
     "group_devices": Keep("a group of everything in a large home", most=1_000, per="group_id"),
     "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),

@@ -61,6 +61,13 @@ class Farewells:
             self._resets.delivered(principal.facts.wire_id)
         self._end_in(ANSWER_S, principal.device_id)
 
+    def subscribed(self, principal: Principal) -> None:
+        """See the Protocol. It is told once more: at QoS 0, before it had subscribed, that may have been lost."""
+        if isinstance(principal.facts, Departed):
+            self._tell(principal, principal.facts)
+        else:
+            self._upwards.subscribed(principal)
+
     def disconnected(self, principal: Principal, why: str) -> None:
         """See the Protocol."""
         if not isinstance(principal.facts, Departed):
