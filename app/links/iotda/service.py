@@ -80,6 +80,7 @@ class Iotda:
             control,
             journal,
             whose=whose,
+            down=self.down,
             reports=self.reports,
             messages=self.messages,
             shadows=ShadowAnswers(devices, whose, self.down),
@@ -103,6 +104,7 @@ class Iotda:
     async def stop(self) -> None:
         """End it."""
         await self.hearing.stop()
+        self.down.close()
         await self.files.stop()
 
     def _handlers(self) -> Handlers:
