@@ -127,13 +127,14 @@ class Node:
                 self.metrics.follow(f"mqtt_connections_{what}", text, partial(endpoint.counts.__getitem__, what))
 
     async def _discover(self, own: Service, interfaces: Interfaces) -> Discovery:
-        """Announce the hub and hear devices, from now on or as soon as there is a network."""
+        """Announce the hub and hear devices, also over Bluetooth, from now on or as soon as there is a network."""
         news = InboxNews(self.store, self.services.standings, self.services.onboarding.inbox)
         news.start()
         self._closing.append(news.stop)
         discovery = Discovery(interfaces, on_heard=news.saw, on_gone=news.gone)
         stack = AsyncExitStack()
         self._closing.append(stack.aclose)
+        stack.callback(self.radio.listen(news.overheard))
         await stack.enter_async_context(keep_announcing(own, interfaces))
         await stack.enter_async_context(discovery)
         if not discovery.listening:

@@ -1,22 +1,30 @@
-"""The inbox: devices heard on the network that belong to no home here yet. Pure; time (ms) is passed in."""
+"""The inbox: devices heard on the network and over Bluetooth that belong to no home here yet.
+
+Pure; time (ms) is passed in.
+"""
 
 from collections.abc import Callable
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from pairing.announcement import Announcement
 from pairing.fair import FairTable
+from pairing.overheard import Overheard
 
 MAX_KEPT = 128
 MAX_PER_SOURCE = 32
 LASTS_MS = 15 * 60_000
 """How long a device is kept without a sign of life: it is asked for one about every four minutes."""
+MAX_OVERHEARD = 64
+OVERHEARD_LASTS_MS = 60_000
+"""As above, over Bluetooth: such a device advertises several times a second, and most of that is heard."""
 
 
 class Sighting(Struct, frozen=True):
     """A device that was heard. All but the times is its own claim."""
 
-    device: Announcement
+    device: Announcement | Overheard
     first_seen: int
     last_seen: int
 
@@ -27,6 +35,7 @@ class Inbox:
     def __init__(self, belongs: Callable[[str], bool] = lambda device_id: False) -> None:
         self._belongs = belongs
         self._kept = FairTable[Sighting](MAX_KEPT, MAX_PER_SOURCE)
+        self._overheard: dict[str, Sighting] = {}
 
     def saw(self, device: Announcement, source: str, now: int) -> None:
         """A sign of life of `device` has come from the address `source`."""
@@ -38,6 +47,21 @@ class Inbox:
             self._forget(now)
         self._kept.put(device.id, source, Sighting(device, now if before is None else before.first_seen, now))
 
+    def overheard(self, device: Overheard, now: int) -> bool:
+        """It has advertised; whether that is news.
+
+        A radio cannot tell who floods it. Who was not heard for longest gives way: who is really there is heard again.
+        """
+        before = self._overheard.pop(device.id, None)
+        if self._belongs(device.id):
+            return before is not None
+        if before is not None and not device.name:  # it is in the scan response, which is not heard each time
+            device = replace(device, name=before.device.name)
+        self._overheard[device.id] = Sighting(device, now if before is None else before.first_seen, now)
+        while len(self._overheard) > MAX_OVERHEARD:
+            del self._overheard[next(iter(self._overheard))]
+        return before is None or before.device != device
+
     def gone(self, device_id: str) -> None:
         """It said goodbye."""
         self._kept.pop(device_id)
@@ -45,9 +69,19 @@ class Inbox:
     def sightings(self, now: int) -> list[Sighting]:
         """What is in here now, longest known first."""
         self._forget(now)
-        return self._kept.values()
+        on_lan = self._kept.values()
+        also = [each for each in self._overheard.values() if not _among(on_lan, each.device)]
+        return sorted(on_lan + also, key=lambda each: each.first_seen)
 
     def _forget(self, now: int) -> None:
         for sighting in self._kept.values():
             if now - sighting.last_seen > LASTS_MS or self._belongs(sighting.device.id):
                 self._kept.pop(sighting.device.id)
+        for key, sighting in list(self._overheard.items()):
+            if now - sighting.last_seen > OVERHEARD_LASTS_MS or self._belongs(key):
+                del self._overheard[key]
+
+
+def _among(sightings: list[Sighting], device: Announcement | Overheard) -> bool:
+    """Whether it is one of those that announce themselves on the network too."""
+    return any(each.device.id.startswith(device.id) for each in sightings)

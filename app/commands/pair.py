@@ -51,6 +51,7 @@ class Answers(Struct, frozen=True):
 @click.option("--encoding", type=click.Choice(["tuya", "esptouch2", "all"]), help="What EZ speaks.  [default: tuya]")
 @click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
 @click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
+@click.option("--ble-name", help="The name or address a device with Wi-Fi has over Bluetooth, where there are several.")
 @click.option("--pop", help="The proof of possession printed on a device with a setup network.")
 @click.option("--gateway", help="Let devices join behind this gateway (id or name).")
 @click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
@@ -77,6 +78,7 @@ async def pair(
     encoding: str | None,
     setup_ssid: str | None,
     setup_address: str | None,
+    ble_name: str | None,
     pop: str | None,
     gateway: str | None,
     seconds: int | None,
@@ -97,6 +99,7 @@ async def pair(
         return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
+    wanted |= {"ble_name": ble_name}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:

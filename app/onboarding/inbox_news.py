@@ -1,6 +1,7 @@
 """Tells homes on the event stream that a device has come into the inbox, or has left it: seldom, however fast it goes.
 
-Anybody on the network can make devices come and go, and each telling is written: so there is time between two of them.
+Anybody on the network, or with a radio, can make devices come and go, and each telling is written: so there is time
+between two of them.
 An event names ids only; what is in the inbox is read by who may.
 """
 
@@ -15,8 +16,10 @@ from app.policy import SYSTEM, Action
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Tx
+from ble.radio import Advertisement
 from pairing.announcement import Announcement
 from pairing.inbox import Inbox
+from pairing.overheard import overheard
 
 # Devices that are switched on together are told of together.
 SETTLE_S: Final = 0.5
@@ -28,7 +31,7 @@ _log = structlog.get_logger("doorstep.inbox")
 
 
 class InboxNews:
-    """`saw` and `gone` are told of what is heard; `start`, and `stop` at the end."""
+    """`saw`, `overheard` and `gone` are told of what is heard; `start`, and `stop` at the end."""
 
     def __init__(self, store: Store, standings: Standings, inbox: Inbox) -> None:
         self._store = store
@@ -42,6 +45,12 @@ class InboxNews:
         """A sign of life of `device` has come from the address `source`."""
         self._inbox.saw(device, source, self._store.clock.now().ms)
         self._signs.set()
+
+    def overheard(self, advertisement: Advertisement) -> None:
+        """Somebody has advertised over Bluetooth."""
+        device = overheard(advertisement)
+        if device is not None and self._inbox.overheard(device, self._store.clock.now().ms):
+            self._signs.set()
 
     def gone(self, device_id: str) -> None:
         """It said goodbye."""

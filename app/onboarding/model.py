@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from app.clock import Time, to_time
 from app.errors import Conflict, Invalid, TooMany
+from pairing.announcement import Announcement
 from pairing.inbox import Sighting
 from pairing.methods import wired
 from pairing.session import causes
@@ -53,9 +54,11 @@ class MethodView(Struct, frozen=True):
 
 
 class InboxView(Struct, frozen=True):
-    """A device on the network that belongs to no home here yet. All but the times is what it claims of itself.
+    """A device on the network, or heard over Bluetooth, that belongs to no home here yet.
 
-    `method` is the way it is paired; `auth` "pin": its label carries one.
+    All but the times is what it claims of itself. `method` is the way it is paired; `auth` "pin": its label carries
+    one, "button": it has one to be pressed, "open": neither, "": it does not say. Pairing takes `id` as `device_id`,
+    where `method` is "ble_wifi" `address` as `ble_name`.
     """
 
     id: str
@@ -193,13 +196,14 @@ def view_of(state: SessionState) -> PairingView:
 def inbox_view(sighting: Sighting) -> InboxView:
     """One device of the inbox."""
     device = sighting.device
+    where = (wired.NAME, device.addresses[0]) if isinstance(device, Announcement) else (device.method, device.address)
     return InboxView(
         id=device.id,
         name=device.name,
         product=device.product,
-        method=wired.NAME,
+        method=where[0],
         auth=device.auth,
-        address=device.addresses[0],
+        address=where[1],
         paired=device.paired,
         first_seen=to_time(sighting.first_seen),
         last_seen=to_time(sighting.last_seen),

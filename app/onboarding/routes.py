@@ -100,9 +100,9 @@ async def list_pairings(
 async def list_inbox(
     caller: NamedDependency[Caller], onboarding: NamedDependency[Onboarding], home_id: FromPath[str]
 ) -> list[InboxView]:
-    """The devices heard on the network that belong to no home of this hub yet, longest known first.
+    """The devices heard on the network and over Bluetooth that belong to no home of this hub yet, longest known first.
 
-    Anybody on the network can announce anything: a device proves who it is only when it is paired.
+    Anybody in reach can announce anything: a device proves who it is only when it is paired.
     """
     return onboarding.inbox_of(caller.actor, home_id)
 

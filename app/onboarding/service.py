@@ -73,7 +73,7 @@ class Onboarding:
         self._devices = devices
         self._log = DurableLog(store)
         self._registrar = HomeRegistrar(store, devices, self._log, networks)
-        self.inbox = Inbox(lambda device_id: devices.of_hardware(device_id) is not None)
+        self.inbox = Inbox(devices.has_hardware)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()
         self._one_word = WeakValueDictionary[str, asyncio.Lock]()
@@ -202,7 +202,7 @@ class Onboarding:
         return await self._store.read(lambda reader: queries.of_home(reader, home_id, before, limit))
 
     def inbox_of(self, actor: Actor, home_id: str) -> list[InboxView]:
-        """What could be brought into this home: devices on the network that belong to none."""
+        """What could be brought into this home: devices on the network and the radio that belong to none."""
         now = self._store.clock.now()
         demand(actor, Action.PAIR, self._standings.home(actor, home_id), now)
         return [inbox_view(sighting) for sighting in self.inbox.sightings(now.ms)]

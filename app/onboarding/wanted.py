@@ -25,7 +25,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     knows. A network a device has joined with is kept for the next, unless `keep_network` is false. `code` is the text
     of a code printed on the device, in place of `method`, `device_id` and `pin`. `gateway_id` is the gateway to let
     devices join behind, for `seconds` at most. `encoding` is what EZ speaks; `setup_ssid`, `setup_password` and `pop`
-    (the proof of possession) are of the device's own setup network.
+    (the proof of possession) are of the device's own setup network. `ble_name` is the name or the address by which a
+    device with Wi-Fi is heard over Bluetooth, where there are several.
     """
 
     method: Annotated[str, Meta(max_length=40)] = ANY
@@ -46,6 +47,7 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     encoding: Literal["tuya", "esptouch2", "all"] | None = None
     setup_ssid: Ssid | None = None
     setup_password: WifiPassword | None = None
+    ble_name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     pop: Annotated[str, Meta(max_length=64)] | None = None
 
 
@@ -63,7 +65,7 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     """Checked, before anything is kept or sent; raises Invalid."""
     seconds = None if new.seconds is None else str(new.seconds)
     named = {"name": new.name, "room_id": new.room_id, "gateway": new.gateway_id, "seconds": seconds}
-    inputs = _given(named | {"encoding": new.encoding, "setup_ssid": new.setup_ssid})
+    inputs = _given(named | {"encoding": new.encoding, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name})
     secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password})
     method, device = new.method, new.device_id
     if new.code is not None:

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from ble.adverts import IMPROV
 from ble.errors import Disconnected
-from ble.radio import uuid16
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
 from pairing.ap.setup import SeenNetwork
 from pairing.gatt import profile
@@ -68,7 +68,7 @@ class _Told:
 
     async def advertise(self) -> None:
         """What it is, and whether it takes a network."""
-        data = {uuid16(messages.SERVICE_DATA): self._device.service_data}
+        data = {IMPROV: self._device.service_data}
         await self.peripheral.advertise(services=[messages.SERVICE], service_data=data, name=self._name)
 
     async def next(self) -> Provisioned:

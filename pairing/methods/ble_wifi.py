@@ -118,7 +118,7 @@ class BleWifi:
         some = asyncio.Event()
 
         def heard(advertisement: Advertisement) -> None:
-            if _waits(advertisement) and wanted in ("", advertisement.name) and len(seen) < 64:
+            if _waits(advertisement) and _is_meant(advertisement, wanted) and len(seen) < 64:
                 seen[advertisement.address] = advertisement
                 some.set()
 
@@ -142,6 +142,11 @@ class BleWifi:
 def _service(advertisement: Advertisement) -> str:
     """By which it is told its network."""
     return improv.SERVICE if isinstance(kind_of(advertisement), Improv) else protocomm.SERVICE
+
+
+def _is_meant(advertisement: Advertisement, wanted: str) -> bool:
+    """By its name, or its address; "" means any."""
+    return wanted in ("", advertisement.name) or wanted.upper() == advertisement.address.upper()
 
 
 def _waits(advertisement: Advertisement) -> bool:

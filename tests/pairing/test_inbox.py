@@ -3,7 +3,8 @@
 from msgspec.structs import replace
 
 from pairing.announcement import Announcement
-from pairing.inbox import LASTS_MS, MAX_KEPT, MAX_PER_SOURCE, Inbox
+from pairing.inbox import LASTS_MS, MAX_KEPT, MAX_OVERHEARD, MAX_PER_SOURCE, OVERHEARD_LASTS_MS, Inbox
+from pairing.overheard import Overheard
 from tests.pairing.test_mdns import an_id
 
 LAMP = Announcement(
@@ -65,3 +66,42 @@ def test_a_flood_from_everywhere_is_bounded_and_what_is_stale_gives_way() -> Non
     assert len(ids(inbox)) == MAX_KEPT
     inbox.saw(replace(LAMP, id=an_id(9_000)), "198.51.100.1", LASTS_MS + 1)
     assert ids(inbox, LASTS_MS + 1) == [an_id(9_000)]
+
+
+NEAR = Overheard(id="ble-d00000000001", method="ble_wifi", address="D0:00:00:00:00:01", name="Desk lamp", auth="open")
+
+
+def test_what_is_heard_over_bluetooth_is_kept_as_long_as_it_is_heard() -> None:
+    inbox = Inbox()
+    assert inbox.overheard(NEAR, 1_000)
+    assert not inbox.overheard(replace(NEAR, name=""), 2_000)  # the name is not in every advertisement
+    assert inbox.overheard(replace(NEAR, auth="button"), 3_000)
+    (sighting,) = inbox.sightings(4_000)
+    assert (sighting.device, sighting.first_seen, sighting.last_seen) == (replace(NEAR, auth="button"), 1_000, 3_000)
+    assert ids(inbox, 3_000 + OVERHEARD_LASTS_MS) == [NEAR.id]
+    assert ids(inbox, 3_001 + OVERHEARD_LASTS_MS) == []
+
+
+def test_a_device_heard_in_both_ways_is_in_it_once_and_none_of_a_home() -> None:
+    owned: set[str] = set()
+    inbox = Inbox(lambda beginning: any(each.startswith(beginning) for each in owned))
+    mark = replace(NEAR, id=LAMP.id[:16], method="ble")
+    inbox.overheard(mark, 0)
+    inbox.saw(LAMP, "192.0.2.1", 1)
+    assert ids(inbox) == [LAMP.id]
+    inbox.gone(LAMP.id)
+    assert ids(inbox) == [mark.id]
+    owned.add(LAMP.id)
+    assert ids(inbox) == []
+    assert not inbox.overheard(mark, 2)
+    assert ids(inbox) == []
+
+
+def test_a_flood_over_bluetooth_is_bounded_and_takes_no_room_from_the_network() -> None:
+    inbox = Inbox()
+    inbox.saw(LAMP, "192.0.2.1", 0)
+    for number in range(10 * MAX_OVERHEARD):
+        inbox.overheard(replace(NEAR, id=f"ble-{number:012x}"), number)
+    inbox.overheard(NEAR, 10 * MAX_OVERHEARD)  # who is really there is heard again, and found
+    found = ids(inbox, 10 * MAX_OVERHEARD)
+    assert (found[0], found[-1], len(found)) == (LAMP.id, NEAR.id, MAX_OVERHEARD + 1)

@@ -9,7 +9,8 @@ import pytest
 from app.devices.product.catalogue import built_in
 from app.virtual.device import VirtualDevice
 from app.virtual.station import ListedNetworks
-from ble.radio import Advertisement, RadioState, uuid16
+from ble.adverts import IMPROV
+from ble.radio import Advertisement, RadioState
 from pairing.ap.setup import SeenNetwork
 from pairing.gatt import profile
 from pairing.improv import messages
@@ -59,7 +60,7 @@ class ImprovMode:
             self._connection.notify(characteristic, value)
 
     def advertise(self) -> None:
-        data = {uuid16(messages.SERVICE_DATA): self.half.service_data}
+        data = {IMPROV: self.half.service_data}
         self.radio.advertise(Advertisement(address=self.address, name="Lamp", service_data=data))
 
     def connected(self) -> TableConnection:

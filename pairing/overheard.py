@@ -1,0 +1,67 @@
+"""Devices heard over Bluetooth LE that could be paired: what an advertisement says of who sends it. Pure."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from ble.adverts import EspProvisioning, Improv, Kind, Unprovisioned, kind_of
+from ble.errors import Malformed
+from ble.radio import Advertisement
+from pairing.gatt.profile import announced_by
+from pairing.improv.messages import State
+from pairing.methods import ble, ble_wifi
+from pairing.text import clean
+
+MESH: Final = "mesh"
+"""The method of mesh nodes of no network."""
+MAX_ADDRESS: Final = 36
+"""Characters: the longest address there is is a UUID, where the system keeps addresses to itself."""
+_IMPROV: Final[dict[int, str]] = {State.AUTHORIZED: "open", State.AUTHORIZATION_REQUIRED: "button"}
+
+
+class Overheard(Struct, frozen=True, kw_only=True):
+    """A device that waits to be paired by `method`. All of it is its own claim.
+
+    `auth`: "pin" on its label, "button" to be pressed, "open", or "" where it does not say. `mark`: `id` is the
+    beginning of a longer one.
+    """
+
+    id: str
+    method: str
+    address: str
+    name: str = ""
+    product: str = ""
+    auth: str = ""
+    mark: bool = False
+    paired: bool = False
+
+
+def overheard(advertisement: Advertisement) -> Overheard | None:
+    """Who could be paired by what it advertises; None of all others, and of what is malformed."""
+    try:
+        kind = kind_of(advertisement)
+    except Malformed:
+        return None
+    address, name = clean(advertisement.address, MAX_ADDRESS), clean(advertisement.name)
+    wifi = _wants_wifi(kind)
+    if wifi is not None:
+        return Overheard(id=id_of(address), method=ble_wifi.NAME, address=address, name=name, auth=wifi)
+    if isinstance(kind, Unprovisioned):
+        return Overheard(id=f"mesh-{kind.device_uuid.hex()}", method=MESH, address=address, name=name)
+    announced = announced_by(advertisement)
+    if announced is None or announced.paired:
+        return None
+    auth = "pin" if announced.pin else "open"
+    return Overheard(id=announced.mark, method=ble.NAME, address=address, name=name, auth=auth, mark=True)
+
+
+def id_of(address: str) -> str:
+    """The id of a device that has none of its own: it lasts as long as its address."""
+    return f"ble-{address.replace(':', '').lower()}"
+
+
+def _wants_wifi(kind: Kind) -> str | None:
+    """How it is proven that the device may be told a network; None where it takes none."""
+    if isinstance(kind, EspProvisioning):
+        return ""
+    return _IMPROV.get(kind.state) if isinstance(kind, Improv) else None
