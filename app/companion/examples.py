@@ -118,6 +118,7 @@ _DEVICES: Examples = {
     "registerDevice": {
         "with a secret that is made": {"product_id": "lamp", "node_id": "0001", "name": "Hall lamp"},
         "with a certificate": {"product_id": "plug", "node_id": "0002", "auth": "certificate", "link": "https"},
+        "calling home": {"product_id": "contact_sensor", "node_id": "0003", "link": "heartbeat"},
     },
     "resetDevice": {"wipe and keep": {"record": "keep"}, "wipe and remove": {"record": "remove"}},
     "renewDeviceSecret": {

@@ -28,7 +28,7 @@ from app.homes.model import Home, Room
 from app.homes.standing import Standings
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
-from app.policy import Action
+from app.policy import SYSTEM, Action
 from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
@@ -197,6 +197,15 @@ class Registry:
             # Rooms are the home's own affair: receivers of shares are not told.
             tx.record(by.actor, _change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
         return entry_of(device)
+
+    def runs_in(self, tx: Tx, device_id: str, firmware: str) -> None:
+        """The device says which firmware it runs (empty: it does not say). Raises NotFound where it is not in use."""
+        device = queries.device(tx, device_id)
+        if device is None or device.unbound_at is not None:
+            raise NotFound
+        if firmware not in ("", device.firmware):
+            self._replace(tx, device, firmware=firmware)
+            tx.record(SYSTEM, _change("device.updated", device, {"firmware": firmware}))
 
     def changing_in(self, tx: Tx, by: Caller, action: Action, device_id: str) -> Device:
         """The device as it is on disk, if the caller may do `action`; raises NotFound, Refused."""
