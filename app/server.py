@@ -35,10 +35,12 @@ from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
+from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
 from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
+from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
 from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
 from app.dialects.bota.service import Bota
 from app.events.bus import Bus
@@ -107,6 +109,8 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    NAME_ROUTES,
+    DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
     UPGRADE_ROUTES,
@@ -180,7 +184,7 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
-        self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.iotda = Iotda(store, self.devices, self.control, self.journal)
         self.bota = Bota(store, self.credentials, self.devices)
         self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
@@ -266,11 +270,6 @@ class Services:
         self.devices.close()
         self.bus.close()
         self.passwords.close()
-
-
-def _nobody_is(device_id: str) -> bool:
-    """Devices cannot be frozen yet."""
-    return False
 
 
 class UndeclaredRoute(Exception):

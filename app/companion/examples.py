@@ -126,6 +126,21 @@ _DEVICES: Examples = {
         "beside the old one": {"which": "secondary", "secret": "k7mPq2vX9sLw4tRz"},
     },
     "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
+    "nameDeviceParts": {
+        "name": {"names": {"light": {"on": "Bulb over the table"}}},
+        "as the product has it": {"names": {"light": {"on": None}}},
+    },
+    "addDeviceUser": {
+        "on a scale": {
+            "nick_name": "Anna",
+            "sex": "female",
+            "birthday": "1988-04-21",
+            "height": 171,
+            "weight": 64500,
+        },
+        "at a door": {"nick_name": "Cleaner", "sex": "male", "contact": "+49 30 901820"},
+    },
+    "updateDeviceUser": {"weigh": {"weight": 63900}, "forget the birthday": {"birthday": None}},
     "desireDeviceValues": {
         "bright": {"values": {"on": True, "brightness": 700}},
         "no longer": {"values": {"on": None}},

@@ -26,7 +26,7 @@ from app.control.model import (
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
-from app.devices.model import Device, DeviceUnbound
+from app.devices.model import Device, DeviceFrozen, DeviceUnbound
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
@@ -64,6 +64,7 @@ class Control:
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
@@ -83,7 +84,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, DeviceUnbound, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, ValueUnfit, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -100,6 +101,7 @@ class Control:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
         self._devices.registry.demand_bound_in(tx, device_id)
+        self._devices.demand_unfrozen_in(tx, device_id)
         body = self._checked(device_id, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
             raise TooManyCommands
@@ -109,7 +111,8 @@ class Control:
     async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
         """`new` for every device of a group that can do it, in one transaction.
 
-        Raises NotFound, Refused, ValueUnfit (none of them can), TooManyCommands (nothing is queued for any then).
+        Raises NotFound, Refused, ValueUnfit or DeviceFrozen (none of them can), TooManyCommands (nothing is queued for
+        any then).
         """
         return await self._store.write(
             lambda tx: self.group_command_in(tx, by, group_id, new), once=by.once, returns=GroupAnswer
@@ -130,12 +133,13 @@ class Control:
     def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | DeviceUnbound | None = None
+        why: ValueUnfit | DeviceUnbound | DeviceFrozen | None = None
         for device_id in device_ids:
             try:
                 self._devices.registry.demand_bound_in(tx, device_id)
+                self._devices.demand_unfrozen_in(tx, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except (ValueUnfit, DeviceUnbound) as error:
+            except (ValueUnfit, DeviceUnbound, DeviceFrozen) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -236,15 +240,21 @@ class Control:
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""
-        for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_removed")
+        self._fail_in(tx, device, "device_removed")
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
     def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device was reset: it does nothing more of what it was told before."""
+        self._fail_in(tx, device, "device_reset")
+
+    def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
+        self._fail_in(tx, device, "device_frozen")
+
+    def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
         for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_reset")
+            self.moves.end_in(tx, command, why)
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.

@@ -42,11 +42,17 @@ class LanDevices:
         self.gateways = Gateways(devices, self._tell, self._linked)
         control.links[LINK] = self
         devices.on_left.append(self._left)
+        devices.freezing.on_frozen.append(self._frozen)
+        devices.freezing.on_unfrozen.append(self.gateways.unfrozen)
 
     def peer(self, hardware_id: str) -> Peer | None:
         """What proves that hardware; for the link's handshake."""
         bond = self._devices.bond_of(hardware_id)
         if bond is None:
+            return None
+        device = self._devices.of_hardware(hardware_id)
+        # To one that is frozen the hub is as if it had never known it: it stays as it is, and tries again later.
+        if device is not None and self._devices.is_frozen(device.id):
             return None
         # A device that is to hear of its reset is let in for that alone: `departing`.
         return Peer(bond.public_key, bond.credential, bond.removed and not self.departing(hardware_id))
@@ -137,10 +143,10 @@ class LanDevices:
         return child is None and self._tell(linked, message)
 
     def _speaker(self, hardware_id: str, child: str | None) -> Device | None:
-        """Whom a link speaks of: itself, or a child of its own."""
-        if child is None:
-            return self._devices.of_hardware(hardware_id)
-        return self.gateways.child_of(hardware_id, child)
+        """Whom a link speaks of: itself, or a child of its own; nobody who is frozen."""
+        own = child is None
+        device = self._devices.of_hardware(hardware_id) if own else self.gateways.child_of(hardware_id, child or "")
+        return None if device is None or self._devices.is_frozen(device.id) else device
 
     def _hardware(self, device_id: str) -> tuple[str, str | None]:
         live = self._devices.memory.get(device_id)
@@ -151,6 +157,10 @@ class LanDevices:
 
     def _tell(self, hardware_id: str, message: FromHub) -> bool:
         return self.link is not None and self.link.send(hardware_id, message)
+
+    def _frozen(self, device: Device) -> None:
+        if self.link is not None:
+            self.link.drop(device.hardware_id)
 
     def _left(self, device: Device) -> None:
         self.gateways.let_go(device.hardware_id)

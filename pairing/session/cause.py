@@ -33,6 +33,7 @@ NEXT_STEPS: dict[str, str] = {
     "check_hub_storage": "Look at the hub's storage (`doorstep doctor`), then try again.",
     "ask_admin": "Ask an admin of the home.",
     "remove_first": "Remove the device from the home it is in, then try again.",
+    "unfreeze_first": "Have the owner or an admin of the home unfreeze the device, then try again.",
     "use_2g4": "Give a 2.4 GHz network, or let the router show its 2.4 GHz band under its own name.",
     "use_ap": "Add the device through its own setup network instead, or bring it closer to the router.",
     "check_wifi_password": "Type the Wi-Fi password again, in upper and lower case as the router shows it.",

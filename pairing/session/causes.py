@@ -139,6 +139,13 @@ _GENERAL = (
         retryable=False,
     ),
     Cause(
+        code="device_frozen",
+        recognised="the device is in the home already, and an owner or admin has frozen it",
+        text="The device is in this home already, and frozen.",
+        next_step="unfreeze_first",
+        retryable=False,
+    ),
+    Cause(
         code="unknown_product",
         recognised="the hub has no model of what the device says it is",
         text="The hub does not know this kind of device ({product}).",

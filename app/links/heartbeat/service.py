@@ -51,14 +51,15 @@ class Heartbeats:
         return self._devices.resets.by_token(hash_token(token))
 
     async def beat(self, device: Device, beat: Beat) -> Heard:
-        """All of it is on disk when this returns. Raises NotFound for a device that has just left, StoreError."""
+        """All of it is on disk when this returns. Raises NotFound (it has just left), DeviceFrozen, StoreError."""
         every = min(max(beat.every or EVERY_S, EVERY_LEAST_S), EVERY_MOST_S)
         taken = await self._store.write(lambda tx: self._beat_in(tx, device, beat, every))
         self._there(device.id, every * MISSED)
         return Heard(self._store.clock.now().ms, EVERY_S, tuple(_order(command) for command in taken))
 
     def _beat_in(self, tx: Tx, device: Device, beat: Beat, every: int) -> list[Command]:
-        # First of all, for it says whether the device is here (any more).
+        # First of all, for they say whether the device is here (any more), and may be.
+        self._devices.demand_unfrozen_in(tx, device.id)
         self._devices.registry.runs_in(tx, device.id, "" if beat.firmware is None else clean(beat.firmware))
         queries.put(tx, device.id, beat, every)
         for said in beat.services:

@@ -113,7 +113,7 @@ class Downwards:
         on_fate: Callable[[Fate], None] | None = None,
     ) -> bool:
         reached = self._whose.connected(device)
-        if reached is None or self.link is None:
+        if reached is None or self.link is None or self._whose.is_kept_out(device.id):
             return False
         topic = str(topics.Topic(kind, reached.hardware_id, rest))
         return self.link.publish(reached.id, topic, payload, qos=1, on_fate=on_fate)

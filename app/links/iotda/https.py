@@ -28,6 +28,7 @@ from app.links.iotda.speaking import Act
 from app.links.iotda.tokens import LIFE_S, Tokens
 from app.policy import Action, Actor, Resource
 from app.store.store import Store
+from app.store.tx import Tx
 
 PREFIX: Final = "/v5/"
 MAX_BODY: Final = 1 << 20
@@ -109,7 +110,11 @@ class HttpsSide:
         await self._do(device, act)
 
     async def _do(self, device: Device, act: Act) -> None:
-        await self._store.write(act)
+        def kept(tx: Tx) -> None:
+            self._devices.demand_unfrozen_in(tx, device.id)
+            act(tx)
+
+        await self._store.write(kept)
         self._devices.presence.seen(device.id)
 
 

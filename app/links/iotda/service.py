@@ -1,6 +1,5 @@
 """Everything that makes a device that speaks IoTDA's protocol one of the hub's, over one set of services."""
 
-from collections.abc import Callable
 from typing import Final
 
 from app.control.service import Control
@@ -39,12 +38,10 @@ class Iotda:
     `base_url` is where devices reach the hub's HTTPS; set once it listens.
     """
 
-    def __init__(
-        self, store: Store, devices: Devices, control: Control, journal: Journal, is_frozen: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, store: Store, devices: Devices, control: Control, journal: Journal) -> None:
         self._authorities = store.path.parent / AUTHORITIES
         self.whose = whose = Whose(devices)
-        self.proving = Proving(devices, store.clock, is_frozen)
+        self.proving = Proving(devices, store.clock, devices.is_frozen)
         self.admission = IotdaAdmission(self.proving)
         self.addressing = IotdaAddressing(self.proving)
         self.down = Downwards(whose, store.clock, control.acknowledged_soon)
@@ -92,6 +89,7 @@ class Iotda:
         control.links[LINK] = self.down
         devices.credentials.on_changed.append(self.down.drop)
         devices.on_left.append(lambda device: self.down.drop(device.id))
+        devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
 
     def start_housekeeping(self) -> None:

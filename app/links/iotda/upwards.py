@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from app.control.service import Control
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.devices.service import Devices
 from app.errors import DoorstepError, NotFound
 from app.journal.model import Entry
@@ -109,13 +109,14 @@ class Upwards:
             return error
 
         def kept(tx: Tx) -> None:
+            self._devices.demand_unfrozen_in(tx, principal.device_id)
             act(tx)
             if message.seen is not None:
                 message.seen.keep_in(tx)
 
         try:
             await self._store.write(kept)
-        except NotFound as error:  # it has just left its home
+        except (NotFound, DeviceFrozen) as error:  # it has just left its home, or is kept out since
             return error
         return None
 
