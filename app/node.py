@@ -105,7 +105,16 @@ class Node:
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         browse, gateways = self.discovery.browse, services.lan.gateways
-        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, radio=self.radio, lan=settings.lan)
+        await services.mesh.open(self.radio)
+        methods = hub_methods(
+            identity,
+            offers,
+            browse=browse,
+            gateways=gateways,
+            meshes=services.mesh,
+            radio=self.radio,
+            lan=settings.lan,
+        )
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)

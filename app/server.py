@@ -74,6 +74,7 @@ from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
 from app.links.iotda.service import Iotda
+from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
@@ -93,6 +94,7 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
 PRODUCTS = built_in()
@@ -183,6 +185,8 @@ class Services:
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
+        self.mesh = Mesh(store, self.devices, self.control, self.groups.access)
+        self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
         self.bota = Bota(store, self.credentials, self.devices)
@@ -227,6 +231,7 @@ class Services:
         self.devices.on_leaving.append(self.groups.device_leaving_in)
         self.groups.on_leaving.append(self._group_leaving_in)
         self.homes.on_dissolving.append(self.groups.home_dissolving_in)
+        self.homes.on_dissolving.append(self.mesh.home_dissolving_in)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
@@ -264,6 +269,7 @@ class Services:
         """End what runs by itself; the store is the caller's to close."""
         await self.iotda.stop()
         await self.onboarding.close()
+        await self.mesh.close()
         await self.rewiring.close()
         await self.control.stop()
         self.heartbeats.close()
