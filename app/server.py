@@ -1,12 +1,10 @@
 """Builds the application: the only place that wires things together."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.di import Provide
-from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -26,6 +24,7 @@ from app.caller import Caller
 from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
+from app.companion.declared import require_actions
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
 from app.companion.layers import Authenticator, DeclaredLayer, Face, FrontLayer
@@ -82,7 +81,6 @@ from app.onboarding.rewiring import Rewiring
 from app.onboarding.rewiring_routes import ROUTER as REWIRING_ROUTES
 from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.onboarding.service import Onboarding
-from app.policy import Action
 from app.settings import Limits
 from app.sharing.ledger import Ledger
 from app.sharing.model import Kind
@@ -278,10 +276,6 @@ class Services:
         self.passwords.close()
 
 
-class UndeclaredRoute(Exception):
-    """A route does not say which action it is; the application is not built."""
-
-
 def _signing_in(services: Services) -> SigningIn:
     per_account, per_address = _allowances(services.limits)
     return SigningIn(
@@ -386,18 +380,3 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
 
 def _instance(service: Any) -> Provide:
     return Provide(lambda: service, sync_to_thread=False)
-
-
-def require_actions(litestar: Litestar) -> None:
-    """Raise UndeclaredRoute unless every route declares its Action."""
-    missing = [name for name, handler in _handlers(litestar) if not isinstance(handler.opt.get("action"), Action)]
-    if missing:
-        raise UndeclaredRoute(", ".join(missing))
-
-
-def _handlers(litestar: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
-    for route in litestar.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if handler.http_methods == {"OPTIONS"}:  # made by Litestar itself; says only which verbs a path knows
-                continue
-            yield f"{sorted(handler.http_methods)} {route.path}", handler

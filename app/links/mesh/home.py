@@ -37,8 +37,8 @@ _log = structlog.get_logger("doorstep.mesh")
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """Seconds: between two polls of all nodes, between two tries at what could not be done, and for a node that was reset
-    to be heard as new. `misses`: polls without an answer until a node is away. `rounds`: tries at resetting a node
+    """Seconds: between two polls of all nodes, between two tries at what could not be done, and for a node that was
+    reset to be heard as new. `misses`: polls without an answer until a node is away. `rounds`: tries at resetting one
     before the keys are changed without it.
     """
 

@@ -5,11 +5,12 @@ import secrets
 import uuid as uuids
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from msgspec import Struct
 
 from app.caller import Caller
-from app.control.model import Command
+from app.control.model import OF_THE_MODEL, Command
 from app.control.service import Control
 from app.devices.model import MESH as LINK
 from app.devices.model import Device, NewDevice
@@ -39,6 +40,8 @@ KEY_BYTES = 16
 
 class Mesh:
     """`pairing.methods.mesh.Networks` for the session, and `app.control.link.Link` for control."""
+
+    carries: Final = OF_THE_MODEL
 
     def __init__(self, store: Store, devices: Devices, control: Control, groups: GroupAccess) -> None:
         self._store, self._devices, self._control, self._groups = store, devices, control, groups
