@@ -40,7 +40,7 @@ class Devices:
         self.offline = self.presence.offline
         self.view_bytes = self.views.view_bytes
         self.of_hardware = memory.of_hardware
-        self.has_hardware = memory.has_hardware
+        self.hardware = memory.hardware
         self.bond_of = memory.bonds.get
         self.on_left.append(lambda device: self.presence.forget(device.id))
 

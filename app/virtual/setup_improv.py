@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+from app.virtual.on_air import short
 from ble.adverts import IMPROV
 from ble.errors import Disconnected
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
@@ -57,7 +58,7 @@ class _Told:
         self, info: Info, networks: Sequence[SeenNetwork], identify: Callable[[], None], *, authorized: bool
     ) -> None:
         self._letter: asyncio.Queue[Provisioned] = asyncio.Queue()
-        self._name = info.name
+        self._name = short(info.name)
         inside = Inside(lambda: networks, self._letter.put_nowait, identify)
         self._device = ImprovDevice(info, inside, authorized=authorized)
         stated = [self._stated(uuid) for uuid in _STATED]
