@@ -21,6 +21,7 @@ VERBS: Final[dict[str, str]] = {
     "member": "app.commands.member:member",
     "share": "app.commands.share:share",
     "key": "app.commands.key:key",
+    "reset": "app.commands.reset:reset",
     "credential": "app.commands.credential:credential",
     "package": "app.commands.package:package",
     "account": "app.commands.account:account",

@@ -36,6 +36,7 @@ from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
 from app.devices.product.catalogue import built_in
+from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
 from app.events.bus import Bus
@@ -102,6 +103,7 @@ ROUTERS = (
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
     CREDENTIAL_ROUTES,
+    RESET_ROUTES,
     UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
@@ -207,6 +209,8 @@ class Services:
         self.members.on_leaving.append(self.rewiring.member_leaving_in)
         self.homes.on_dissolving.append(self.rewiring.home_dissolving_in)
         self.devices.on_leaving.append(self.rewiring.device_leaving_in)
+        self.devices.on_unbinding.append(self._device_unbinding_in)
+        self.devices.on_unbinding.append(self.rewiring.device_leaving_in)
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
@@ -223,6 +227,10 @@ class Services:
         self.members.forget_thing_in(tx, device.home_id, device.id)
         self.ledger.thing_leaving_in(tx, by, device.id)
 
+    def _device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """What was lent is in nobody's use any more; a guest of this home who may use it still may, once it is back."""
+        self.ledger.thing_leaving_in(tx, by, device.id)
+
     def _group_leaving_in(self, tx: Tx, by: Caller, group: Group) -> None:
         """A group's shares end with it, and no guest's limits name it any more."""
         self.members.forget_thing_in(tx, group.home_id, group.id)
@@ -235,6 +243,7 @@ class Services:
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
         self.iotda.start_housekeeping()
+        self.devices.resets.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()

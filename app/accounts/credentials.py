@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from app.accounts import queries
 from app.accounts.codes import hash_token, new_token
+from app.accounts.dialects import Dialect
 from app.accounts.model import Account, Key, Session
 from app.clock import Moment
 from app.policy import Actor
@@ -22,10 +23,11 @@ MAX_LENT: Final = 64
 
 
 class _Entry(Struct, frozen=True, gc=False):
-    """What a token's hash stands for, until a time (ms, exclusive)."""
+    """What a token's hash stands for, until a time (ms, exclusive), at one face."""
 
     actor: Actor
     until: int
+    dialect: str = Dialect.COMPANION
 
 
 class Credentials:
@@ -46,10 +48,10 @@ class Credentials:
         for resident in (self.accounts, self.sessions, self.keys):
             store.keep_resident(resident)
 
-    def actor_of(self, token: bytes, now: Moment) -> Actor | None:
-        """Whose token this is, or None when it is wrong, expired or revoked."""
+    def actor_of(self, token: bytes, now: Moment, dialect: str = Dialect.COMPANION) -> Actor | None:
+        """Whose token this is, or None when it is wrong, expired, revoked, or another face's."""
         entry = self._entries.get(_sha256(token).digest())
-        return entry.actor if entry is not None and now.ms < entry.until else None
+        return entry.actor if entry is not None and now.ms < entry.until and entry.dialect == dialect else None
 
     def holder_of(self, credential_id: str, now: Moment) -> Actor | None:
         """Who stands behind a session or key, None once it is over: what a stream it opened goes by.
@@ -148,7 +150,7 @@ class Credentials:
             return
         actor = Actor(account.id, key.id, key.scopes, anonymous=account.anonymous, home_id=key.home_id)
         until = min(_NEVER if key.expires_at is None else key.expires_at, _end_of(account))
-        self._entries[key.secret_hash] = _Entry(actor, until)
+        self._entries[key.secret_hash] = _Entry(actor, until, key.dialect)
 
 
 def _end_of(account: Account) -> int:

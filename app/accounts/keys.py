@@ -1,12 +1,13 @@
 """Keys: credentials for programs, each acting for an account within its scopes, in one home or all."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from app.accounts import queries
-from app.accounts.codes import hash_token, new_token
+from app.accounts.codes import hash_token
 from app.accounts.credentials import Credentials
+from app.accounts.dialects import STYLES, Dialect, new_secret, secret_row
 from app.accounts.model import Key, PersonName
 from app.accounts.service import Accounts
 from app.accounts.sessions import Sessions
@@ -18,18 +19,20 @@ from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Tx
 
-# The face a key is for; those of other people's APIs bring their own.
-COMPANION: Final = "companion"
 Scopes = Annotated[frozenset[Scope], Meta(min_length=1, max_length=3)]
 
 
 class NewKey(Struct, forbid_unknown_fields=True):
-    """What a key needs. `home_id` left out: in every home of the account; `expires_at` left out: until it is ended."""
+    """What a key needs. `home_id` left out: in every home of the account; `expires_at` left out: until it is ended.
+
+    `dialect` is the face it is for, and opens no other.
+    """
 
     name: PersonName
     scopes: Scopes
     home_id: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     expires_at: Time | None = None
+    dialect: Dialect = Dialect.COMPANION
 
 
 class KeyView(Struct, frozen=True):
@@ -37,6 +40,7 @@ class KeyView(Struct, frozen=True):
 
     id: str
     name: str
+    dialect: str
     scopes: list[Scope]
     home_id: str | None
     created_at: Time
@@ -44,7 +48,7 @@ class KeyView(Struct, frozen=True):
 
 
 class KeyMade(Struct, frozen=True):
-    """A new key and its secret, which is also the bearer token: it is shown this once."""
+    """A new key and its secret, which at most faces is the bearer token: it is shown this once."""
 
     key: KeyView
     secret: str
@@ -76,21 +80,23 @@ class Keys:
         if expires_at is not None and expires_at <= tx.now:
             raise Invalid("expires_at: in the past")
         demand_room(tx, "keys", account_id)
-        secret = new_token("dsk")
+        secret = new_secret(new.dialect)
         key = Key(
             tx.new_id(),
             account_id,
             new.home_id,
             new.name,
-            COMPANION,
+            new.dialect.value,
             new.scopes,
             hash_token(secret),
             created_at=tx.now,
             expires_at=expires_at,
         )
         queries.insert_key(tx, key)
+        if not STYLES[new.dialect].bearer:
+            self._store.vault.keep(tx, secret_row(key.id), secret.encode())
         self._credentials.keys.put(tx, key.id, key)
-        facts = {"name": key.name, "scopes": sorted(key.scopes), "home_id": key.home_id}
+        facts = {"name": key.name, "dialect": key.dialect, "scopes": sorted(key.scopes), "home_id": key.home_id}
         tx.record(by.actor, Change("key.created", "key", key.id, None, Action.SELF, facts, account_id=account_id))
         return KeyMade(_view(key), secret)
 
@@ -120,4 +126,4 @@ class Keys:
 
 def _view(key: Key) -> KeyView:
     expires_at = None if key.expires_at is None else to_time(key.expires_at)
-    return KeyView(key.id, key.name, sorted(key.scopes), key.home_id, to_time(key.created_at), expires_at)
+    return KeyView(key.id, key.name, key.dialect, sorted(key.scopes), key.home_id, to_time(key.created_at), expires_at)

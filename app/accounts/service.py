@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.accounts import queries
 from app.accounts.codes import hash_code, new_code
 from app.accounts.credentials import Credentials
+from app.accounts.dialects import secret_row
 from app.accounts.model import (
     ANONYMOUS_MS,
     MAX_ANONYMOUS,
@@ -195,6 +196,7 @@ class Accounts:
     def end_key_in(self, tx: Tx, by: Actor, key: Key) -> None:
         """End `key`, inside `tx`."""
         queries.delete_key(tx, key.id)
+        self._store.vault.forget(tx, secret_row(key.id))
         self._credentials.keys.drop(tx, key.id)
         told = Change("key.ended", "key", key.id, None, Action.SELF, {"name": key.name}, account_id=key.account_id)
         tx.record(by, told)

@@ -119,6 +119,7 @@ _DEVICES: Examples = {
         "with a secret that is made": {"product_id": "lamp", "node_id": "0001", "name": "Hall lamp"},
         "with a certificate": {"product_id": "plug", "node_id": "0002", "auth": "certificate", "link": "https"},
     },
+    "resetDevice": {"wipe and keep": {"record": "keep"}, "wipe and remove": {"record": "remove"}},
     "renewDeviceSecret": {
         "make one": {"disconnect": True},
         "beside the old one": {"which": "secondary", "secret": "k7mPq2vX9sLw4tRz"},

@@ -2,7 +2,8 @@
 
 import asyncio
 import heapq
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from itertools import islice
 
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from app.store.tx import Reader
 EXPIRY_TICK_S = 0.5
 
 # A device remembers its last 64 answers (pairing.messages.REMEMBERED_COMMANDS): what is sent again after a lost link is
-# done once as long as no more than those are without an answer.
+# done once as long as no more than those are without an answer. What it has acknowledged is not sent again.
 WINDOW = 32
 
 # That a command was sent is written so much later, for many at once: what is lost with it is sent again, and answered
@@ -40,8 +41,9 @@ class Dispatch:
         self._clock: Clock = store.clock
         self._link_of = link_of
         self._open: dict[str, dict[str, Command]] = {}
-        # Sent on the present link of their device, and without an end.
+        # Sent on the present link of their device, and neither acknowledged nor at their end.
         self._sent_to: dict[str, set[str]] = {}
+        self._pumping: set[str] = set()
         self._due: list[tuple[int, str, str]] = []
         self._waiters: dict[str, set[asyncio.Future[Command]]] = {}
         self._sent = store.later(queries.set_sent, SENT_DELAY_S)
@@ -62,15 +64,25 @@ class Dispatch:
 
     def as_it_stands(self, command: Command) -> Command:
         """A command as read from the disk, which learns only later that it was sent."""
-        if command.state is not State.QUEUED:
-            return command
-        here = self.get(command.device_id, command.id)
+        here = None if command.state.ended else self.get(command.device_id, command.id)
         return command if here is None else replace(command, state=here.state)
 
     def wishes(self, device_id: str) -> list[Command]:
         """Those of the shadow that its device has not been told yet; asked from the writer's thread."""
         waiting = tuple(self._open.get(device_id, {}).values())
         return [command for command in waiting if command.body.wish and command.state is State.QUEUED]
+
+    def is_there(self, device_id: str) -> bool:
+        """Whether commands are sent to the device as they come; asked from the writer's thread too."""
+        link = self._link_of(device_id)
+        return link is not None and link.is_online(device_id)
+
+    def next_ids(self, device_id: str, limit: int, states: Collection[State]) -> list[str]:
+        """The first that wait for a device in these states and are not over; asked from the writer's thread."""
+        now = self._clock.now().ms
+        waiting = tuple(self._open.get(device_id, {}).values())
+        fit = (it.id for it in waiting if it.state in states and it.expires_at > now)
+        return list(islice(fit, limit))
 
     def added(self, command: Command) -> None:
         """A new command is on disk: send it if its device is there."""
@@ -79,8 +91,7 @@ class Dispatch:
         link, sent = self._link_of(device_id), self._sent_to.get(device_id)
         # The usual case, without looking at the others: all before it are on their way, and there is room for it.
         if link is not None and sent is not None and len(sent) == len(self._open[device_id]) - 1 < WINDOW:
-            if self._send(link, command):
-                sent.add(command.id)
+            self._send(link, command, sent)
             return
         self._pump(device_id)
 
@@ -94,23 +105,52 @@ class Dispatch:
         link = self._link_of(device_id)
         if link is None or device_id not in self._open or not link.is_online(device_id):
             return
-        sent = self._sent_to.setdefault(device_id, set())
-        if len(sent) >= WINDOW:
+        if device_id in self._pumping:
             return
+        self._pumping.add(device_id)
+        try:
+            self._send_next(link, device_id)
+        finally:
+            self._pumping.discard(device_id)
+
+    def _send_next(self, link: Link, device_id: str) -> None:
+        sent, waiting = self._sent_to.setdefault(device_id, set()), self._open[device_id]
         now = self._clock.now().ms
-        for command in tuple(self._open[device_id].values()):
-            if command.id in sent or command.expires_at <= now:
+        for command_id in tuple(waiting) if len(sent) < WINDOW else ():
+            command = waiting.get(command_id)
+            if command is None or command.state is State.DELIVERED or command_id in sent or command.expires_at <= now:
                 continue
-            if len(sent) >= WINDOW or not self._send(link, command):
+            if len(sent) >= WINDOW or not self._send(link, command, sent):
                 return
-            sent.add(command.id)
 
     def moved(self, command: Command) -> None:
         """The command is on disk in this state."""
         if command.state.ended:
             self._drop(command)
-        elif command.id in self._open.get(command.device_id, {}):
-            self._open[command.device_id][command.id] = command
+        else:
+            self._stands(command)
+
+    def acknowledged(self, device_id: str, command_id: str) -> None:
+        """The device has it: it is not sent again."""
+        if (command := self.get(device_id, command_id)) is not None:
+            self._stands(replace(command, state=State.DELIVERED))
+
+    def taken(self, device_id: str, commands: list[Command]) -> None:
+        """A fetching device's `commands` are on disk; taken out of them is what it must not be given after all."""
+        sent, waiting, now = self._sent_to.get(device_id, ()), self._open.get(device_id, {}), self._clock.now().ms
+        fit = [it for it in commands if it.id in waiting and it.id not in sent and it.expires_at > now]
+        for command in commands:
+            if command.id in waiting and waiting[command.id].state is not State.DELIVERED:
+                waiting[command.id] = command
+        commands[:] = (it for it in fit if waiting[it.id].state is it.state)
+
+    def _stands(self, command: Command) -> None:
+        """An open command is in this state; what has been delivered stays so."""
+        waiting = self._open.get(command.device_id, {})
+        if command.id in waiting:
+            waiting[command.id] = command
+            self._sent_to.get(command.device_id, set()).discard(command.id)
+            self._pump(command.device_id)
 
     def device_left(self, device_id: str) -> None:
         """There is no such device any more."""
@@ -154,12 +194,20 @@ class Dispatch:
             for command_id in set(command_ids) & commands.keys():
                 self._push(commands[command_id])
 
-    def _send(self, link: Link, command: Command) -> bool:
-        if not link.send(command.device_id, command):
+    def _send(self, link: Link, command: Command, sent: set[str]) -> bool:
+        """Whether it went out; one that is over does not."""
+        device_id, is_new = command.device_id, command.state is State.QUEUED
+        if command.expires_at <= self._clock.now().ms:
             return False
-        if command.state is State.QUEUED:
+        # Noted first: a link may know at once that the device has it.
+        sent.add(command.id)
+        self._open[device_id][command.id] = replace(command, state=State.SENT)
+        if not link.send(device_id, command):
+            sent.discard(command.id)
+            self._open[device_id][command.id] = command
+            return False
+        if is_new:
             self._sent.add(command.n)
-            self._open[command.device_id][command.id] = replace(command, state=State.SENT)
         return True
 
     def _keep(self, command: Command) -> None:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from app.caller import Caller, demand
 from app.control import queries
@@ -21,23 +20,21 @@ from app.control.model import (
     GroupAnswer,
     Kind,
     NewCommand,
-    Outcome,
     TooManyCommands,
     view_of,
 )
-from app.control.states import Event, State, move
-from app.devices.model import Device
+from app.control.moves import Moves, change
+from app.control.states import State
+from app.control.taking import Taking
+from app.devices.model import Device, DeviceUnbound
 from app.devices.product.values import ValueUnfit, check_call, check_set
 from app.devices.service import Devices
 from app.errors import NotFound
 from app.groups.service import Groups
-from app.journal.model import Entry
-from app.journal.model import Kind as Noted
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action, Actor, Resource, allowed
-from app.store.errors import StoreError
+from app.policy import Action, Actor, Resource, allowed
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Tx
 
 # A wish (shadow, desired) waits for its device this long.
 DESIRED_EXPIRES_S = 24 * 3600.0
@@ -52,17 +49,27 @@ class Control:
         self._store = store
         self._devices = devices
         self._groups = groups
-        self._journal = journal
         self.links: dict[str, Link] = {}
         self.dispatch = Dispatch(store, self._link_of)
+        self.moves = moves = Moves(store, devices, journal, self.dispatch)
+        self.acknowledged = moves.acknowledged
+        self.acknowledged_in = moves.acknowledged_in
+        self.acknowledged_soon = moves.acknowledged_soon
+        self.answered = moves.answered
+        self.answered_in = moves.answered_in
+        self.device_of_in = moves.device_of_in
+        taking = Taking(store, self.dispatch, moves)
+        self.take = taking.take
+        self.take_in = taking.take_in
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
     def start(self) -> None:
         """Begin to expire what is due."""
-        self._expiring = asyncio.create_task(self.dispatch.run(self._expire), name="command-expiry")
+        self._expiring = asyncio.create_task(self.dispatch.run(self.moves.expire), name="command-expiry")
 
     async def stop(self) -> None:
         """End what `start` began."""
@@ -76,7 +83,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, ValueUnfit, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -92,6 +99,7 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
+        self._devices.registry.demand_bound_in(tx, device_id)
         body = self._checked(device_id, new)
         if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
             raise TooManyCommands
@@ -111,7 +119,7 @@ class Control:
         """`group_command` inside `tx`."""
         resource = self._groups.access.group_in(tx, by.actor, group_id)
         demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
-        able, unable = self._able(self._groups.members_in(tx, group_id), new)
+        able, unable = self._able(tx, self._groups.members_in(tx, group_id), new)
         home_id = resource.home_id or ""
         queued = [
             self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
@@ -119,14 +127,15 @@ class Control:
         ]
         return GroupAnswer([view_of(command) for command in queued], unable)
 
-    def _able(self, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
+    def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | None = None
+        why: ValueUnfit | DeviceUnbound | None = None
         for device_id in device_ids:
             try:
+                self._devices.registry.demand_bound_in(tx, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except ValueUnfit as error:
+            except (ValueUnfit, DeviceUnbound) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -165,7 +174,7 @@ class Control:
         )
         queries.insert(tx, command)
         shown = _encode(view_of(command))
-        tx.record(actor, _change("command.created", command, msgspec.Raw(shown)))
+        tx.record(actor, change("command.created", command, msgspec.Raw(shown)))
         tx.after(partial(self.dispatch.added, command))
         return command, shown
 
@@ -223,99 +232,29 @@ class Control:
         demand(actor, Action.DEVICE_CONTROL, resource, self._store.clock.now())
         return resource
 
-    # what links say
-
-    async def delivered(self, device_id: str, command_id: str) -> None:
-        """The device has it."""
-        await self._store.write(lambda tx: self.delivered_in(tx, device_id, command_id))
-
-    def delivered_in(self, tx: Tx, device_id: str, command_id: str) -> None:
-        """`delivered` inside `tx`."""
-        self._move_in(tx, device_id, command_id, Event.DELIVER, None)
-
-    async def answered(
-        self, device_id: str, command_id: str, *, ok: bool, values: Mapping[str, Any], error: str | None
-    ) -> None:
-        """The device's answer; values that now hold go into the shadow in the same transaction.
-
-        An answer to what is not open any more (expired, another device's, answered before) changes nothing.
-        """
-        await self._store.write(
-            lambda tx: self.answered_in(tx, device_id, command_id, ok=ok, values=values, error=error)
-        )
-
-    def answered_in(
-        self,
-        tx: Tx,
-        device_id: str,
-        command_id: str,
-        *,
-        ok: bool,
-        values: Mapping[str, Any],
-        error: str | None = None,
-        hold: bool = True,
-    ) -> None:
-        """`answered` inside `tx`; without `hold` the values are no news of the device's state."""
-        outcome = Outcome(dict(values) if ok else {}, None if ok else error or "failed")
-        command = self._move_in(tx, device_id, command_id, Event.ANSWER if ok else Event.FAIL, outcome)
-        if command is not None and ok and values and hold:
-            self._devices.shadows.reported_in(tx, device_id, command.body.service, values)
-
-    def device_of_in(self, reader: Reader, command_id: str) -> str | None:
-        """The device that a command is for."""
-        command = queries.command(reader, command_id)
-        return None if command is None else command.device_id
-
-    def _move_in(
-        self, tx: Tx, device_id: str, command_id: str, event: Event, outcome: Outcome | None
-    ) -> Command | None:
-        command = queries.command(tx, command_id)
-        if command is None or command.device_id != device_id:
-            return None
-        return self._moved_in(tx, command, event, outcome)
-
-    def _moved_in(self, tx: Tx, command: Command, event: Event, outcome: Outcome | None) -> Command | None:
-        state = move(command.state, event)
-        if state is None:
-            return None
-        ended_at = tx.now if state.ended else None
-        command = replace(command, state=state, outcome=outcome, ended_at=ended_at)
-        queries.set_state(tx, command.id, state, outcome)
-        tx.record(SYSTEM, _change(f"command.{state.value}", command, view_of(command), audit=False))
-        if state.ended:
-            self._journal.write_in(tx, _entries(command, tx.now, "hub" if event is Event.EXPIRE else "device"))
-        tx.after(partial(self.dispatch.moved, command))
-        return command
-
-    # time and other nouns
-
-    async def _expire(self, command_ids: list[str]) -> bool:
-        def act(tx: Tx) -> None:
-            for command in queries.commands(tx, command_ids):
-                self._moved_in(tx, command, Event.EXPIRE, Outcome(error="expired"))
-
-        try:
-            await self._store.write(act)
-        except StoreError:
-            self.dispatch.again(command_ids)
-            return False
-        return True
+    # other nouns
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""
         for command in queries.open_of_device(tx, device.id):
-            self._move_in(tx, device.id, command.id, Event.FAIL, Outcome(error="device_removed"))
+            self.moves.end_in(tx, command, "device_removed")
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
+
+    def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device was reset: it does nothing more of what it was told before."""
+        for command in queries.open_of_device(tx, device.id):
+            self.moves.end_in(tx, command, "device_reset")
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
 
-        Raises TooManyCommands.
+        Raises DeviceUnbound, TooManyCommands.
         """
+        self._devices.registry.demand_bound_in(tx, device_id)
         for old in self.dispatch.wishes(device_id):
             if old.body.service == service and old.body.values.keys() <= wanted.keys():
-                self._move_in(tx, device_id, old.id, Event.FAIL, Outcome(error="superseded"))
+                self.moves.end_in(tx, old, "superseded")
         values = {name: value for name, value in wanted.items() if value is not None}
         device = self._devices.memory.get(device_id)
         if device is not None and values:
@@ -336,36 +275,8 @@ class Control:
         return next((link for link in self.links.values() if link.is_online(device_id)), own)
 
 
-def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:
-    """What the device's log says of a command, once it has ended: what was asked, by whom, and what came of it.
-
-    Not at its beginning: that is in the audit trail, and a row more would be felt by the hottest write of a hub.
-    """
-    code = command.body.name or command.body.service
-    asked = _encode(view_of(command)).decode()
-    said = _encode({"command_id": command.id, "state": command.state, "outcome": command.outcome}).decode()
-    device_id, home_id = command.device_id, command.home_id
-    return (
-        Entry(device_id, home_id, command.created_at, Noted.COMMAND, code, asked, command.account_id or "hub"),
-        Entry(device_id, home_id, now, Noted.ANSWER, code, said, source),
-    )
-
-
 def _as_seen(actor: Actor, resource: Resource, command: Command) -> Command:
     """A command as a receiver of the device may know it: not who else gave it, nor through which group."""
     if resource.standing.role is not None or command.account_id == actor.account_id:
         return command
     return msgspec.structs.replace(command, account_id=None, group_id=None)
-
-
-def _change(kind: str, command: Command, data: Any, *, audit: bool = True) -> Change:
-    return Change(
-        kind,
-        "command",
-        command.id,
-        command.home_id,
-        Action.DEVICE_CONTROL,
-        data,
-        device_id=command.device_id,
-        audit=audit,
-    )

@@ -16,6 +16,9 @@ Fingerprint: TypeAlias = Annotated[str, Meta(pattern=r"^([0-9A-Fa-f]{40}|[0-9A-F
 WireId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_-]*\Z")]
 NodeId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]*\Z")]
 SECRET_LENGTH: Final = 32
+# The link of devices that only call home now and then, and what their tokens begin with.
+HEARTBEAT: Final = "heartbeat"
+TOKEN_PREFIX: Final = "dvt"  # noqa: S105 - no token
 # The ids of hardware that has a key begin so (pairing.identity): nobody registers one of those.
 KEYED: Final = ("d-", "h-")
 _DERIVED: Final = b"Doorstep device secret 1"
@@ -26,6 +29,7 @@ class Kind(StrEnum):
 
     SECRET = "secret"  # noqa: S105 - the name of a kind
     CERTIFICATE = "certificate"
+    TOKEN = "token"  # noqa: S105 - the name of a kind; of a device that calls home, kept as its hash
 
 
 class Which(StrEnum):
@@ -42,6 +46,7 @@ class Credential(Struct, frozen=True, gc=False):
     secrets: tuple[bytes, ...] = ()
     fingerprints: tuple[str, ...] = ()
     version: int = 0
+    token_hash: bytes | None = None
 
     def __repr__(self) -> str:
         return f"Credential(kind={self.kind!r}, version={self.version})"
@@ -51,14 +56,14 @@ class NewRegistration(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A device to be known before it is ever heard of.
 
     `device_id` is what it calls itself; left out: `{product_id}_{node_id}`. `secret` left out: one is made. A device
-    with a certificate, or behind a gateway, has none.
+    with a certificate, or behind a gateway, has none. One that only calls home (`heartbeat`) has a token that is made.
     """
 
     product_id: Annotated[str, Meta(min_length=1, max_length=48)]
     node_id: NodeId
     device_id: WireId | None = None
     name: Name | None = None
-    link: Literal["mqtt", "https"] = "mqtt"
+    link: Literal["mqtt", "https", "heartbeat"] = "mqtt"
     auth: Kind = Kind.SECRET
     secret: Secret | None = None
     fingerprint: Fingerprint | None = None

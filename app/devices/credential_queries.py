@@ -9,11 +9,13 @@ from app.store.tx import Reader, Tx
 from app.store.vault import Vault
 
 _PUT = """
-INSERT INTO device_credentials(device_id,kind,fingerprint,second_fingerprint,version) VALUES(?,?,?,?,1)
+INSERT INTO device_credentials(device_id,kind,fingerprint,second_fingerprint,token_hash,version) VALUES(?,?,?,?,?,1)
   ON CONFLICT DO UPDATE SET kind=excluded.kind, fingerprint=excluded.fingerprint,
-    second_fingerprint=excluded.second_fingerprint, version=version+1
+    second_fingerprint=excluded.second_fingerprint, token_hash=excluded.token_hash, version=version+1
 """
-_ROW = "SELECT kind,fingerprint,second_fingerprint,version FROM device_credentials"
+_ROW = "SELECT kind,fingerprint,second_fingerprint,version,token_hash FROM device_credentials"
+# Of a device that was reset: its row stays, so that no version of it ever comes again.
+REVOKED = "revoked"
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -23,6 +25,7 @@ class Row(Struct, frozen=True, gc=False):
     fingerprint: str | None = None
     second_fingerprint: str | None = None
     version: int = 0
+    token_hash: bytes | None = None
 
 
 def secret_row(device_id: str, which: str = "") -> str:
@@ -38,18 +41,22 @@ def row(reader: Reader, device_id: str) -> Row | None:
 
 def put(tx: Tx, device_id: str, row: Row) -> None:
     """Make it the device's; its version counts on."""
-    tx.run(_PUT, (device_id, row.kind, row.fingerprint, row.second_fingerprint))
+    tx.run(_PUT, (device_id, row.kind, row.fingerprint, row.second_fingerprint, row.token_hash))
 
 
 def credential(reader: Reader, vault: Vault, device_id: str) -> Credential | None:
     """A device's, with its secrets."""
     found = row(reader, device_id)
-    if found is None:
+    if found is None or found.kind == REVOKED:
         return None
     secrets = (vault.fetch(reader, secret_row(device_id, which)) for which in Which)
     prints = (print_ for print_ in (found.fingerprint, found.second_fingerprint) if print_ is not None)
     return Credential(
-        Kind(found.kind), tuple(secret for secret in secrets if secret is not None), tuple(prints), found.version
+        Kind(found.kind),
+        tuple(secret for secret in secrets if secret is not None),
+        tuple(prints),
+        found.version,
+        found.token_hash,
     )
 
 

@@ -4,12 +4,15 @@ import secrets as randomness
 from collections.abc import Callable
 from typing import Final
 
+from app.accounts.codes import hash_token, new_token
 from app.caller import Caller
 from app.devices import credential_queries as queries
 from app.devices import queries as device_queries
 from app.devices.credential_model import (
+    HEARTBEAT,
     KEYED,
     SECRET_LENGTH,
+    TOKEN_PREFIX,
     Credential,
     DeviceIdTaken,
     Kind,
@@ -22,15 +25,15 @@ from app.devices.credential_model import (
     derived_secret,
 )
 from app.devices.memory import Memory
-from app.devices.model import Device, NewDevice, entry_of
+from app.devices.model import REGISTERED, Device, DeviceUnbound, NewDevice, entry_of
 from app.devices.registry import Registry
 from app.errors import Invalid
 from app.policy import SYSTEM, Action
 from app.store.resident import Resident
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Change, Reader, Tx
 
-TRUST: Final = "registered"
+TRUST: Final = REGISTERED
 
 
 class DeviceCredentials:
@@ -43,6 +46,8 @@ class DeviceCredentials:
         self._known: Resident[str, Credential] = Resident(
             lambda reader: queries.all_credentials(reader, store.vault),
         )
+        self._by_token: dict[bytes, str] = {}
+        self._known.watch(self._index)
         self.on_registered: list[Callable[[Tx, Caller, Device, NewRegistration], None]] = []
         self.on_changed: list[Callable[[str], None]] = []
         store.keep_resident(self._known)
@@ -56,6 +61,20 @@ class DeviceCredentials:
         if bond is None or bond.removed:
             return None
         return Credential(Kind.SECRET, (derived_secret(bond.credential),), version=bond.owner_epoch)
+
+    def of_in(self, reader: Reader, device: Device) -> Credential | None:
+        """Its own, from disk; None for one that has that of its binding alone."""
+        return queries.credential(reader, self._store.vault, device.id)
+
+    def by_token(self, token_hash: bytes) -> str | None:
+        """The id of the device that calls home with this token (its SHA-256); from memory."""
+        return self._by_token.get(token_hash)
+
+    def _index(self, device_id: str, old: Credential | None, new: Credential | None) -> None:
+        if old is not None and old.token_hash is not None:
+            self._by_token.pop(old.token_hash, None)
+        if new is not None and new.token_hash is not None:
+            self._by_token[new.token_hash] = device_id
 
     # registering
 
@@ -83,7 +102,8 @@ class DeviceCredentials:
         )
         self._registry.demand_pairing_in(tx, by, home_id)
         _check(new, wire_id)
-        if device_queries.device_of_hardware(tx, wire_id) is not None:
+        known = device_queries.device_of_hardware(tx, wire_id)
+        if known is not None and (known.unbound_at is None or known.home_id != home_id):
             raise DeviceIdTaken
         device = self._registry.bind_in(tx, by, entering)
         secret = self._first_in(tx, device, new)
@@ -94,6 +114,8 @@ class DeviceCredentials:
     def _first_in(self, tx: Tx, device: Device, new: NewRegistration) -> str | None:
         if device.gateway_id is not None:
             return None
+        if new.link == HEARTBEAT:
+            return self._token_in(tx, device.id)
         print_ = None if new.fingerprint is None else new.fingerprint.lower()
         queries.put(tx, device.id, queries.Row(new.auth, print_))
         secret = new.secret or _made() if new.auth is Kind.SECRET else None
@@ -101,6 +123,14 @@ class DeviceCredentials:
             self._store.vault.keep(tx, queries.secret_row(device.id, Which.PRIMARY), secret.encode())
         self._show_in(tx, device.id)
         return secret
+
+    def _token_in(self, tx: Tx, device_id: str) -> str:
+        """A new token, in the place of what the device had."""
+        token = new_token(TOKEN_PREFIX)
+        queries.put(tx, device_id, queries.Row(Kind.TOKEN, token_hash=hash_token(token)))
+        self._store.vault.forget(tx, queries.secret_row(device_id))
+        self._show_in(tx, device_id)
+        return token
 
     # changing
 
@@ -115,9 +145,23 @@ class DeviceCredentials:
         device = self._registry.changing_in(tx, by, Action.DEVICE_UPDATE, device_id)
         if device.gateway_id is not None:
             raise NoCredential
+        if device.unbound_at is not None:
+            raise DeviceUnbound
         if new.secret is not None and new.fingerprint is not None:
             raise Invalid("secret, fingerprint: one of them")
         row = queries.row(tx, device_id) or queries.Row(Kind.SECRET)
+        secret = self._renewed_in(tx, device_id, new, row)
+        data = {"name": device.name, "which": new.which}
+        tx.record(by.actor, _change("device.secret_changed", device, data))
+        if new.disconnect:
+            tx.after(lambda: self._tell(device_id))
+        return SecretMade(device.hardware_id, secret)
+
+    def _renewed_in(self, tx: Tx, device_id: str, new: NewSecret, row: queries.Row) -> str | None:
+        if row.kind == Kind.TOKEN:
+            if new != NewSecret(disconnect=new.disconnect):
+                raise Invalid("secret, fingerprint, which: a device that calls home has one token, which is made")
+            return self._token_in(tx, device_id)
         is_certificate = new.fingerprint is not None or (row.kind == Kind.CERTIFICATE and new.secret is None)
         secret = None if is_certificate else new.secret or _made()
         queries.put(tx, device_id, _changed(row, new, is_certificate=is_certificate))
@@ -126,11 +170,7 @@ class DeviceCredentials:
         else:
             self._store.vault.keep(tx, queries.secret_row(device_id, new.which), secret.encode())
         self._show_in(tx, device_id)
-        data = {"name": device.name, "which": new.which}
-        tx.record(by.actor, _change("device.secret_changed", device, data))
-        if new.disconnect:
-            tx.after(lambda: self._tell(device_id))
-        return SecretMade(device.hardware_id, secret)
+        return secret
 
     async def adopt(self, device_id: str, fingerprint: str) -> bool:
         """The first certificate a device shows becomes its own; False when it has one already."""
@@ -148,6 +188,12 @@ class DeviceCredentials:
         found = queries.credential(tx, self._store.vault, device_id)
         if found is not None:
             self._known.put(tx, device_id, found)
+
+    def unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device was reset: nothing it had proves it any more."""
+        if queries.row(tx, device.id) is not None:
+            queries.put(tx, device.id, queries.Row(queries.REVOKED))
+        self._leaving_in(tx, by, device)
 
     def _leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         self._store.vault.forget(tx, queries.secret_row(device.id))
@@ -167,6 +213,10 @@ def _check(new: NewRegistration, wire_id: str) -> None:
         raise Invalid("secret: a device behind a gateway has none")
     if new.secret is not None and new.auth is not Kind.SECRET:
         raise Invalid("secret: this device has a certificate")
+    if new.link == HEARTBEAT and (new.gateway_id, new.secret, new.auth) != (None, None, Kind.SECRET):
+        raise Invalid("link: what calls home has a token of its own, which is made")
+    if new.auth is Kind.TOKEN:
+        raise Invalid("auth: a token comes with link heartbeat")
     if new.fingerprint is not None and new.auth is not Kind.CERTIFICATE:
         raise Invalid("fingerprint: this device has a secret")
 

@@ -68,6 +68,7 @@ class Live:
             firmware=it.firmware,
             serial=it.serial,
             bound_at=to_time(it.bound_at),
+            unbound_at=None if it.unbound_at is None else to_time(it.unbound_at),
             version=it.version,
             services={name: state.view() for name, state in self.services.items()},
         )
@@ -116,7 +117,7 @@ class Memory:
         store.keep_resident(self.bonds)
 
     def of_hardware(self, hardware_id: str) -> Device | None:
-        """The device that piece of hardware is."""
+        """The device that piece of hardware is; none while it is unbound."""
         live = self.get(self._of_hardware.get(hardware_id, ""))
         return None if live is None else live.device
 
@@ -155,6 +156,10 @@ class Memory:
     def left(self, tx: Tx, device: Device) -> None:
         """From `tx` on there is no such device; its hardware is recognised, to be told so."""
         self.devices.drop(tx, device.id)
+        self.unbound(tx, device)
+
+    def unbound(self, tx: Tx, device: Device) -> None:
+        """From `tx` on its hardware is recognised only to be told that it was let go."""
 
         def end() -> None:
             if (bond := self.bonds.get(device.hardware_id)) is not None and bond.owner_epoch <= device.owner_epoch:
@@ -179,8 +184,9 @@ class Memory:
             insort(self._ids.setdefault(place, []), new.id if new else "")
         if old is not None:
             self._of_hardware.pop(old.hardware_id, None)
+        if old is not None and old.unbound_at is None:
             del self._hardware[bisect_left(self._hardware, old.hardware_id)]
-        if new is not None:
+        if new is not None and new.unbound_at is None:
             self._of_hardware[new.hardware_id] = new.id
             insort(self._hardware, new.hardware_id)
 
@@ -194,7 +200,8 @@ def _beginning(ids: list[str], beginning: str) -> str | None:
 def _places(device: Device | None) -> set[str]:
     if device is None:
         return set()
-    return {place for place in (device.home_id, device.room_id, device.gateway_id) if place is not None}
+    gateway_id = device.gateway_id if device.unbound_at is None else None
+    return {place for place in (device.home_id, device.room_id, gateway_id) if place is not None}
 
 
 def _drop(ids: dict[str, list[str]], place: str, device_id: str) -> None:

@@ -1,6 +1,6 @@
 """A device and what it says of itself, as structs; and what can be wrong with them."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct, field
 
@@ -8,6 +8,8 @@ from app.clock import Time
 from app.errors import Conflict, Invalid
 
 Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
+# What a device is trusted as that somebody let in by hand: nothing but its id was proved.
+REGISTERED: Final = "registered"
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
@@ -30,6 +32,9 @@ class Device(Struct, frozen=True, gc=False):
     owner_epoch: int
     version: int
     bound_at: int
+    # It was reset, and is in no use until it is paired again.
+    unbound_at: int | None = None
+    updated_at: int | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class ServiceView(Struct, frozen=True):
 class DeviceView(Struct, frozen=True):
     """A device. For the receiver of a share, where it stands in its home is null.
 
+    `unbound_at`: it was reset, and is in no use until it is paired again; null: it is not.
     `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
     """
 
@@ -105,6 +111,7 @@ class DeviceView(Struct, frozen=True):
     firmware: str
     serial: str
     bound_at: Time
+    unbound_at: Time | None
     version: int
     services: dict[str, ServiceView]
 
@@ -148,6 +155,13 @@ class BoundElsewhere(Conflict):
 
     code = "device_bound_elsewhere"
     hint = "Have that home remove it first, or reset the device by hand."
+
+
+class DeviceUnbound(Conflict):
+    """The device was reset and is in no use until it is paired again."""
+
+    code = "device_unbound"
+    hint = "Pair it again; it keeps its name, room and history in this home."
 
 
 class RoomUnknown(Invalid):

@@ -57,7 +57,7 @@ class Presence:
     def online(self, device_id: str, link: str = "", firmware: str = "") -> None:
         """The device's `link` is up; a device that is not here is ignored."""
         live = self._memory.get(device_id)
-        if live is None:
+        if live is None or live.device.unbound_at is not None:
             return
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
@@ -89,6 +89,11 @@ class Presence:
         """It has left the home."""
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
+
+    def unbound(self, device_id: str) -> None:
+        """It was let go and stays in its home: gone, and there is nothing to wait for."""
+        self.forget(device_id)
+        self._gone(device_id)
 
     def close(self) -> None:
         """No timer is left; the hub ends."""
@@ -125,7 +130,7 @@ class Presence:
 
     def _put_mark(self, tx: Tx, mark: _Mark, device: Device) -> None:
         if mark.firmware not in ("", device.firmware):
-            device = replace(device, firmware=mark.firmware, version=device.version + 1)
+            device = replace(device, firmware=mark.firmware, version=device.version + 1, updated_at=tx.now)
             queries.update_device(tx, device)
             tx.after(partial(self._memory.replaced, device))
             _tell(tx, device, "device.updated", {"firmware": device.firmware})

@@ -14,13 +14,13 @@ from app.store.vault import Vault
 
 _COLUMNS = (
     "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
-    "version,bound_at"
+    "version,bound_at,unbound_at,updated_at"
 )
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _UPDATE = """
 UPDATE devices SET room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?, firmware=?,
-  serial=?, owner_epoch=?, version=? WHERE id=?
+  serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -97,7 +97,8 @@ def insert_device(tx: Tx, new: Device) -> None:
 def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
     changing = (now.room_id, now.product_id, now.gateway_id, now.link, now.trust, now.name, now.icon, now.position)
-    tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, now.id))
+    times = (now.bound_at, now.unbound_at, now.updated_at)
+    tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
 
 
 def delete_device(tx: Tx, device_id: str) -> None:

@@ -10,9 +10,11 @@ from app.devices import queries
 from app.devices.access import Access
 from app.devices.memory import Live, Memory
 from app.devices.model import (
+    REGISTERED,
     BoundElsewhere,
     Device,
     DeviceEntry,
+    DeviceUnbound,
     GatewayUnfit,
     NewDevice,
     ProductUnknown,
@@ -26,7 +28,7 @@ from app.homes.model import Home, Room
 from app.homes.standing import Standings
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action
+from app.policy import Action
 from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
@@ -57,6 +59,8 @@ class Registry:
         self._catalogue = catalogue
         self._journal = journal
         self.on_leaving: list[OnLeaving] = []
+        # Told within the transaction in which a device enters a home, or enters it anew.
+        self.on_bound: list[Callable[[Tx, Caller, Device, NewDevice], None]] = []
         # Told on the event loop once the device is gone from the disk: links let it go.
         self.on_left: list[Callable[[Device], None]] = []
 
@@ -66,19 +70,23 @@ class Registry:
         """Take proven hardware into a home, inside the join's transaction.
 
         The same hardware keeps its identity in the same home. Raises NotFound, Refused, ProductUnknown, RoomUnknown,
-        GatewayUnfit, BoundElsewhere (another home has it, and it never said that it was reset by hand).
+        GatewayUnfit, BoundElsewhere (another home has it, and it was not reset since).
         """
         self.demand_pairing_in(tx, by, new.home_id)
         self._check(tx, new)
         known = queries.device_of_hardware(tx, new.hardware_id)
         if known is not None and known.home_id != new.home_id:
-            if not queries.was_reset(tx, new.hardware_id):
+            # What is let in by hand has proved nothing: it takes no record from a home that kept one.
+            free = known.unbound_at is not None and new.trust != REGISTERED
+            if not free and not queries.was_reset(tx, new.hardware_id):
                 raise BoundElsewhere
             self._leave(tx, by, known)
             known = None
         epoch = max(new.owner_epoch, queries.last_epoch(tx, new.hardware_id) + 1)
         device = self._add(tx, new, epoch) if known is None else self._rebind(tx, known, new, epoch)
         self._bond(tx, new, epoch)
+        for told in self.on_bound:
+            told(tx, by, device, new)
         kind = "device.added" if known is None else "device.rebound"
         data = {"product_id": device.product_id, "name": device.name}
         tx.record(by.actor, _change(kind, device, data))
@@ -136,6 +144,7 @@ class Registry:
             owner_epoch=epoch,
             version=1,
             bound_at=tx.now,
+            updated_at=tx.now,
         )
         queries.insert_device(tx, device)
         self._memory.devices.put(tx, device.id, Live(device, {}, None))
@@ -153,6 +162,8 @@ class Registry:
             firmware=new.firmware,
             serial=new.serial,
             owner_epoch=epoch,
+            bound_at=known.bound_at if known.unbound_at is None else tx.now,
+            unbound_at=None,
         )
 
     def _bond(self, tx: Tx, new: NewDevice, epoch: int) -> None:
@@ -202,7 +213,7 @@ class Registry:
             tx.record(by.actor, _change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
 
     def _replace(self, tx: Tx, old: Device, **fields: Any) -> Device:
-        device = msgspec.structs.replace(old, version=old.version + 1, **fields)
+        device = msgspec.structs.replace(old, version=old.version + 1, updated_at=tx.now, **fields)
         queries.update_device(tx, device)
         tx.after(lambda: self._memory.replaced(device))
         return device
@@ -241,18 +252,24 @@ class Registry:
         """Whether that hardware was in a home, and is in none since it was removed."""
         return await self._store.read(lambda reader: queries.was_unbound(reader, hardware_id))
 
-    async def was_reset(self, device_id: str) -> None:
-        """The device said, within its link, that somebody reset it by hand: whoever holds it may bind it anew."""
-        await self._store.write(lambda tx: self.was_reset_in(tx, device_id))
+    def unbind_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device stays in its home and is in no use; its hardware is known only to be told so."""
+        queries.mark_binding(tx, device.hardware_id, "unbound_at")
+        self._memory.unbound(tx, device)
+        unbound = self._replace(tx, device, unbound_at=tx.now)
+        tx.record(by.actor, _change("device.unbound", unbound, {"name": device.name}))
+        tx.after(lambda: self._tell_left(device))
 
-    def was_reset_in(self, tx: Tx, device_id: str) -> None:
-        """`was_reset` inside `tx`."""
-        device = queries.device(tx, device_id)
-        if device is None:
-            return
-        queries.mark_binding(tx, device.hardware_id, "reset_at")
-        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.RESET)])
-        tx.record(SYSTEM, _change("device.reset", device, {"name": device.name}))
+    def leave_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device leaves its home, and those behind it, for who has asked policy."""
+        self._leave(tx, by, device)
+
+    def demand_bound_in(self, reader: Reader, device_id: str) -> None:
+        """Raise DeviceUnbound for a device that was reset; what is there no more is for others to say."""
+        live = self._memory.get(device_id) if reader.is_as_in_memory else None
+        device = queries.device(reader, device_id) if live is None else live.device
+        if device is not None and device.unbound_at is not None:
+            raise DeviceUnbound
 
     def _leave(self, tx: Tx, by: Caller, device: Device) -> None:
         for behind in queries.devices_where(tx, "gateway_id", device.id):

@@ -6,6 +6,7 @@ from app.devices.memory import Memory
 from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
+from app.devices.resets import Resets
 from app.devices.shadows import Shadows
 from app.devices.views import Views
 from app.homes.standing import Standings
@@ -27,7 +28,10 @@ class Devices:
         self.shadows = Shadows(
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
-        self.credentials = DeviceCredentials(store, memory, self.registry)
+        self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
+        self.resets = Resets(
+            store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
+        )
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in
         self.remove_in = self.registry.remove_in
@@ -35,14 +39,15 @@ class Devices:
         self.on_left = self.registry.on_left
         self.reported = self.shadows.reported
         self.reported_in = self.shadows.reported_in
-        self.was_reset = self.registry.was_reset
+        self.on_unbinding = self.resets.on_unbinding
+        self.was_reset = self.resets.by_hand
         self.online = self.presence.online
         self.offline = self.presence.offline
         self.view_bytes = self.views.view_bytes
         self.of_hardware = memory.of_hardware
         self.hardware = memory.hardware
         self.bond_of = memory.bonds.get
-        self.on_left.append(lambda device: self.presence.forget(device.id))
+        self.on_left.append(lambda device: self.presence.unbound(device.id))
 
     def close(self) -> None:
         """The hub ends."""

@@ -72,7 +72,7 @@ class Shadows:
     ) -> int | None:
         """`reported` inside `tx`."""
         device = queries.device(tx, device_id)
-        if device is None:
+        if device is None or device.unbound_at is not None:
             raise NotFound
         model = self._service(device.product_id, service)
         fitting, unfit = ({}, {service: "not a service"}) if model is None else sort_report(model, values)

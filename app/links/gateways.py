@@ -91,6 +91,8 @@ class Gateways:
         if (device := self.child_of(hardware_id, child)) is not None:
             self._devices.offline(device.id)
             await self._devices.was_reset(device.id)
+        else:
+            await self._devices.resets.confirmed(hardware_of(hardware_id, child))
 
     def child_of(self, hardware_id: str, child: str) -> Device | None:
         """The device that this gateway's child is."""
@@ -110,7 +112,8 @@ class Gateways:
         gateway, child = split(hardware_id)
         if child is not None:
             self._behind.get(gateway, {}).pop(child, None)
-            self._send(gateway, ForgetChild(child))
+            if self._send(gateway, ForgetChild(child)):
+                self._devices.resets.delivered(hardware_id)
 
     def adopt(self, child: str) -> None:
         """See the Protocol."""

@@ -46,7 +46,10 @@ class LanDevices:
     def peer(self, hardware_id: str) -> Peer | None:
         """What proves that hardware; for the link's handshake."""
         bond = self._devices.bond_of(hardware_id)
-        return None if bond is None else Peer(bond.public_key, bond.credential, bond.removed)
+        if bond is None:
+            return None
+        # A device that is to hear of its reset is let in for that alone: `departing`.
+        return Peer(bond.public_key, bond.credential, bond.removed and not self.departing(hardware_id))
 
     # Hearing
 
@@ -95,6 +98,18 @@ class LanDevices:
         """Somebody has reset the device by hand."""
         if (device := self._devices.of_hardware(hardware_id)) is not None:
             await self._devices.was_reset(device.id)
+
+    def departing(self, hardware_id: str) -> bool:
+        """It was reset, and has not said that it has forgotten."""
+        return self._devices.resets.departing(hardware_id) is not None
+
+    def told_to_forget(self, hardware_id: str) -> None:
+        """It was told."""
+        self._devices.resets.delivered(hardware_id)
+
+    async def forgot(self, hardware_id: str) -> None:
+        """It has."""
+        await self._devices.resets.confirmed(hardware_id)
 
     # Link
 

@@ -54,6 +54,8 @@ MAX_UNSENT_BYTES = 256 * 1024
 # a fault, and would push everybody's events and logs off the disk. What is too much waits unread.
 MESSAGES_AT_ONCE = 500
 MESSAGES_PER_SECOND = 20.0
+# A device that is told to forget its binding says so when it has, after what it was just saying.
+FORGETTING_S = 10.0
 
 
 class Hearing(Protocol):
@@ -73,6 +75,15 @@ class Hearing(Protocol):
 
     async def reset(self, hardware_id: str) -> None:
         """Somebody has reset it by hand."""
+
+    def departing(self, hardware_id: str) -> bool:
+        """Whether it has left its home, and is let link for once, to be told to forget its binding."""
+
+    def told_to_forget(self, hardware_id: str) -> None:
+        """It was."""
+
+    async def forgot(self, hardware_id: str) -> None:
+        """It says that it has."""
 
     async def of_children(self, hardware_id: str, said: FromGateway) -> None:
         """It speaks of devices behind it."""
@@ -122,10 +133,17 @@ class LanLink:
         return linked is not None and linked.send(message)
 
     def let_go(self, hardware_id: str) -> None:
-        """Tell the device that it is unbound, if it is linked, and close its link."""
-        if (linked := self._online.get(hardware_id)) is not None:
-            linked.send(Reset())
-            linked.end()
+        """Tell the device that it is unbound, if it is linked, and close its link once it has answered."""
+        if (linked := self._online.pop(hardware_id, None)) is not None:
+            self._hearing.down(hardware_id)
+            self._tell_reset(linked)
+
+    def _tell_reset(self, linked: "_Linked") -> None:
+        linked.told_reset = True
+        if linked.send(Reset()):
+            self._hearing.told_to_forget(linked.hardware_id)
+        # What does not answer (a device of before the answer was invented) is gone all the same.
+        asyncio.get_running_loop().call_later(FORGETTING_S, linked.end)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = str((writer.get_extra_info("peername") or ("?",))[0])
@@ -174,6 +192,10 @@ class LanLink:
         hello = await linked.receive()
         if not isinstance(hello, Hello):
             return
+        if self._hearing.departing(linked.hardware_id):
+            self._tell_reset(linked)
+            await self._listen_to(linked)
+            return
         peer = self._peers(linked.hardware_id)
         if peer is None or peer.removed:  # let go between the proof and now
             return
@@ -183,13 +205,25 @@ class LanLink:
             former.end()
         self._online[linked.hardware_id] = linked
         self._hearing.up(linked.hardware_id, hello)
+        await self._listen_to(linked)
+
+    async def _listen_to(self, linked: "_Linked") -> None:
         monotonic = asyncio.get_running_loop().time
         pace = Pace(monotonic())
         while await self._hear(linked, message := await linked.receive()):
             if not isinstance(message, Answer) and (wait := pace.wait(monotonic())) > 0:
                 await asyncio.sleep(wait)
 
+    async def _hear_last(self, linked: "_Linked", message: FromDevice) -> bool:
+        """Of a device that was told to forget nothing counts but that it has."""
+        if not isinstance(message, Reset):
+            return True
+        await self._hearing.forgot(linked.hardware_id)
+        return False
+
     async def _hear(self, linked: "_Linked", message: FromDevice) -> bool:
+        if linked.told_reset:
+            return await self._hear_last(linked, message)
         match message:
             case Ping():
                 linked.send(Pong(self._clock.now().ms))
@@ -238,6 +272,7 @@ class _Linked:
         self._channel = channel
         self._reader = reader
         self._writer = writer
+        self.told_reset = False
 
     async def receive(self) -> FromDevice:
         """The next message; raises PairingError (silent for too long, gone, hostile)."""

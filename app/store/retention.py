@@ -58,6 +58,12 @@ KEEP: Final[dict[str, Keep]] = {
     "devices": Keep("what the benchmark holds in memory, with room to spare", most=50_000, per="home_id"),
     "bindings": Keep("one for each piece of hardware ever bound; 100 B each", most=500_000),
     "device_credentials": Keep("at most one for each device; goes with it"),
+    "resets": Keep(
+        "one for each piece of hardware that was reset; ended ones are history for 90 days and make room",
+        most=5_000,
+        per="home_id",
+    ),
+    "heartbeats": Keep("the newest of each device; goes with it"),
     "iotda_devices": Keep("at most one for each device; goes with it"),
     "iotda_children": Keep(
         "one for each device ever behind a gateway; the oldest that is gone gives way", most=2_000, per="gateway_id"

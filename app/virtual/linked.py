@@ -132,6 +132,8 @@ class Linked:
             case Reset():
                 await self._parts.memory.change(memory.unbind)
                 self._parts.notices.tell("reset", by="hub")
+                with suppress(PairingError):  # the hub may have closed already
+                    await self.say(Reset())
                 return False
             case Pong(at):
                 self._hub_ahead = at - self._parts.now_ms()

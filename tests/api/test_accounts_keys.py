@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import httpx2
 import pytest
 
+from app.accounts.dialects import secret_row
 from app.accounts.screens import MAX_PER_ADDRESS, SCREEN_MS
 from app.clock import to_time
 from tests.api.harness import Api
@@ -73,6 +74,24 @@ async def test_keys_are_listed_without_secrets_and_revoked(api: Api) -> None:
     assert (await ben.delete(f"/api/me/keys/{made['key']['id']}")).status_code == 404
     assert (await anna.delete(f"/api/me/keys/{made['key']['id']}")).status_code == 204
     assert (await api.client(made["secret"]).get("/api/homes")).status_code == 401
+
+
+@pytest.mark.parametrize("dialect", ["tuya", "bota"])
+async def test_a_key_for_another_face_opens_nothing_here(api: Api, dialect: str) -> None:
+    anna = await api.person("anna")
+    made = (await make_key(anna, scopes=["read", "control", "manage"], dialect=dialect)).json()
+    assert made["key"]["dialect"] == dialect
+    assert (await api.client(made["secret"]).get("/api/homes")).status_code == 401
+
+
+async def test_a_secret_that_signs_is_in_the_vault_until_its_key_ends(api: Api) -> None:
+    anna = await api.person("anna")
+    made = (await make_key(anna, dialect="tuya")).json()
+    row = secret_row(made["key"]["id"])
+    assert await api.store.read(lambda r: api.store.vault.fetch(r, row)) == made["secret"].encode()
+    assert len(made["secret"]) == 32
+    await anna.delete(f"/api/me/keys/{made['key']['id']}")
+    assert await api.store.read(lambda r: api.store.vault.fetch(r, row)) is None
 
 
 async def test_a_key_ends_at_its_time(api: Api) -> None:

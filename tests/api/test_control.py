@@ -4,58 +4,19 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from app.caller import Caller
 from app.control import dispatch, queries
 from app.control.dispatch import WINDOW
-from app.control.model import MAX_OPEN_PER_DEVICE, Command, NewCommand
+from app.control.model import MAX_OPEN_PER_DEVICE, NewCommand
 from app.control.states import State
 from app.devices.model import NewDevice
 from app.errors import NotFound
+from tests.api.fake_link import ON, FakeLink, lamp_of
 from tests.api.harness import Api
 from tests.api.households import account_of, join
 from tests.api.things import bind, home_of, without_request_id
-
-ON = {"service": "light", "values": {"on": True}}
-WAIT = 20.0
-
-
-class FakeLink:
-    """A `Link` whose devices are there when the test says so, and do nothing by themselves."""
-
-    def __init__(self, api: Api) -> None:
-        self.api = api
-        self.there: set[str] = set()
-        self.sent: asyncio.Queue[Command] = asyncio.Queue()
-        api.services.control.links["lan"] = self
-
-    def is_online(self, device_id: str) -> bool:
-        return device_id in self.there
-
-    def send(self, device_id: str, command: Command) -> bool:
-        if device_id in self.there:
-            self.sent.put_nowait(command)
-        return device_id in self.there
-
-    def up(self, device_id: str) -> None:
-        self.there.add(device_id)
-        self.api.services.devices.online(device_id, "lan")
-
-    async def next(self) -> Command:
-        async with asyncio.timeout(WAIT):
-            return await self.sent.get()
-
-    async def answer(self, command: Command, **how: Any) -> None:
-        said: dict[str, Any] = {"ok": True, "values": command.body.values, "error": None, **how}
-        await self.api.services.control.answered(command.device_id, command.id, **said)
-
-
-async def lamp_of(api: Api, client: httpx2.AsyncClient) -> tuple[str, str]:
-    """(device id, path of its commands)."""
-    device_id = await bind(api, await home_of(client))
-    return device_id, f"/api/devices/{device_id}/commands"
 
 
 async def test_a_command_goes_out_and_its_answer_is_the_devices_state(api: Api) -> None:

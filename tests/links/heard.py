@@ -13,6 +13,7 @@ class Heard:
     """A `Hearing` that writes down what it hears."""
 
     said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
+    leaving: set[str] = field(default_factory=set)
 
     def up(self, hardware_id: str, hello: Hello) -> None:
         self.said.put_nowait(("up", hello))
@@ -28,6 +29,15 @@ class Heard:
 
     async def reset(self, hardware_id: str) -> None:
         self.said.put_nowait(("reset", hardware_id))
+
+    def departing(self, hardware_id: str) -> bool:
+        return hardware_id in self.leaving
+
+    def told_to_forget(self, hardware_id: str) -> None:
+        self.said.put_nowait(("told_to_forget", hardware_id))
+
+    async def forgot(self, hardware_id: str) -> None:
+        self.said.put_nowait(("forgot", hardware_id))
 
     async def of_children(self, hardware_id: str, said: FromGateway) -> None:
         self.said.put_nowait(("of_children", said))

@@ -106,6 +106,33 @@ async def test_removed_while_it_was_away_it_learns_so(hub: Living) -> None:
         assert await bring_in(hub, again) != device_id
 
 
+async def test_reset_while_it_is_linked_it_forgets_and_says_so(hub: Living) -> None:
+    async with lamp() as device:
+        device_id = await bring_in(hub, device)
+        asked = await hub.owner.post(f"/api/devices/{device_id}/reset", json={})
+        assert asked.json()["state"] == "queued"
+        async with asyncio.timeout(WAIT):
+            assert (await device.wait("reset")).details == {"by": "hub"}
+        shown = await until(hub, f"/api/devices/{device_id}/reset", lambda shown: shown["state"] == "confirmed")
+        assert shown["delivered_at"] is not None
+        assert device.state.candidates == ()
+        assert await bring_in(hub, device) == device_id
+
+
+async def test_reset_while_it_was_away_it_hears_of_it_by_its_old_binding(hub: Living) -> None:
+    disk = MemoryStore()
+    async with lamp(store=disk) as device:
+        device_id = await bring_in(hub, device)
+    answer = await hub.owner.post(f"/api/devices/{device_id}/reset", json={"record": "remove"})
+    assert answer.status_code == 200
+    async with lamp(store=disk) as again:
+        async with asyncio.timeout(WAIT):
+            assert (await again.wait("reset")).details == {"by": "hub"}
+        path = f"/api/homes/{hub.home_id}/resets"
+        await until(hub, path, lambda shown: shown["items"][0]["state"] == "confirmed")
+        assert await bring_in(hub, again) != device_id
+
+
 async def test_another_home_gets_it_once_it_was_reset_by_hand(hub: Living) -> None:
     async with lamp() as device:
         first = await bring_in(hub, device)

@@ -182,10 +182,45 @@ async def test_a_device_let_go_is_told_and_does_not_come_back(hub: Hub, lamp: De
     wired = await linked(lamp)
     hub.peers[lamp.id] = Peer(lamp.identity.public, lamp.credential, removed=True)
     hub.link.let_go(lamp.id)
+    assert await hub.heard.next() == ("down", lamp.id)
+    assert await hub.heard.next() == ("told_to_forget", lamp.id)
+    assert not hub.link.is_online(lamp.id)
     assert await wired.hear() == Reset()
+    wired.say(Report("light", {"on": True}))  # what it was just saying counts no more
+    wired.say(Reset())
+    assert await hub.heard.next() == ("forgot", lamp.id)
     await wired.ended()
     with pytest.raises(LinkRefusedError):
         await lamp.connect()
+
+
+async def test_one_that_was_reset_may_link_to_hear_that_and_nothing_else(hub: Hub, lamp: Device) -> None:
+    hub.heard.leaving.add(lamp.id)
+    wired = await lamp.connect()
+    wired.say(Hello("1.0.0", "lamp"))
+    assert await wired.hear() == Reset()
+    assert await hub.heard.next() == ("told_to_forget", lamp.id)
+    assert not hub.link.is_online(lamp.id)
+    assert not hub.link.send(lamp.id, Command("c", "set", "light"))
+    wired.say(Report("light", {"on": True}))
+    wired.say(Ping())
+    wired.say(Reset())
+    assert await hub.heard.next() == ("forgot", lamp.id)
+    await wired.ended()
+    assert hub.heard.said.empty()
+
+
+async def test_who_does_not_say_that_it_has_forgotten_is_hung_up_on(
+    hub: Hub, lamp: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lan, "FORGETTING_S", 0.05)
+    hub.heard.leaving.add(lamp.id)
+    wired = await lamp.connect()
+    wired.say(Hello("1.0.0", "lamp"))
+    assert await wired.hear() == Reset()
+    await wired.ended()
+    assert await hub.heard.next() == ("told_to_forget", lamp.id)
+    assert hub.heard.said.empty()
 
 
 async def test_a_replayed_frame_ends_the_link(hub: Hub, lamp: Device) -> None:

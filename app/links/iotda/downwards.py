@@ -13,20 +13,17 @@ from app.links.iotda.codec.fields import encode
 from app.links.iotda.codec.times import event_time
 from app.links.iotda.whose import Whose
 from app.links.mqtt.ports import Fate, MqttLink
-from app.store.later import Later
 
 LINK: Final = "mqtt"
-# What a device has acknowledged is written so much later, many at once: most have answered by then.
-DELIVERED_DELAY_S: Final = 0.5
 
 
 class Downwards:
     """`link` is set once it listens. What is sent goes at QoS 1 to who subscribed so, else at QoS 0 (2.3)."""
 
-    def __init__(self, whose: Whose, clock: Clock, delivered: Later[tuple[str, str]]) -> None:
+    def __init__(self, whose: Whose, clock: Clock, acknowledged: Callable[[str, str], None]) -> None:
         self._whose = whose
         self._clock = clock
-        self._delivered = delivered
+        self._acknowledged = acknowledged
         self.link: MqttLink | None = None
 
     def take_link(self, link: MqttLink) -> None:
@@ -49,8 +46,9 @@ class Downwards:
         kind, payload = self._said(device, command)
 
         def on_fate(fate: Fate) -> None:
-            if fate == "acked":
-                self._delivered.add((device_id, command.id))
+            # At QoS 0, and through a broker, nobody will say more: sent again, it might be done twice.
+            if fate != "lost":
+                self._acknowledged(device_id, command.id)
 
         return self._publish(device, kind, command.id, payload, on_fate)
 

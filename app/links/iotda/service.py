@@ -11,7 +11,7 @@ from app.links.iotda.admission import IotdaAddressing, IotdaAdmission, Proving
 from app.links.iotda.blobs import Blobs
 from app.links.iotda.children import Children
 from app.links.iotda.configs import Configs
-from app.links.iotda.downwards import DELIVERED_DELAY_S, LINK, Downwards
+from app.links.iotda.downwards import LINK, Downwards
 from app.links.iotda.files import Files
 from app.links.iotda.https import HttpsSide
 from app.links.iotda.messages import Budget, Messages
@@ -42,16 +42,12 @@ class Iotda:
     def __init__(
         self, store: Store, devices: Devices, control: Control, journal: Journal, is_frozen: Callable[[str], bool]
     ) -> None:
-        def delivered(tx: Tx, acked: list[tuple[str, str]]) -> None:
-            for device_id, command_id in acked:
-                control.delivered_in(tx, device_id, command_id)
-
         self._authorities = store.path.parent / AUTHORITIES
         self.whose = whose = Whose(devices)
         self.proving = Proving(devices, store.clock, is_frozen)
         self.admission = IotdaAdmission(self.proving)
         self.addressing = IotdaAddressing(self.proving)
-        self.down = Downwards(whose, store.clock, store.later(delivered, DELIVERED_DELAY_S))
+        self.down = Downwards(whose, store.clock, control.acknowledged_soon)
         self.budget = Budget()
         self.reports = Reports(devices, whose)
         self.messages = Messages(journal, self.budget)
