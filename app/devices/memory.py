@@ -182,9 +182,8 @@ class Memory:
             _drop(self._ids, place, old.id if old else "")
         for place in after - before:
             insort(self._ids.setdefault(place, []), new.id if new else "")
-        if old is not None:
-            self._of_hardware.pop(old.hardware_id, None)
         if old is not None and old.unbound_at is None:
+            self._of_hardware.pop(old.hardware_id, None)
             del self._hardware[bisect_left(self._hardware, old.hardware_id)]
         if new is not None and new.unbound_at is None:
             self._of_hardware[new.hardware_id] = new.id

@@ -147,6 +147,7 @@ class VirtualDevice:
         if self._face is not None and accepting is not None:
             inside = Inside(identity.fingerprint, self._joining.accept, accepting.accept, _no_token)
             await self._live_on_bluetooth(await stack.enter_async_context(self._face.open(inside, self._name)))
+            stack.push_async_callback(self._end_tasks)  # before it goes off the air
         elif self._parts.wifi is None:
             await self._live_on_network(stack)
         else:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
+
 from ble.errors import Disconnected
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
 from pairing.gatt import profile
@@ -40,6 +42,8 @@ class _OnAir:
         self._data = b""
         self._connected = False
         self._announcing: set[asyncio.Task[None]] = set()
+        self._link = inside.link
+        inside = replace(inside, link=self._linked)
         self._device = GattDevice(inside, self._notify, lambda: self.peripheral.max_notify)
         self.peripheral = Peripheral(
             [Service(profile.SERVICE, self._characteristics())], connected=self._came, disconnected=self._went
@@ -67,6 +71,11 @@ class _OnAir:
         await asyncio.gather(*self._announcing, return_exceptions=True)
         await self._device.close()
         await self.peripheral.close()
+
+    async def _linked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A link that is over leaves the hub nothing to wait for."""
+        await self._link(reader, writer)
+        await self.peripheral.hang_up()
 
     def _characteristics(self) -> list[Characteristic]:
         who = Characteristic(uuid=profile.WHO, read=partial(self._device.read, profile.WHO))

@@ -10,7 +10,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -28,13 +28,10 @@ from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice, Notices
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
-from app.virtual.setup import Button
+from app.virtual.setup import WithButton
 from app.virtual.setup_ap import ProtocommAp, TuyaAp
 from app.virtual.station import AirStation, ListedNetworks
 from pairing.errors import PairingError
-
-if TYPE_CHECKING:  # it needs an extra that devices without virtual Bluetooth do without
-    from app.virtual.setup_improv import ImprovMode
 
 MAX_LINE = 4096
 WAITING = ("lamp", "plug", "contact_sensor")
@@ -49,7 +46,7 @@ class StateInUse(Exception):
     """Another process is this device."""
 
 
-SetupMode: TypeAlias = "Camera | Overhearing | ProtocommAp | TuyaAp | ImprovMode"
+SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp | WithButton
 """The ways a virtual device is told its network."""
 
 
@@ -223,7 +220,7 @@ async def _do(device: VirtualDevice, said: str, setup: SetupMode | None) -> None
             await device.children.leave(rest.strip())
         case "scan" if isinstance(setup, Camera):
             setup.see(rest.strip())
-        case "press" if isinstance(setup, Button):
+        case "press" if isinstance(setup, WithButton):
             await setup.press()
         case _:
             children = "child PRODUCT, away|back|leave CHILD (a gateway's)"

@@ -32,8 +32,8 @@ class Setup(Protocol):
 
 
 @runtime_checkable
-class Button(Protocol):
-    """A way of being told that asks for a button to be pressed first."""
+class WithButton(Setup, Protocol):
+    """A way of being told that may ask for a button to be pressed first."""
 
     async def press(self) -> None:
         """Somebody presses it."""
