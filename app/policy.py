@@ -57,6 +57,10 @@ class Action(StrEnum):
     DEVICE_CONTROL = "device.control"
     DEVICE_UPDATE = "device.update"
     DEVICE_REMOVE = "device.remove"
+    DEVICE_FREEZE = "device.freeze"
+    # The people a device tells apart: their bodies are the business of those they live with.
+    DEVICE_USER_READ = "device_user.read"
+    DEVICE_USER_MANAGE = "device_user.manage"
     DEVICE_JOURNAL = "device.journal"
     GROUP_READ = "group.read"
     GROUP_CONTROL = "group.control"
@@ -83,6 +87,7 @@ _READS = {
     Action.AUDIT_READ,
     Action.DEVICE_READ,
     Action.DEVICE_JOURNAL,
+    Action.DEVICE_USER_READ,
     Action.GROUP_READ,
     Action.SHARE_READ,
 }
@@ -105,6 +110,9 @@ LEAST: dict[Action, Role] = {
     Action.DEVICE_CONTROL: Role.GUEST,
     Action.DEVICE_UPDATE: Role.ADMIN,
     Action.DEVICE_REMOVE: Role.ADMIN,
+    Action.DEVICE_FREEZE: Role.ADMIN,
+    Action.DEVICE_USER_READ: Role.MEMBER,
+    Action.DEVICE_USER_MANAGE: Role.MEMBER,
     Action.DEVICE_JOURNAL: Role.MEMBER,
     Action.GROUP_READ: Role.GUEST,
     Action.GROUP_CONTROL: Role.GUEST,

@@ -28,17 +28,21 @@ from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
-from app.companion.layers import Authenticator, DeclaredLayer, FrontLayer
+from app.companion.layers import Authenticator, DeclaredLayer, Face, FrontLayer
 from app.companion.limits import LimitLayer
 from app.companion.observed import Counting
 from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
+from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
 from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
+from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
+from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
+from app.dialects.bota.service import Bota
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
@@ -63,6 +67,9 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
+from app.links.heartbeat.routes import ROUTER as HEARTBEAT_ROUTES
+from app.links.heartbeat.routes import HeartbeatFace
+from app.links.heartbeat.service import Heartbeats
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
@@ -102,6 +109,8 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
+    NAME_ROUTES,
+    DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
     UPGRADE_ROUTES,
@@ -175,7 +184,9 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
-        self.iotda = Iotda(store, self.devices, self.control, self.journal, is_frozen=_nobody_is)
+        self.iotda = Iotda(store, self.devices, self.control, self.journal)
+        self.bota = Bota(store, self.credentials, self.devices)
+        self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
             admission=self.iotda.admission,
             hearing=self.iotda.hearing,
@@ -255,14 +266,10 @@ class Services:
         await self.onboarding.close()
         await self.rewiring.close()
         await self.control.stop()
+        self.heartbeats.close()
         self.devices.close()
         self.bus.close()
         self.passwords.close()
-
-
-def _nobody_is(device_id: str) -> bool:
-    """Devices cannot be frozen yet."""
-    return False
 
 
 class UndeclaredRoute(Exception):
@@ -303,7 +310,8 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    front = FrontLayer(limited, authenticator, clock, counting, [services.iotda.https])
+    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats), services.bota]
+    front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
         front,
         limited,
@@ -318,7 +326,13 @@ def application(
 def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
     """Every route with what it needs; raises UndeclaredRoute."""
     litestar = Litestar(
-        route_handlers=[Router("/api", route_handlers=ROUTERS), IOTDA_ROUTES, IOTDA_DEVICE_ROUTES],
+        route_handlers=[
+            Router("/api", route_handlers=ROUTERS),
+            IOTDA_ROUTES,
+            IOTDA_DEVICE_ROUTES,
+            HEARTBEAT_ROUTES,
+            BOTA_ROUTES,
+        ],
         dependencies={
             "caller": Provide(caller_of),
             "authenticator": _instance(authenticator),
@@ -341,6 +355,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "networks": _instance(services.networks),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
+            "bota": _instance(services.bota),
+            "heartbeats": _instance(services.heartbeats),
             "iotda_https": _instance(services.iotda.https),
             "iotda_packages": _instance(services.iotda.packages),
             "iotda_upgrades": _instance(services.iotda.upgrades),

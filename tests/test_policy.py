@@ -36,9 +36,10 @@ HOME_ACTIONS = sorted(LEAST)
 
 # Written by hand from the rights table: what the least of the roles may do, each role all of the one below.
 GUEST = "home.read home.leave room.read device.read device.control group.read group.control"
-MEMBER = "member.read device.journal"
+MEMBER = "member.read device.journal device_user.read device_user.manage"
 ADMIN = (
-    "home.update room.manage member.manage member.invite audit.read device.update device.remove group.manage "
+    "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "
+    "group.manage "
     "share.read share.manage pair"
 )
 OWNER = "home.dissolve home.hand_over"

@@ -9,7 +9,7 @@ from app.commands.terminal import answer, plain
 
 @click.group()
 def credential() -> None:
-    """Devices that speak MQTT or HTTPS: register them, renew their secrets."""
+    """Devices that speak MQTT or HTTPS or call home: register them, renew their secrets."""
 
 
 @credential.command()
@@ -17,7 +17,7 @@ def credential() -> None:
 @click.option("--product", default="lamp", show_default=True, help="What it is: lamp, plug, gateway, ...")
 @click.option("--device-id", help="What it calls itself.  [default: PRODUCT_NODE]")
 @click.option("--name", help="What people call it.")
-@click.option("--link", type=click.Choice(["mqtt", "https"]), default="mqtt", show_default=True)
+@click.option("--link", type=click.Choice(["mqtt", "https", "heartbeat"]), default="mqtt", show_default=True)
 @click.option("--secret", help="8 to 32 characters.  [default: one is made]")
 @click.option("--certificate", is_flag=True, help="It has a certificate instead; the first one it shows counts.")
 @click.option("--fingerprint", help="Of its certificate, SHA-1 or SHA-256 in hexadecimal.")

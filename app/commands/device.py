@@ -5,7 +5,7 @@ import secrets
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -26,6 +26,9 @@ from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK
 from pairing.qr import picture
 
+# How often a registered device reports, or calls home, unless it is said.
+EVERY_S: Final = {"mqtt": 10.0, "https": 10.0, "heartbeat": 60.0}
+
 SAYS = {
     "setup": "[green]●[/] waits to be told its Wi-Fi",
     "setup_network": "  its setup network: {speaks} at {host} port {port}",
@@ -45,6 +48,9 @@ SAYS = {
     "linked": "[green]⇄[/] linked to the hub at {host} port {port}",
     "told": "  is told {topic}",
     "reported": "  has reported ({status})",
+    "heartbeat": "  called home at {host} port {port}",
+    "refused": "[yellow]✗[/] the hub refuses ({status})",
+    "unpaired": "[green]○[/] is nobody's: it wiped everything, and ends",
     "upgraded": "[green]✓[/] runs version {version}",
     "unlinked": "[yellow]⇄[/] link lost: {code}",
     "link_refused": "[yellow]✗[/] the hub refuses: {reason}",
@@ -107,14 +113,20 @@ SAYS = {
 @click.option("--children", type=click.IntRange(0, 100), default=0, help="A gateway's: so many join when it lets any.")
 @click.option(
     "--link",
-    type=click.Choice(["lan", "mqtt", "https"]),
+    type=click.Choice(["lan", "mqtt", "https", "heartbeat"]),
     default="lan",
     show_default=True,
-    help="What it speaks. With mqtt and https it is not paired but registered: doorstep credential register.",
+    help="What it speaks. But for lan it is not paired but registered: doorstep credential register.",
 )
 @click.option("--at", metavar="URL", help="With --link: the hub, as mqtt://host:port, mqtts://, http:// or https://.")
 @click.option("--device-id", help="With --link: what it was registered as.")
-@click.option("--secret", help="With --link: its secret.")
+@click.option("--secret", help="With --link: its secret, or its token.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.05),
+    metavar="SECONDS",
+    help="With --link: seconds between reports or heartbeats.",
+)
 @click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="With --link: the hub's certificate (PEM).")
 @json_option
 def device(
@@ -141,6 +153,7 @@ def device(
     at: str | None,
     device_id: str | None,
     secret: str | None,
+    every: float | None,
     ca: Path | None,
     **where: Any,
 ) -> None:
@@ -151,7 +164,8 @@ def device(
     `child PRODUCT` has a device join behind a gateway that lets it.
     """
     if link != "lan":
-        _speak(link, product, children, _how(misbehave), at=at, device_id=device_id, secret=secret, ca=ca)
+        how, pace = _how(misbehave), EVERY_S[link] if every is None else every
+        _speak(link, product, children, how, pace, at=at, device_id=device_id, secret=secret, ca=ca)
         return
     place, networks = _place(**where), _networks(wifi)
     setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port)
@@ -193,6 +207,7 @@ def _speak(
     product: str,
     children: int,
     how: Misbehaviour,
+    every: float,
     *,
     at: str | None,
     device_id: str | None,
@@ -203,9 +218,9 @@ def _speak(
     if not (at and device_id and secret) or not at.startswith("mqtt" if link == "mqtt" else "http"):
         usage = f"--link {link} needs --at URL, --device-id and --secret."
         raise CommandError(usage, exit=Exit.USAGE, code="usage", hint="doorstep credential register --help")
-    place = iotda_links.Place(url=at, device_id=device_id, secret=secret, ca=ca, how=how)
+    place = iotda_links.Place(url=at, device_id=device_id, secret=secret, ca=ca, how=how, every=every)
     try:
-        asyncio.run(process.run_registered(place, product, children, tell))
+        asyncio.run(process.run_registered(link, place, product, children, tell))
     except process.UnknownProduct as error:
         raise CommandError(str(error), exit=Exit.USAGE, code="unknown_product") from error
     except OSError as error:

@@ -118,6 +118,7 @@ _DEVICES: Examples = {
     "registerDevice": {
         "with a secret that is made": {"product_id": "lamp", "node_id": "0001", "name": "Hall lamp"},
         "with a certificate": {"product_id": "plug", "node_id": "0002", "auth": "certificate", "link": "https"},
+        "calling home": {"product_id": "contact_sensor", "node_id": "0003", "link": "heartbeat"},
     },
     "resetDevice": {"wipe and keep": {"record": "keep"}, "wipe and remove": {"record": "remove"}},
     "renewDeviceSecret": {
@@ -125,6 +126,21 @@ _DEVICES: Examples = {
         "beside the old one": {"which": "secondary", "secret": "k7mPq2vX9sLw4tRz"},
     },
     "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
+    "nameDeviceParts": {
+        "name": {"names": {"light": {"on": "Bulb over the table"}}},
+        "as the product has it": {"names": {"light": {"on": None}}},
+    },
+    "addDeviceUser": {
+        "on a scale": {
+            "nick_name": "Anna",
+            "sex": "female",
+            "birthday": "1988-04-21",
+            "height": 171,
+            "weight": 64500,
+        },
+        "at a door": {"nick_name": "Cleaner", "sex": "male", "contact": "+49 30 901820"},
+    },
+    "updateDeviceUser": {"weigh": {"weight": 63900}, "forget the birthday": {"birthday": None}},
     "desireDeviceValues": {
         "bright": {"values": {"on": True, "brightness": 700}},
         "no longer": {"values": {"on": None}},
@@ -132,6 +148,7 @@ _DEVICES: Examples = {
     "commandDevice": {
         "switch on": {"service": "light", "values": {"on": True, "brightness": 700}, "expires_in": 20},
         "read afresh": {"service": "light", "kind": "get"},
+        "a message": {"kind": "message", "name": "news", "message": {"content": "hello"}, "expires_in": 3600},
     },
 }
 

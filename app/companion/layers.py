@@ -81,6 +81,8 @@ class FrontLayer:
         for face in self._faces:
             if scope["path"].startswith(face.prefix):
                 state["face"], state["speaker"] = face, face.actor_of(scope)
+                # What is good at another face opens nothing there.
+                state["actor"] = state["speaker"]
         marker = (b"x-request-id", request_id.encode())
 
         began, status, head = perf_counter(), 500, 0.0
@@ -107,11 +109,15 @@ class FrontLayer:
 
         async def received() -> Any:
             message = await receive()
-            if message["type"] == "http.request" and not message.get("more_body") and self._actor(scope) is None:
+            if message["type"] == "http.request" and not message.get("more_body") and self._still(scope) is None:
                 raise Unauthenticated
             return message
 
         return received
+
+    def _still(self, scope: Scope) -> Actor | None:
+        face: Face | None = scope["state"].get("face")
+        return self._actor(scope) if face is None else face.actor_of(scope)
 
     def _actor(self, scope: Scope) -> Actor | None:
         token = bearer_of(scope)

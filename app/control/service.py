@@ -2,32 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from app.caller import Caller, demand
-from app.control import queries
+from app.control import asking, queries
 from app.control.dispatch import Dispatch
+from app.control.group_acts import GroupActs
 from app.control.link import Link
 from app.control.model import (
+    MAX_MESSAGES_PER_DEVICE,
     MAX_OPEN_PER_DEVICE,
     Body,
     Command,
     CommandView,
-    GroupAnswer,
     Kind,
+    LinkCannot,
     NewCommand,
     TooManyCommands,
+    as_seen,
     view_of,
 )
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
-from app.devices.model import Device, DeviceUnbound
-from app.devices.product.values import ValueUnfit, check_call, check_set
+from app.devices.model import Device
 from app.devices.service import Devices
 from app.errors import NotFound
 from app.groups.service import Groups
@@ -48,7 +50,6 @@ class Control:
     def __init__(self, store: Store, devices: Devices, groups: Groups, journal: Journal) -> None:
         self._store = store
         self._devices = devices
-        self._groups = groups
         self.links: dict[str, Link] = {}
         self.dispatch = Dispatch(store, self._link_of)
         self.moves = moves = Moves(store, devices, journal, self.dispatch)
@@ -59,11 +60,16 @@ class Control:
         self.answered_in = moves.answered_in
         self.device_of_in = moves.device_of_in
         taking = Taking(store, self.dispatch, moves)
+        group_acts = GroupActs(store, groups, self.dispatch, asking=self)
+        self.group_command = group_acts.command
+        self.group_command_in = group_acts.command_in
+        self.group_result = group_acts.result
         self.take = taking.take
         self.take_in = taking.take_in
         self._expiring: asyncio.Task[None] | None = None
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
+        devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.on_unbinding.append(self.device_unbinding_in)
         devices.shadows.on_desired.append(self.desired_in)
 
@@ -83,7 +89,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, DeviceUnbound, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -99,50 +105,24 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
-        self._devices.registry.demand_bound_in(tx, device_id)
-        body = self._checked(device_id, new)
-        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-            raise TooManyCommands
+        body = self.able_in(tx, device_id, new)
         _, shown = self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
         return shown
 
-    async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
-        """`new` for every device of a group that can do it, in one transaction.
+    def able_in(self, tx: Tx, device_id: str, new: NewCommand) -> Body:
+        """What a device is told, where it is one that can be told it now.
 
-        Raises NotFound, Refused, ValueUnfit (none of them can), TooManyCommands (nothing is queued for any then).
+        Raises NotFound, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, CommandTooLong, TooManyCommands.
         """
-        return await self._store.write(
-            lambda tx: self.group_command_in(tx, by, group_id, new), once=by.once, returns=GroupAnswer
-        )
-
-    def group_command_in(self, tx: Tx, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
-        """`group_command` inside `tx`."""
-        resource = self._groups.access.group_in(tx, by.actor, group_id)
-        demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
-        able, unable = self._able(tx, self._groups.members_in(tx, group_id), new)
-        home_id = resource.home_id or ""
-        queued = [
-            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
-            for device_id, body in able
-        ]
-        return GroupAnswer([view_of(command) for command in queued], unable)
-
-    def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
-        able: list[tuple[str, Body]] = []
-        unable: list[str] = []
-        why: ValueUnfit | DeviceUnbound | None = None
-        for device_id in device_ids:
-            try:
-                self._devices.registry.demand_bound_in(tx, device_id)
-                able.append((device_id, self._checked(device_id, new)))
-            except (ValueUnfit, DeviceUnbound) as error:
-                unable.append(device_id)
-                why = error
-            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-                raise TooManyCommands
-        if why is not None and not able:
-            raise why
-        return able, unable
+        live = self._devices.memory.get(device_id)
+        if live is None:
+            raise NotFound
+        self._devices.registry.demand_bound_in(tx, device_id)
+        self._devices.demand_unfrozen_in(tx, device_id)
+        body = self.checked(live.device, new)
+        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+            raise TooManyCommands
+        return body
 
     def insert_in(
         self,
@@ -156,7 +136,7 @@ class Control:
         group_id: str | None = None,
     ) -> tuple[Command, bytes]:
         """The command as kept and as shown, for an actor who may give it."""
-        expires_at = tx.now + round(new.expires_in * 1000)
+        expires_at = tx.now + asking.expires_in_ms(new)
         command = Command(
             queries.next_place(tx),
             tx.new_id(),
@@ -179,24 +159,19 @@ class Control:
         return command, shown
 
     def checked(self, device: Device, new: NewCommand) -> Body:
-        """What the device is told, checked against its product's model; raises ValueUnfit."""
-        product = self._devices.catalogue.get(device.product_id)
-        service = None if product is None else product.service(new.service)
-        if service is None:
-            raise ValueUnfit(f"the device has no service {new.service!r}")
-        match new.kind:
-            case Kind.SET:
-                return Body(service.id, values=check_set(service, new.values))
-            case Kind.GET:
-                return Body(service.id)
-            case Kind.CALL:
-                return Body(service.id, name=new.name, params=check_call(service, new.name or "", new.params))
+        """What the device is told, checked against its product's model and its link.
 
-    def _checked(self, device_id: str, new: NewCommand) -> Body:
-        live = self._devices.memory.get(device_id)
-        if live is None:
-            raise NotFound
-        return self.checked(live.device, new)
+        Raises ValueUnfit, Invalid, CommandTooLong, LinkCannot.
+        """
+        link = self._link_of(device.id)
+        if link is not None and new.kind not in link.carries:
+            raise LinkCannot
+        if new.kind is Kind.MESSAGE:
+            if link is None:
+                raise LinkCannot
+            if self.dispatch.messages(device.id) >= MAX_MESSAGES_PER_DEVICE:
+                raise TooManyCommands
+        return asking.checked(self._devices.catalogue.get(device.product_id), new)
 
     async def ended(self, view: CommandView, seconds: float) -> CommandView:
         """The command once it has ended, or as it stands after `seconds`."""
@@ -214,7 +189,7 @@ class Control:
         command = await self._store.read(lambda reader: queries.command(reader, command_id))
         if command is None or command.device_id != device_id:
             raise NotFound
-        return view_of(_as_seen(actor, resource, self.dispatch.as_it_stands(command)))
+        return view_of(as_seen(actor, resource, self.dispatch.as_it_stands(command)))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
         """A device's commands, newest first: for who may not read the device's log only those they gave themselves.
@@ -225,7 +200,7 @@ class Control:
         reads_log = allowed(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now()).yes
         whose = None if reads_log else actor.account_id
         found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit, whose))
-        return [_as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
+        return [as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
 
     def _demand_read(self, actor: Actor, device_id: str) -> Resource:
         resource = self._devices.access.device(actor, device_id)
@@ -236,15 +211,21 @@ class Control:
 
     def device_leaving_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home: what it was still to do ends with it."""
-        for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_removed")
+        self._fail_in(tx, device, "device_removed")
         queries.delete_of_device(tx, device.id)
         tx.after(partial(self.dispatch.device_left, device.id))
 
     def device_unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device was reset: it does nothing more of what it was told before."""
+        self._fail_in(tx, device, "device_reset")
+
+    def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
+        self._fail_in(tx, device, "device_frozen")
+
+    def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
         for command in queries.open_of_device(tx, device.id):
-            self.moves.end_in(tx, command, "device_reset")
+            self.moves.end_in(tx, command, why)
 
     def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
@@ -273,10 +254,3 @@ class Control:
         if own is not None and own.is_online(device_id):
             return own
         return next((link for link in self.links.values() if link.is_online(device_id)), own)
-
-
-def _as_seen(actor: Actor, resource: Resource, command: Command) -> Command:
-    """A command as a receiver of the device may know it: not who else gave it, nor through which group."""
-    if resource.standing.role is not None or command.account_id == actor.account_id:
-        return command
-    return msgspec.structs.replace(command, account_id=None, group_id=None)

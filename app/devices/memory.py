@@ -7,7 +7,8 @@ import msgspec
 
 from app.clock import to_time
 from app.devices import queries
-from app.devices.model import Bond, Device, DeviceView
+from app.devices.model import Bond, Device, DeviceFrozen, DeviceView
+from app.devices.name_queries import all_names
 from app.devices.shadow_state import Point, ServiceState
 from app.store.resident import Resident
 from app.store.store import Store
@@ -19,11 +20,12 @@ _encode = msgspec.json.Encoder().encode
 class Live:
     """A device, its services, whether it is there, and the bytes it is shown as until something of it changes."""
 
-    __slots__ = ("_inside", "_outside", "device", "online", "seen_at", "services")
+    __slots__ = ("_inside", "_outside", "device", "names", "online", "seen_at", "services")
 
     def __init__(self, device: Device, services: dict[str, ServiceState], seen_at: int | None) -> None:
         self.device = device
         self.services = services
+        self.names: dict[str, dict[str, str]] = {}
         self.online = False
         self.seen_at = seen_at
         self._inside: bytes | None = None
@@ -62,6 +64,7 @@ class Live:
             icon=it.icon,
             position=it.position,
             online=self.online,
+            frozen=it.frozen_at is not None,
             last_seen_at=None if self.seen_at is None else to_time(self.seen_at),
             link=it.link,
             trust=it.trust,
@@ -70,6 +73,7 @@ class Live:
             bound_at=to_time(it.bound_at),
             unbound_at=None if it.unbound_at is None else to_time(it.unbound_at),
             version=it.version,
+            names=self.names,
             services={name: state.view() for name, state in self.services.items()},
         )
 
@@ -140,6 +144,20 @@ class Memory:
         """How many devices a home, a room or a gateway has."""
         return len(self._ids.get(place_id, ()))
 
+    def is_frozen(self, device_id: str) -> bool:
+        """Whether a device, or the gateway it is behind, is kept out: the one question every link asks."""
+        live = self.get(device_id)
+        if live is None:
+            return False
+        gateway = None if live.device.gateway_id is None else self.get(live.device.gateway_id)
+        return live.device.frozen_at is not None or (gateway is not None and gateway.device.frozen_at is not None)
+
+    def demand_unfrozen_in(self, reader: Reader, device_id: str) -> None:
+        """Raise DeviceFrozen for a device that is kept out; from disk unless memory says the same."""
+        frozen = self.is_frozen(device_id) if reader.is_as_in_memory else queries.is_frozen(reader, device_id)
+        if frozen:
+            raise DeviceFrozen
+
     def replaced(self, device: Device) -> None:
         """`device` is on disk in place of what its entry was."""
         live = self.get(device.id)
@@ -148,6 +166,12 @@ class Memory:
         old, live.device = live.device, device
         live.changed()
         self._move(old, device)
+
+    def named(self, device_id: str, names: dict[str, dict[str, str]]) -> None:
+        """What people call parts of a device is on disk."""
+        if (live := self.get(device_id)) is not None:
+            live.names = names
+            live.changed()
 
     def bond(self, tx: Tx, hardware_id: str, public_key: bytes, credential: bytes, epoch: int) -> None:
         """What proves that hardware from `tx` on."""
@@ -211,6 +235,8 @@ def _drop(ids: dict[str, list[str]], place: str, device_id: str) -> None:
 
 
 def _load(reader: Reader) -> Iterator[tuple[str, Live]]:
-    shadows = queries.all_shadows(reader)
+    shadows, names = queries.all_shadows(reader), all_names(reader)
     for device, seen_at in queries.all_devices(reader):
-        yield device.id, Live(device, shadows.pop(device.id, {}), seen_at)
+        live = Live(device, shadows.pop(device.id, {}), seen_at)
+        live.names = names.pop(device.id, {})
+        yield device.id, live

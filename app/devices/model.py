@@ -35,6 +35,8 @@ class Device(Struct, frozen=True, gc=False):
     # It was reset, and is in no use until it is paired again.
     unbound_at: int | None = None
     updated_at: int | None = None
+    # Since when it is kept out of every link and of all commands; None: it is not.
+    frozen_at: int | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):
@@ -94,6 +96,7 @@ class DeviceView(Struct, frozen=True):
 
     `unbound_at`: it was reset, and is in no use until it is paired again; null: it is not.
     `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
+    `names` are what people call parts of it, by service and property.
     """
 
     id: str
@@ -105,6 +108,7 @@ class DeviceView(Struct, frozen=True):
     icon: str
     position: int
     online: bool
+    frozen: bool
     last_seen_at: Time | None
     link: str
     trust: str
@@ -113,6 +117,7 @@ class DeviceView(Struct, frozen=True):
     bound_at: Time
     unbound_at: Time | None
     version: int
+    names: dict[str, dict[str, str]]
     services: dict[str, ServiceView]
 
 
@@ -126,6 +131,7 @@ class DeviceEntry(Struct, frozen=True):
     name: str
     icon: str
     position: int
+    frozen: bool
     version: int
 
 
@@ -139,6 +145,7 @@ def entry_of(device: Device) -> DeviceEntry:
         device.name,
         device.icon,
         device.position,
+        device.frozen_at is not None,
         device.version,
     )
 
@@ -162,6 +169,13 @@ class DeviceUnbound(Conflict):
 
     code = "device_unbound"
     hint = "Pair it again; it keeps its name, room and history in this home."
+
+
+class DeviceFrozen(Conflict):
+    """The device is frozen, or the gateway it is behind is: it is kept out, and nothing can be asked of it."""
+
+    code = "device_frozen"
+    hint = "Have the owner or an admin of its home unfreeze it first."
 
 
 class RoomUnknown(Invalid):

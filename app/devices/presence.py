@@ -55,9 +55,9 @@ class Presence:
             self._leaving[device_id] = loop.call_later(self.grace, self._still_gone, device_id)
 
     def online(self, device_id: str, link: str = "", firmware: str = "") -> None:
-        """The device's `link` is up; a device that is not here is ignored."""
+        """The device's `link` is up; a device that is not here, or is frozen, is ignored."""
         live = self._memory.get(device_id)
-        if live is None or live.device.unbound_at is not None:
+        if live is None or live.device.unbound_at is not None or self._memory.is_frozen(device_id):
             return
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
@@ -84,6 +84,11 @@ class Presence:
         if (live := self._memory.get(device_id)) is not None:
             live.seen(self._store.clock.now().ms)
             self._keep_seen(device_id)
+
+    def lost(self, device_id: str) -> None:
+        """It is gone for certain, and told so without the grace."""
+        self.forget(device_id)
+        self._gone(device_id)
 
     def forget(self, device_id: str) -> None:
         """It has left the home."""

@@ -14,13 +14,13 @@ from app.store.vault import Vault
 
 _COLUMNS = (
     "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
-    "version,bound_at,unbound_at,updated_at"
+    "version,bound_at,unbound_at,updated_at,frozen_at"
 )
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 19)})"
 _UPDATE = """
 UPDATE devices SET room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?, firmware=?,
-  serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=? WHERE id=?
+  serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -70,6 +70,18 @@ def device_of_hardware(reader: Reader, hardware_id: str) -> Device | None:
     return None if row is None else Device(*row)
 
 
+_FROZEN = """
+SELECT d.frozen_at IS NOT NULL OR g.frozen_at IS NOT NULL FROM devices d
+  LEFT JOIN devices g ON g.id=d.gateway_id WHERE d.id=?
+"""
+
+
+def is_frozen(reader: Reader, device_id: str) -> bool:
+    """Whether a device, or the gateway it is behind, is kept out."""
+    row = reader.one(_FROZEN, (device_id,))
+    return row is not None and bool(row[0])
+
+
 def devices_where(reader: Reader, column: str, value: str) -> list[Device]:
     """The devices of a home, a room or a gateway (`column` home_id, room_id, gateway_id), in order of id."""
     return [Device(*row) for row in reader.all(f"{_DEVICE} WHERE {column}=? ORDER BY id", (value,))]
@@ -97,7 +109,7 @@ def insert_device(tx: Tx, new: Device) -> None:
 def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
     changing = (now.room_id, now.product_id, now.gateway_id, now.link, now.trust, now.name, now.icon, now.position)
-    times = (now.bound_at, now.unbound_at, now.updated_at)
+    times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at)
     tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
 
 

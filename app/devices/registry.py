@@ -14,6 +14,7 @@ from app.devices.model import (
     BoundElsewhere,
     Device,
     DeviceEntry,
+    DeviceFrozen,
     DeviceUnbound,
     GatewayUnfit,
     NewDevice,
@@ -28,7 +29,7 @@ from app.homes.model import Home, Room
 from app.homes.standing import Standings
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
-from app.policy import Action
+from app.policy import SYSTEM, Action
 from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
@@ -70,7 +71,8 @@ class Registry:
         """Take proven hardware into a home, inside the join's transaction.
 
         The same hardware keeps its identity in the same home. Raises NotFound, Refused, ProductUnknown, RoomUnknown,
-        GatewayUnfit, BoundElsewhere (another home has it, and it was not reset since).
+        GatewayUnfit, BoundElsewhere (another home has it, and it was not reset since), DeviceFrozen (this home keeps it
+        out; another's that does so keeps it, too).
         """
         self.demand_pairing_in(tx, by, new.home_id)
         self._check(tx, new)
@@ -78,10 +80,12 @@ class Registry:
         if known is not None and known.home_id != new.home_id:
             # What is let in by hand has proved nothing: it takes no record from a home that kept one.
             free = known.unbound_at is not None and new.trust != REGISTERED
-            if not free and not queries.was_reset(tx, new.hardware_id):
+            if known.frozen_at is not None or (not free and not queries.was_reset(tx, new.hardware_id)):
                 raise BoundElsewhere
             self._leave(tx, by, known)
             known = None
+        if known is not None and known.frozen_at is not None:
+            raise DeviceFrozen
         epoch = max(new.owner_epoch, queries.last_epoch(tx, new.hardware_id) + 1)
         device = self._add(tx, new, epoch) if known is None else self._rebind(tx, known, new, epoch)
         self._bond(tx, new, epoch)
@@ -151,7 +155,7 @@ class Registry:
         return device
 
     def _rebind(self, tx: Tx, known: Device, new: NewDevice, epoch: int) -> Device:
-        return self._replace(
+        return self.replace_in(
             tx,
             known,
             room_id=known.room_id if new.room_id is None else new.room_id,
@@ -189,7 +193,7 @@ class Registry:
         by.match(old.version)
         if "room_id" in fields:
             self._check_room(tx, old.home_id, fields["room_id"])
-        device = self._replace(tx, old, **fields)
+        device = self.replace_in(tx, old, **fields)
         seen = {name: value for name, value in fields.items() if name != "room_id"}
         if seen:
             tx.record(by.actor, _change("device.updated", device, seen))
@@ -197,6 +201,15 @@ class Registry:
             # Rooms are the home's own affair: receivers of shares are not told.
             tx.record(by.actor, _change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
         return entry_of(device)
+
+    def runs_in(self, tx: Tx, device_id: str, firmware: str) -> None:
+        """The device says which firmware it runs (empty: it does not say). Raises NotFound where it is not in use."""
+        device = queries.device(tx, device_id)
+        if device is None or device.unbound_at is not None:
+            raise NotFound
+        if firmware not in ("", device.firmware):
+            self.replace_in(tx, device, firmware=firmware)
+            tx.record(SYSTEM, _change("device.updated", device, {"firmware": firmware}))
 
     def changing_in(self, tx: Tx, by: Caller, action: Action, device_id: str) -> Device:
         """The device as it is on disk, if the caller may do `action`; raises NotFound, Refused."""
@@ -209,10 +222,11 @@ class Registry:
     def room_removing_in(self, tx: Tx, by: Caller, room: Room) -> None:
         """A room ends: its devices are in no room from now on."""
         for old in queries.devices_where(tx, "room_id", room.id):
-            device = self._replace(tx, old, room_id=None)
+            device = self.replace_in(tx, old, room_id=None)
             tx.record(by.actor, _change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
 
-    def _replace(self, tx: Tx, old: Device, **fields: Any) -> Device:
+    def replace_in(self, tx: Tx, old: Device, **fields: Any) -> Device:
+        """Its entry with other `fields`, and its next version."""
         device = msgspec.structs.replace(old, version=old.version + 1, updated_at=tx.now, **fields)
         queries.update_device(tx, device)
         tx.after(lambda: self._memory.replaced(device))
@@ -256,7 +270,8 @@ class Registry:
         """A device stays in its home and is in no use; its hardware is known only to be told so."""
         queries.mark_binding(tx, device.hardware_id, "unbound_at")
         self._memory.unbound(tx, device)
-        unbound = self._replace(tx, device, unbound_at=tx.now)
+        # One that was frozen has to come once more, to be told.
+        unbound = self.replace_in(tx, device, unbound_at=tx.now, frozen_at=None)
         tx.record(by.actor, _change("device.unbound", unbound, {"name": device.name}))
         tx.after(lambda: self._tell_left(device))
 

@@ -103,7 +103,8 @@ class Resets:
     def by_hand_in(self, tx: Tx, device_id: str) -> None:
         """`by_hand` inside `tx`."""
         device = device_queries.device(tx, device_id)
-        if device is None or device.unbound_at is not None:
+        # One that is frozen is not heard: what it says must not free it for another home.
+        if device is None or device.unbound_at is not None or device.frozen_at is not None:
             return
         reset = self._put_in(tx, BY_SYSTEM, device, Record.KEEP, None)
         self._unbind_in(tx, BY_SYSTEM, device)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, cast
 
 import msgspec
-from litestar import MediaType, Response, Router, delete, get, patch
+from litestar import MediaType, Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -103,6 +103,34 @@ async def update_device(
     return answer(entry, entry.version)
 
 
+@post(
+    "/devices/{device_id:str}/freeze",
+    operation_id="freezeDevice",
+    opt={"action": Action.DEVICE_FREEZE},
+    status_code=200,
+)
+async def freeze_device(
+    caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
+) -> Response[DeviceEntry]:
+    """Keep a device out: its links end, and nothing can be asked of it. What it was still to do has failed."""
+    entry = await devices.freezing.freeze(caller, device_id)
+    return answer(entry, entry.version)
+
+
+@post(
+    "/devices/{device_id:str}/unfreeze",
+    operation_id="unfreezeDevice",
+    opt={"action": Action.DEVICE_FREEZE},
+    status_code=200,
+)
+async def unfreeze_device(
+    caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
+) -> Response[DeviceEntry]:
+    """Let a frozen device in again, when it next comes."""
+    entry = await devices.freezing.unfreeze(caller, device_id)
+    return answer(entry, entry.version)
+
+
 @delete("/devices/{device_id:str}", operation_id="removeDevice", opt={"action": Action.DEVICE_REMOVE})
 async def remove_device(
     caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
@@ -152,6 +180,8 @@ ROUTER = Router(
         list_devices,
         get_device,
         update_device,
+        freeze_device,
+        unfreeze_device,
         remove_device,
         get_service,
         desire_values,

@@ -2,12 +2,15 @@
 
 from app.devices.access import Access
 from app.devices.credentials import DeviceCredentials
+from app.devices.freezing import Freezing
 from app.devices.memory import Memory
+from app.devices.names import Names
 from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
 from app.devices.resets import Resets
 from app.devices.shadows import Shadows
+from app.devices.users import DeviceUsers
 from app.devices.views import Views
 from app.homes.standing import Standings
 from app.journal.service import Journal
@@ -28,6 +31,9 @@ class Devices:
         self.shadows = Shadows(
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
+        self.freezing = Freezing(store, memory=memory, registry=self.registry, presence=self.presence, journal=journal)
+        self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
+        self.users = DeviceUsers(store, access)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
         self.resets = Resets(
             store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
@@ -44,6 +50,8 @@ class Devices:
         self.online = self.presence.online
         self.offline = self.presence.offline
         self.view_bytes = self.views.view_bytes
+        self.is_frozen = memory.is_frozen
+        self.demand_unfrozen_in = memory.demand_unfrozen_in
         self.of_hardware = memory.of_hardware
         self.hardware = memory.hardware
         self.bond_of = memory.bonds.get

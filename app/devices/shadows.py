@@ -63,7 +63,8 @@ class Shadows:
         """What a device says it is; returns the service's version once it is on disk, None when nothing of it fits.
 
         `at` is the device's own time (ms), taken if it is plausible. What does not fit the product model is kept out of
-        the shadow and noted in the journal. Raises NotFound for a device that is not here (any more).
+        the shadow and noted in the journal; of a frozen device nothing is taken. Raises NotFound for a device that is
+        not here (any more).
         """
         return await self._store.write(lambda tx: self.reported_in(tx, device_id, service, values, at))
 
@@ -74,6 +75,8 @@ class Shadows:
         device = queries.device(tx, device_id)
         if device is None or device.unbound_at is not None:
             raise NotFound
+        if device.frozen_at is not None:
+            return None
         model = self._service(device.product_id, service)
         fitting, unfit = ({}, {service: "not a service"}) if model is None else sort_report(model, values)
         when = at if at is not None and tx.now - MAX_REPORT_AGE_MS <= at <= tx.now else tx.now
@@ -106,8 +109,8 @@ class Shadows:
     async def desire(self, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> ServiceView:
         """Want values of a device (null: no longer), to be set as soon as it is there.
 
-        Raises NotFound, Refused, ValueUnfit, VersionMismatch (If-Match is the service's version), and TooMany when as
-        much as may be waits for the device already.
+        Raises NotFound, Refused, ValueUnfit, VersionMismatch (If-Match is the service's version), DeviceFrozen, and
+        TooMany when as much as may be waits for the device already.
         """
         return await self._store.write(
             lambda tx: self.desire_in(tx, by, device_id, service, values), once=by.once, returns=ServiceView
@@ -121,6 +124,7 @@ class Shadows:
         if device is None or model is None:
             raise NotFound
         by.match(queries.shadow_version(tx, device_id, service))
+        self._memory.demand_unfrozen_in(tx, device_id)
         dropped = [name for name, value in values.items() if value is None]
         wanted = {name: value for name, value in values.items() if value is not None}
         fitting = check_set(model, wanted) if wanted or not dropped else {}

@@ -25,6 +25,8 @@ class Kind(StrEnum):
     UPGRADE = "upgrade"
     CONFIG = "config"
     FILE = "file"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
 
 
 class Entry(Struct, frozen=True, gc=False):

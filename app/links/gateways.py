@@ -105,6 +105,12 @@ class Gateways:
         said = self._behind.get(hardware_id, {}).get(child)
         return said is not None and said.online
 
+    def unfrozen(self, device: Device) -> None:
+        """A device is let in again: one that its gateway says is there, is."""
+        gateway, child = split(device.hardware_id)
+        if child is not None and self.is_there(gateway, child):
+            self._devices.online(device.id, LINK)
+
     # what the hub wants
 
     def let_go(self, hardware_id: str) -> None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final, Literal, cast
 
-from app.control.model import Command
+from app.control.model import OF_THE_MODEL, Command
 from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
@@ -45,11 +46,17 @@ class LanDevices:
         self.gateways = Gateways(devices, self._tell, self._linked)
         control.links[LINK] = control.links[BLE] = self
         devices.on_left.append(self._left)
+        devices.freezing.on_frozen.append(self._frozen)
+        devices.freezing.on_unfrozen.append(self.gateways.unfrozen)
 
     def peer(self, hardware_id: str) -> Peer | None:
         """What proves that hardware; for the link's handshake."""
         bond = self._devices.bond_of(hardware_id)
         if bond is None:
+            return None
+        device = self._devices.of_hardware(hardware_id)
+        # To one that is frozen the hub is as if it had never known it: it stays as it is, and tries again later.
+        if device is not None and self._devices.is_frozen(device.id):
             return None
         # A device that is to hear of its reset is let in for that alone: `departing`.
         return Peer(bond.public_key, bond.credential, bond.removed and not self.departing(hardware_id))
@@ -124,6 +131,8 @@ class LanDevices:
 
     # Link
 
+    carries: Final = OF_THE_MODEL
+
     def is_online(self, device_id: str) -> bool:
         """Whether the device's connection stands, or its gateway's and it is there behind it."""
         linked, child = self._hardware(device_id)
@@ -151,10 +160,10 @@ class LanDevices:
         return child is None and self._tell(linked, message)
 
     def _speaker(self, hardware_id: str, child: str | None) -> Device | None:
-        """Whom a link speaks of: itself, or a child of its own."""
-        if child is None:
-            return self._devices.of_hardware(hardware_id)
-        return self.gateways.child_of(hardware_id, child)
+        """Whom a link speaks of: itself, or a child of its own; nobody who is frozen."""
+        own = child is None
+        device = self._devices.of_hardware(hardware_id) if own else self.gateways.child_of(hardware_id, child or "")
+        return None if device is None or self._devices.is_frozen(device.id) else device
 
     def _hardware(self, device_id: str) -> tuple[str, str | None]:
         live = self._devices.memory.get(device_id)
@@ -165,6 +174,10 @@ class LanDevices:
 
     def _tell(self, hardware_id: str, message: FromHub) -> bool:
         return self.link is not None and self.link.send(hardware_id, message)
+
+    def _frozen(self, device: Device) -> None:
+        if self.link is not None:
+            self.link.drop(device.hardware_id)
 
     def _left(self, device: Device) -> None:
         self.gateways.let_go(device.hardware_id)
@@ -183,5 +196,9 @@ def _to_nobody(device_id: str, said: Hello | WifiAccepted | WifiRefused) -> None
 def _message(command: Command, child: str | None) -> messages.Command:
     body = command.body
     return messages.Command(
-        command.id, command.kind.value, body.service, body.values, body.name, body.params, command.expires_at, child
+        command.id, _kind(command), body.service, body.values, body.name, body.params, command.expires_at, child
     )
+
+
+def _kind(command: Command) -> Literal["set", "get", "call"]:
+    return cast('Literal["set", "get", "call"]', command.kind.value)  # `carries` has no other

@@ -145,6 +145,11 @@ class LanLink:
         # What does not answer (a device of before the answer was invented) is gone all the same.
         asyncio.get_running_loop().call_later(FORGETTING_S, linked.end)
 
+    def drop(self, hardware_id: str) -> None:
+        """Close its link without a word; whether it may come again is the next proof's matter."""
+        if (linked := self._online.get(hardware_id)) is not None:
+            linked.end()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = str((writer.get_extra_info("peername") or ("?",))[0])
         if self._strangers.total() >= MAX_STRANGERS or self._strangers[address] >= MAX_STRANGERS_PER_ADDRESS:

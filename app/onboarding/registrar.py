@@ -3,7 +3,15 @@
 from msgspec.structs import replace
 
 from app.caller import Caller
-from app.devices.model import BoundElsewhere, Device, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
+from app.devices.model import (
+    BoundElsewhere,
+    Device,
+    DeviceFrozen,
+    GatewayUnfit,
+    NewDevice,
+    ProductUnknown,
+    RoomUnknown,
+)
 from app.devices.service import Devices
 from app.errors import DoorstepError, TooMany
 from app.onboarding import queries
@@ -80,6 +88,7 @@ class HomeRegistrar:
 
 _CAUSES: dict[type[DoorstepError], str] = {
     BoundElsewhere: "device_in_another_home",
+    DeviceFrozen: "device_frozen",
     GatewayUnfit: "gateway_unfit",
     ProductUnknown: "unknown_product",
     TooMany: "device_limit",

@@ -39,6 +39,7 @@ KEEP: Final[dict[str, Keep]] = {
     "journal": Keep("a month of what devices did; 500,000 rows are about 75 MB", keep_days=30, keep_rows=500_000),
     "outbox": Keep("without an upstream: beyond this, attaching one later starts from a snapshot", keep_rows=100_000),
     "commands": Keep("ended ones, as history; open ones end by their expiry", keep_days=30, keep_rows=200_000),
+    "group_acts": Keep("as the commands they gave rise to", keep_days=30, keep_rows=20_000),
     "spent_refresh": Keep(
         "a stolen refresh token is seen again within its own life, at most 60 days: 5,760 of a phone that refreshes "
         "when it must; one that never stops refreshing loses its own oldest",
@@ -75,6 +76,9 @@ KEEP: Final[dict[str, Keep]] = {
     "iotda_files": Keep("what a device may upload: the oldest gives way", most=100, per="device_id"),
     "shadow": Keep("one for each property of the product model of a device; goes with the device"),
     "shadow_versions": Keep("one for each service of the product model of a device; goes with the device"),
+    "device_names": Keep("at most one for each property of the product model of a device; goes with the device"),
+    "device_users": Keep("who stands on one scale, or opens one door", most=100, per="device_id"),
+    "device_absences": Keep("at most one for each device; goes with it"),
     "groups": Keep("as rooms", most=500, per="home_id"),
     "group_devices": Keep("a group of everything in a large home", most=1_000, per="group_id"),
     "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),
@@ -83,6 +87,15 @@ KEEP: Final[dict[str, Keep]] = {
     "wifi_changes": Keep("nobody has so many routers; the oldest ended one gives way", most=20, per="home_id"),
     "wifi_change_devices": Keep("one for each device of the home that has a link; goes with the move or the device"),
     "pairing_joins": Keep("one for each device a session brought in; goes with the session"),
+    "mesh_networks": Keep("one for each home that has mesh devices; goes with it"),
+    "mesh_keys": Keep("a network key and an application key, or what an imported network has; goes with the network"),
+    "mesh_nodes": Keep("one for each device of a mesh that was let in; unicast addresses are 32,767"),
+    "mesh_retired": Keep("one for each node that ever left: bounded by the addresses there are"),
+    "mesh_replay": Keep(
+        "one for each source; a full list hears no new ones (ble.mesh.replay)", most=4_096, per="home_id"
+    ),
+    "mesh_groups": Keep("one for each group that has mesh devices"),
+    "mesh_subscriptions": Keep("the models of a node that listen to a group; 16 each at most; goes with the node"),
     # Bounded by the MQTT link, in memory (app.links.mqtt.limits).
     "mqtt_sessions": Keep("a device has one; the one that would end first gives way", most=8, per="device_id"),
     "mqtt_received": Keep(

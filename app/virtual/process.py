@@ -18,7 +18,7 @@ from msgspec import Struct
 from app.devices.product.catalogue import built_in
 from app.devices.product.model import Product
 from app.devices.product.values import ValueUnfit
-from app.virtual import iotda_links
+from app.virtual import heartbeat_link, iotda_links
 from app.virtual.camera import Camera
 from app.virtual.device import VirtualDevice
 from app.virtual.face import Face
@@ -115,12 +115,19 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
 
 
 async def run_registered(
-    place: iotda_links.Place, product_id: str, children: int, tell: Callable[[Notice], None]
+    link: str, place: iotda_links.Place, product_id: str, children: int, tell: Callable[[Notice], None]
 ) -> None:
-    """Be a registered device that speaks MQTT or HTTPS until SIGINT or SIGTERM. Raises UnknownProduct, OSError."""
+    """Be a registered device that speaks MQTT or HTTPS, or calls home, until SIGINT or SIGTERM, or until it was reset.
+
+    Raises UnknownProduct, OSError.
+    """
     product = await asyncio.to_thread(product_named, product_id)
+    notices = Notices(partial(_tell, tell))
     behind = {f"{place.device_id}-{n}": body_of(product_named("lamp")) for n in range(1, children + 1)}
-    being = asyncio.create_task(iotda_links.run(place, body_of(product), behind, Notices(partial(_tell, tell))))
+    if link == "heartbeat":
+        being = asyncio.create_task(heartbeat_link.run(place, body_of(product), notices))
+    else:
+        being = asyncio.create_task(iotda_links.run(place, body_of(product), behind, notices))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, being.cancel)

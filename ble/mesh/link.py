@@ -117,6 +117,8 @@ class Link:
             raise ended.result()
         if not self._status.done():
             raise NotReachable("the proxy does not answer")
+        # A node that was away, or lost the beacon that was sent when it changed, learns the IV index (3.11.5).
+        stack.beacon(self._net_index)
         self.add_to_filter({*stack.state.addresses, *stack.heard_addresses})
 
 

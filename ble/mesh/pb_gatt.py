@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ble.errors import BleError, Disconnected, Malformed
 from ble.mesh.provisioning.data import ProvisioningData
 from ble.mesh.provisioning.errors import ProvisioningTimedOut
 from ble.mesh.provisioning.provisioner import Provisioned
-from ble.mesh.provisioning.talk import PERSON_TIMEOUT_S, Action, Answer, Ask, Assign, Receive, Send, Show, Talk
+from ble.mesh.provisioning.talk import PERSON_TIMEOUT_S, Accept, Action, Answer, Ask, Assign, Receive, Send, Show, Talk
 from ble.mesh.proxy import Kind, Reassembly, segments
 from ble.radio import Connection, uuid16
 
@@ -18,17 +18,24 @@ SERVICE = uuid16(0x1827)
 DATA_IN = uuid16(0x2ADB)
 DATA_OUT = uuid16(0x2ADC)
 
+T = TypeVar("T")
+
 MAX_WAITING = 16
 """Messages that a device may be ahead of us: honest ones are never ahead by more than one."""
 
 OnAssign: TypeAlias = Callable[[Assign], Awaitable[ProvisioningData]]
 OnAsk: TypeAlias = Callable[[Ask], Awaitable[str]]
+OnAccept: TypeAlias = Callable[[Accept], Awaitable[bool]]
 OnShow: TypeAlias = Callable[[Show], Awaitable[None]]
 OnStep: TypeAlias = Callable[[str], None]
 
 
 async def _nobody_asks(_: Ask) -> str:
     return ""
+
+
+async def _nobody_objects(_: Accept) -> bool:
+    return True
 
 
 async def _nobody_sees(_: Show) -> None:
@@ -45,6 +52,7 @@ async def pump(
     *,
     on_assign: OnAssign,
     on_ask: OnAsk = _nobody_asks,
+    on_accept: OnAccept = _nobody_objects,
     on_show: OnShow = _nobody_sees,
     on_step: OnStep = _nobody_watches,
     person_timeout: float = PERSON_TIMEOUT_S,
@@ -52,13 +60,14 @@ async def pump(
     """The talk's node. Raises what the talk raises, BleError of the connection included.
 
     `on_assign` chooses the addresses and returns once they and the device key are durable; `on_ask` reads from a person
-    what the device shows, within `person_timeout` seconds; `on_step` hears the name of each step. Cancellation ends the
-    talk at any await; the connection stays the caller's, who closes it in every case but success as well (5.4.4).
+    what the device shows, and `on_accept` whether it is the one meant, within `person_timeout` seconds; `on_step` hears
+    the name of each step. Cancellation ends the talk at any await; the connection stays the caller's, who closes it in
+    every case but success as well (5.4.4).
     """
     incoming = _Incoming()
     connection.on_disconnect(incoming.ended)
     await connection.subscribe(DATA_OUT, incoming.heard)
-    shell = _Shell(connection, incoming, on_assign, on_ask, on_show, on_step, person_timeout)
+    shell = _Shell(connection, incoming, on_assign, on_ask, on_accept, on_show, on_step, person_timeout)
     try:
         return await _drive(talk, shell)
     finally:
@@ -115,6 +124,7 @@ class _Shell:
     incoming: _Incoming
     on_assign: OnAssign
     on_ask: OnAsk
+    on_accept: OnAccept
     on_show: OnShow
     on_step: OnStep
     person_timeout: float
@@ -132,12 +142,15 @@ class _Shell:
             case Ask():
                 self.on_step("ask")
                 return await _within(self.person_timeout, "ask", self.on_ask(action))
+            case Accept():
+                self.on_step("accept")
+                return await _within(self.person_timeout, "accept", self.on_accept(action))
             case Assign():
                 return await self.on_assign(action)
         return None
 
 
-async def _within(seconds: float, step: str, work: Awaitable[bytes] | Awaitable[str]) -> bytes | str:
+async def _within(seconds: float, step: str, work: Awaitable[T]) -> T:
     try:
         async with asyncio.timeout(seconds) as limit:
             return await work

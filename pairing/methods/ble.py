@@ -1,8 +1,5 @@
 """The BLE method: the device is heard over Bluetooth LE, and activated over our own GATT service, with no network."""
 
-import asyncio
-from contextlib import suppress
-
 from ble.radio import Advertisement, Radio
 from pairing.errors import MalformedMessageError
 from pairing.gatt.failures import translated
@@ -10,6 +7,7 @@ from pairing.gatt.profile import ACTIVATION, SERVICE, WHO, announced_by
 from pairing.gatt.stream import streams_over
 from pairing.identity import FINGERPRINT_SIZE, peer_id
 from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
+from pairing.methods.on_air import search_air
 from pairing.methods.over_lan import OverLan
 from pairing.session.states import Candidate, Request
 from pairing.text import clean
@@ -39,15 +37,14 @@ class Ble:
 
     async def search(self, context: SearchContext) -> None:
         demand_radio(self._radio)
-        heard: asyncio.Queue[Advertisement] = asyncio.Queue(64)
-        stop = self._radio.listen(lambda advertisement: _keep(heard, advertisement))
-        try:
-            await context.ready()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience):
-                    await self._report(context, heard)
-        finally:
-            stop()
+        await search_air(
+            context,
+            self._radio,
+            wanted=lambda advertisement: announced_by(advertisement) is not None,
+            candidate_of=lambda advertisement: _candidate(advertisement, context.request),
+            patience=self._patience,
+            lost_after=self._lost_after,
+        )
 
     async def attempt(self, context: AttemptContext) -> None:
         (address,) = context.candidate.addresses
@@ -60,33 +57,11 @@ class Ble:
                 async with streams_over(connection, ACTIVATION) as (reader, writer):
                     await self._lan.activate_over(context, reader, writer, token=b"", expect=peer_id("d", who))
 
-    async def _report(self, context: SearchContext, heard: asyncio.Queue[Advertisement]) -> None:
-        loop = asyncio.get_running_loop()
-        last: dict[str, float] = {}
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._lost_after / 4):
-                    candidate = _candidate(await heard.get(), context.request)
-                    if candidate is not None:
-                        new = candidate.id not in last
-                        last[candidate.id] = loop.time()
-                        if new:
-                            await context.heard(candidate)
-            for gone in [mark for mark, at in last.items() if loop.time() - at > self._lost_after]:
-                del last[gone]
-                await context.lost(gone)
-
 
 def demand_radio(radio: Radio) -> None:
     """Raise MethodFailedError where there is no Bluetooth to use now."""
     if not radio.state.usable:
         raise MethodFailedError("radio_off", reason=radio.state.sentence)
-
-
-def _keep(heard: asyncio.Queue[Advertisement], advertisement: Advertisement) -> None:
-    if announced_by(advertisement) is not None:
-        with suppress(asyncio.QueueFull):  # it is said again several times a second
-            heard.put_nowait(advertisement)
 
 
 def _candidate(advertisement: Advertisement, request: Request) -> Candidate | None:

@@ -33,6 +33,7 @@ NEXT_STEPS: dict[str, str] = {
     "check_hub_storage": "Look at the hub's storage (`doorstep doctor`), then try again.",
     "ask_admin": "Ask an admin of the home.",
     "remove_first": "Remove the device from the home it is in, then try again.",
+    "unfreeze_first": "Have the owner or an admin of the home unfreeze the device, then try again.",
     "use_2g4": "Give a 2.4 GHz network, or let the router show its 2.4 GHz band under its own name.",
     "use_ap": "Add the device through its own setup network instead, or bring it closer to the router.",
     "check_wifi_password": "Type the Wi-Fi password again, in upper and lower case as the router shows it.",
@@ -52,5 +53,7 @@ NEXT_STEPS: dict[str, str] = {
     "show_code_again": "Hold the code a hand's breadth before the camera, well lit, and check the Wi-Fi password.",
     "check_bluetooth": "Plug in the hub's Bluetooth adapter and switch it on, or choose another way.",
     "press_button": "Press the device's button when the hub says so, then try again.",
+    "choose_another": "Choose another of the devices that were found, or bring the one you mean closer.",
+    "keep_out": "Do not add this device. If it is yours, update its firmware first.",
     "nothing": "Nothing needs to be done.",
 }

@@ -2,6 +2,7 @@
 
 from pairing.session.cause import NEXT_STEPS, Cause
 from pairing.session.joining_causes import JOINING
+from pairing.session.mesh_causes import MESH
 from pairing.session.states import Failure
 
 _GENERAL = (
@@ -138,6 +139,13 @@ _GENERAL = (
         retryable=False,
     ),
     Cause(
+        code="device_frozen",
+        recognised="the device is in the home already, and an owner or admin has frozen it",
+        text="The device is in this home already, and frozen.",
+        next_step="unfreeze_first",
+        retryable=False,
+    ),
+    Cause(
         code="unknown_product",
         recognised="the hub has no model of what the device says it is",
         text="The hub does not know this kind of device ({product}).",
@@ -172,7 +180,7 @@ _GENERAL = (
     ),
 )
 
-CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in (*_GENERAL, *JOINING)}
+CATALOGUE: dict[str, Cause] = {cause.code: cause for cause in (*_GENERAL, *JOINING, *MESH)}
 
 FALLBACK = "pairing_failed"
 

@@ -61,6 +61,7 @@ async def test_an_entry_changes_for_who_saw_its_version(api: Api) -> None:
         "id": path.rpartition("/")[2],
         "home_id": home_id,
         "product_id": "lamp",
+        "frozen": False,
         "version": 0,
     }
     for wrong in ({"name": ""}, {"name": "a\nb"}, {"icon": "A B"}, {"position": -1}, {"colour": "red"}):

@@ -4,23 +4,18 @@ What was under way when it died is sent again under its Idempotency-Key, as a ph
 """
 
 import asyncio
-import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-# Imported early: httpx2 would read files for it on the event loop, at the first client.
-import httpcore2  # noqa: F401
 import httpx2
 import pytest
 from msgspec import Struct, field
+
+from tests.crash.served import Hub, claim, client_of, serving
 
 PHONES = 12
 ROOMS = 100
@@ -61,48 +56,6 @@ class Phone(Struct):
         self.told[path] = body
         self.home = self.home or path
         self.waiting = None
-
-
-class Hub(Struct):
-    """A hub as its own process; `ready` is what it said when it was."""
-
-    process: subprocess.Popen[str]
-    ready: dict[str, Any]
-
-    @property
-    def url(self) -> str:
-        return str(self.ready["url"])
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[Hub]:
-    """`doorstep serve` until it is killed."""
-    arguments = [
-        "--data",
-        str(folder),
-        "--port",
-        "0",
-        "--link-port",
-        "0",
-        "--mqtt-port",
-        "0",
-        "--no-tls",
-        "--json",
-        "--log-level",
-        "error",
-    ]
-    limits = {f"DOORSTEP_LIMITS__{name}": "1000000" for name in ("REQUESTS_PER_SECOND", "REQUEST_BURST")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "app", "serve", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **limits, "DOORSTEP_NO_BOOTSTRAP": "1"},
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield Hub(process, json.loads(process.stdout.readline()))
-        finally:
-            process.kill()
 
 
 async def ask(client: httpx2.AsyncClient, request: Request) -> dict[str, Any]:
@@ -148,20 +101,6 @@ async def make_good(hub: Hub, token: str, phones: list[Phone]) -> int:
         homes = (await client.get("/api/homes", params={"limit": 100})).json()["items"]
     assert len(homes) == len(phones)
     return sum(len(phone.told) for phone in phones)
-
-
-def client_of(hub: Hub, token: str = "") -> httpx2.AsyncClient:
-    # Plain HTTP on this machine: no certificates to read, on the event loop at that.
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return httpx2.AsyncClient(base_url=hub.url, headers=headers, timeout=60, verify=False, trust_env=False)
-
-
-async def claim(hub: Hub) -> str:
-    person = {"login": "anna", "password": "correct horse battery", "name": "Anna", "phone": "test"}
-    async with client_of(hub) as client:
-        answer = await client.post("/api/hub/claim", json={"code": hub.ready["claim_code"], **person})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["session"]["access_token"])
 
 
 def kill_often(folder: Path, times: int, seed: int, figure: Callable[[str], None]) -> None:

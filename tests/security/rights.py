@@ -93,6 +93,8 @@ RIGHTS: dict[str, Right] = {
     ),
     "manage the device": _of_device("owner admin key_home"),
     "see the device's journal": _of_device("owner admin member unnamed key_read key_control key_home"),
+    "see the device's people": _of_device("owner admin member unnamed key_read key_control key_home"),
+    "manage the device's people": _of_device("owner admin member unnamed key_home"),
     "read the device as an admin": _of_device("owner admin key_read key_control key_home"),
     # A group of the home: the guest's, and lent.
     "see the group": _of_group("owner admin member unnamed guest group_controller key_read key_control key_home"),

@@ -31,6 +31,7 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.DEVICE_READ, "device"): "see the device",
     (Action.DEVICE_UPDATE, "device"): "manage the device",
     (Action.DEVICE_JOURNAL, "device"): "see the device's journal",
+    (Action.DEVICE_USER_READ, "device"): "see the device's people",
     (Action.ROOM_READ, "device"): "see where the device is",
     (Action.DEVICE_CONTROL, "device"): "control the device",
     (Action.GROUP_READ, "group"): "see the group",

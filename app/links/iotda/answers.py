@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from app.accounts.model import TooManyAttempts
 from app.companion.problems import headers_of
+from app.devices.model import DeviceFrozen
 from app.errors import Invalid, NotFound, TooMany, Unauthenticated, Unavailable
 from app.links.iotda.blobs import TooLarge
 from app.links.iotda.codec.errors import IotdaError
@@ -61,6 +62,7 @@ _TOLD: Final[dict[type[Exception], tuple[int, str, str]]] = {
     TokenInvalid: _TOKEN,
     Unauthenticated: _TOKEN,
     NotFound: _TOKEN,
+    DeviceFrozen: _TOKEN,
     TooManyValues: (403, "IOTDA.021103", "The request batch properties number has reached the upper limit, limit 50."),
     TooLarge: (403, "IOTDA.021105", "The content reported in a single request cannot exceed the limit."),
     ChildUnknown: (

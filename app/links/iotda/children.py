@@ -12,7 +12,7 @@ from app.caller import Caller
 from app.devices import queries as device_queries
 from app.devices.credential_model import KEYED, DeviceIdTaken, NewRegistration
 from app.devices.credentials import TRUST
-from app.devices.model import Device, NewDevice
+from app.devices.model import Device, DeviceFrozen, NewDevice
 from app.devices.service import Devices
 from app.errors import DoorstepError, Invalid, NotFound
 from app.links.iotda import errors, queries
@@ -102,6 +102,9 @@ class Children:
                 if device is None or device.gateway_id != spoken.speaker.id:
                     failed.append(errors.of_device(wire_id, NotFound()))
                     continue
+                if device.frozen_at is not None:
+                    failed.append(errors.of_device(wire_id, DeviceFrozen()))
+                    continue
                 self._devices.remove_in(tx, BY_GATEWAY, device.id)
                 deleted.append(wire_id)
             answer = paras.DeletedChildren(successful_devices=tuple(deleted), failed_devices=tuple(failed))
@@ -120,6 +123,8 @@ class Children:
                 failed.append(errors.of_device(each.device_id, NotFound()))
             elif each.status not in (ONLINE, OFFLINE):
                 failed.append(errors.of_device(each.device_id, Invalid()))
+            elif self._devices.is_frozen(device.id):
+                failed.append(errors.of_device(each.device_id, DeviceFrozen()))
             else:
                 well.append(each)
                 now.append(

@@ -10,7 +10,7 @@ from app.caller import Caller, demand
 from app.clock import Time, to_ms, to_time
 from app.devices import queries as device_queries
 from app.devices.access import Access
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.errors import Invalid, NotFound
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
@@ -167,6 +167,8 @@ class Configs:
         demand(by.actor, Action.DEVICE_UPDATE, self._access.device_in(tx, by.actor, device_id), tx.moment)
         if (device := device_queries.device(tx, device_id)) is None:
             raise NotFound
+        if device_queries.is_frozen(tx, device_id):
+            raise DeviceFrozen
         return device
 
     def _record(self, tx: Tx, by: Caller, device: Device, kind: str, data: dict[str, Any]) -> None:

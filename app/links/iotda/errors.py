@@ -3,7 +3,7 @@
 from typing import Final
 
 from app.devices.credential_model import DeviceIdTaken
-from app.devices.model import BoundElsewhere, GatewayUnfit, ProductUnknown
+from app.devices.model import BoundElsewhere, DeviceFrozen, GatewayUnfit, ProductUnknown
 from app.errors import DoorstepError, Invalid, NotFound, TooMany
 from app.links.iotda.codec.event_paras import Reason
 
@@ -14,6 +14,7 @@ _CODES: Final[dict[type[DoorstepError], tuple[str, str]]] = {
     DeviceIdTaken: ("IOTDA.014031", "Invalid input. The device already exists."),
     BoundElsewhere: ("IOTDA.014031", "Invalid input. The device already exists."),
     GatewayUnfit: ("IOTDA.014037", "Operation not allowed. Max device depths (2 levels) reached."),
+    DeviceFrozen: ("IOTDA.014018", "Operation not allowed. The device has been frozen and cannot be operated."),
     NotFound: (NOT_CHILD, "Operation not allowed. The device does not belong to the currently connected gateway."),
     TooMany: ("IOTDA.000007", "The number of devices has reached the upper limit."),
     Invalid: (INVALID, "Invalid input data."),

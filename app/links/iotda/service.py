@@ -1,6 +1,5 @@
 """Everything that makes a device that speaks IoTDA's protocol one of the hub's, over one set of services."""
 
-from collections.abc import Callable
 from typing import Final
 
 from app.control.service import Control
@@ -13,7 +12,8 @@ from app.links.iotda.children import Children
 from app.links.iotda.configs import Configs
 from app.links.iotda.downwards import LINK, Downwards
 from app.links.iotda.files import Files
-from app.links.iotda.https import HttpsSide
+from app.links.iotda.https import LINK as HTTPS_LINK
+from app.links.iotda.https import HttpsSide, NothingDown
 from app.links.iotda.messages import Budget, Messages
 from app.links.iotda.packages import Packages
 from app.links.iotda.reports import Reports
@@ -39,12 +39,10 @@ class Iotda:
     `base_url` is where devices reach the hub's HTTPS; set once it listens.
     """
 
-    def __init__(
-        self, store: Store, devices: Devices, control: Control, journal: Journal, is_frozen: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, store: Store, devices: Devices, control: Control, journal: Journal) -> None:
         self._authorities = store.path.parent / AUTHORITIES
         self.whose = whose = Whose(devices)
-        self.proving = Proving(devices, store.clock, is_frozen)
+        self.proving = Proving(devices, store.clock, devices.is_frozen)
         self.admission = IotdaAdmission(self.proving)
         self.addressing = IotdaAddressing(self.proving)
         self.down = Downwards(whose, store.clock, control.acknowledged_soon)
@@ -90,8 +88,10 @@ class Iotda:
         devices.on_leaving.append(self.files.leaving_in)
         self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
         control.links[LINK] = self.down
+        control.links[HTTPS_LINK] = NothingDown()
         devices.credentials.on_changed.append(self.down.drop)
         devices.on_left.append(lambda device: self.down.drop(device.id))
+        devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
 
     def start_housekeeping(self) -> None:

@@ -9,7 +9,7 @@ from app.caller import Caller, demand
 from app.clock import to_time
 from app.devices import queries as device_queries
 from app.devices.access import Access
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.errors import NotFound
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
@@ -79,6 +79,8 @@ class Upgrades:
             raise NotFound
         if package.product_id != device.product_id:
             raise PackageUnfit
+        if device_queries.is_frozen(tx, device_id):
+            raise DeviceFrozen
         if any(not each.state.ended for each in queries.upgrades(tx, device_id)):
             raise UpgradeOpen
         new = Upgrade(device_id, package.kind, package_id, UpgradeState.OFFERED, 0, None, "", tx.now, tx.now)

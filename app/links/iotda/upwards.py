@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from app.control.service import Control
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.devices.service import Devices
 from app.errors import DoorstepError, NotFound
 from app.journal.model import Entry
@@ -74,6 +74,12 @@ class Upwards:
         for told in self.on_connected:
             told(device)
 
+    def subscribed(self, principal: Principal) -> None:
+        """What waited for that goes out, to it and to who is behind it."""
+        if (device := self._whose.device(principal.device_id)) is not None:
+            for each in (device, *self._whose.behind(device)):
+                self._control.dispatch.listens(each.id)
+
     def disconnected(self, principal: Principal, why: str) -> None:
         """It is there no more."""
         _log.info("device disconnected", device=principal.device_id, why=why)
@@ -109,13 +115,14 @@ class Upwards:
             return error
 
         def kept(tx: Tx) -> None:
+            self._devices.demand_unfrozen_in(tx, principal.device_id)
             act(tx)
             if message.seen is not None:
                 message.seen.keep_in(tx)
 
         try:
             await self._store.write(kept)
-        except NotFound as error:  # it has just left its home
+        except (NotFound, DeviceFrozen) as error:  # it has just left its home, or is kept out since
             return error
         return None
 

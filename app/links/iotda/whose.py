@@ -2,7 +2,7 @@
 
 from msgspec import UnsetType
 
-from app.devices.model import Device
+from app.devices.model import Device, DeviceFrozen
 from app.devices.product.model import Product
 from app.devices.service import Devices
 from app.links.iotda.codec.errors import MalformedError
@@ -37,7 +37,7 @@ class Whose:
     def meant(self, speaker: Device, object_id: str | UnsetType | None) -> Device:
         """Whom an `object_device_id` names: the speaker, also where it is left out, or a device behind it.
 
-        Raises MalformedError for any other (2.6.1: "the request fails").
+        Raises MalformedError for any other (2.6.1: "the request fails"), DeviceFrozen for one that is kept out.
         """
         wire_id = given(object_id, "")
         if wire_id in ("", speaker.hardware_id):
@@ -45,6 +45,8 @@ class Whose:
         device = self.child(speaker, wire_id)
         if device is None:
             raise MalformedError("object_device_id is no device behind this one")
+        if self.is_kept_out(device.id):
+            raise DeviceFrozen
         return device
 
     def connected(self, device: Device) -> Device | None:
@@ -54,6 +56,10 @@ class Whose:
     def behind(self, device: Device) -> list[Device]:
         """Who is behind a gateway."""
         return [live.device for live in self._devices.memory.in_place(device.id) if live.device.gateway_id == device.id]
+
+    def is_kept_out(self, device_id: str) -> bool:
+        """Whether it, or its gateway, is frozen."""
+        return self._devices.is_frozen(device_id)
 
     def is_there(self, device_id: str) -> bool:
         """Whether it counts as online."""

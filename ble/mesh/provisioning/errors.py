@@ -87,6 +87,12 @@ class NoCommonMethod(ProvisioningError):
     hint = "Have the code on the device's label or its display at hand."
 
 
+class NotAccepted(ProvisioningError):
+    """The person says that another device is meant."""
+
+    code = "not_accepted"
+
+
 class RefusedByDevice(ProvisioningError):
     """The device ended it with a Failed PDU; `octet` is its reason."""
 

@@ -10,6 +10,7 @@ from ble.mesh.provisioning.choosing import Choice, start
 from ble.mesh.provisioning.errors import (
     ConfirmationFailed,
     ConfirmationReflected,
+    NotAccepted,
     PduInvalid,
     PduUnexpected,
     PublicKeyReflected,
@@ -34,7 +35,18 @@ from ble.mesh.provisioning.pdus import (
     Random,
     Start,
 )
-from ble.mesh.provisioning.talk import PERSON_TIMEOUT_S, STEP_TIMEOUT_S, Entropy, Send, Show, Talk, ask, assign, receive
+from ble.mesh.provisioning.talk import (
+    PERSON_TIMEOUT_S,
+    STEP_TIMEOUT_S,
+    Accept,
+    Entropy,
+    Send,
+    Show,
+    Talk,
+    ask,
+    assign,
+    receive,
+)
 
 ATTENTION_S = 5
 P = TypeVar("P", bound=Pdu)
@@ -52,17 +64,25 @@ class Provisioned(Struct, frozen=True, kw_only=True):
 
 
 def provision(
-    choice: Choice, *, entropy: Entropy, private_key: bytes | None = None, attention: int = ATTENTION_S
+    choice: Choice,
+    *,
+    entropy: Entropy,
+    private_key: bytes | None = None,
+    attention: int = ATTENTION_S,
+    identify: bool = False,
 ) -> Talk[Provisioned]:
     """Make a device a node. Raises ProvisioningError; the link is then to be closed, and nothing was handed over.
 
-    `attention` is for how many seconds the device draws attention to itself. One exception to "nothing": where the
+    `attention` is for how many seconds the device draws attention to itself; with `identify`, one that is known by
+    nothing else (No OOB) is taken only where Accept is answered so. One exception to "nothing": where the
     Data was sent and Complete did not come, the device may be a node with the key that Assign made durable.
     """
     invite = Invite(attention)
     yield _send(invite)
     offered = yield from _expect(Capabilities, "capabilities")
     begin = start(offered, choice)
+    if identify and begin.method == Method.NO_OOB and not (yield Accept(attention)):
+        raise NotAccepted("another device is meant")
     yield _send(begin)
     ours = KeyPair(private_key)
     yield _send(PublicKey(ours.point))

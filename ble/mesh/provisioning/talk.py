@@ -53,6 +53,12 @@ class Ask(Struct, frozen=True):
     size: int
 
 
+class Accept(Struct, frozen=True):
+    """Is this the device that is meant? It draws attention for `seconds`. Answered with a bool."""
+
+    seconds: int
+
+
 class Assign(Struct, frozen=True):
     """Choose the node's addresses and make its device key durable. Answered with the ProvisioningData, after that."""
 
@@ -60,8 +66,8 @@ class Assign(Struct, frozen=True):
     device_key: bytes
 
 
-Action: TypeAlias = Send | Receive | Show | Ask | Assign
-Answer: TypeAlias = bytes | str | ProvisioningData | None
+Action: TypeAlias = Send | Receive | Show | Ask | Accept | Assign
+Answer: TypeAlias = bytes | str | bool | ProvisioningData | None
 Talk: TypeAlias = Generator[Action, Answer, T]
 
 

@@ -11,6 +11,7 @@ from ble.mesh import pb_gatt
 from ble.mesh.node.faults import AnyFault
 from ble.mesh.node.peripheral import PROXY_IN, PROXY_OUT, Peripheral
 from ble.mesh.node.products import Product
+from ble.mesh.provisioning.device import Device
 from ble.radio import CONNECT_TIMEOUT_S, Advertisement, Connection, RadioState
 
 TICK_S = 0.02
@@ -28,10 +29,10 @@ class NodeAir:
         self._listeners: list[Callable[[Advertisement], None]] = []
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, make: Callable[[], Product], fault: AnyFault | None = None) -> str:
+    def add(self, make: Callable[[], Product], fault: AnyFault | None = None, *, device: Device | None = None) -> str:
         """The address of a new device."""
         address = f"00:00:00:00:00:{len(self.nodes):02X}"
-        node = Peripheral(make, secrets.token_bytes(16), entropy=secrets.token_bytes, fault=fault)
+        node = Peripheral(make, secrets.token_bytes(16), entropy=secrets.token_bytes, fault=fault, device=device)
         node.on_air = lambda pdu: self._spread(node, pdu)
         self.nodes[address] = node
         return address

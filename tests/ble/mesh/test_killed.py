@@ -1,35 +1,22 @@
 """A process that sends is killed at random moments, and restored from older backups: no number is used twice."""
 
 import asyncio
-import os
-import signal
-import time
-import traceback
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import pytest
 from blockbuster import BlockBuster
 
-from ble.mesh import keys, network
-from ble.mesh.crypto import NotAuthentic
-from ble.mesh.driver import Driver
-from ble.mesh.exchange import ByDevice
 from ble.mesh.iv import MIN_S
-from ble.mesh.proxy import Kind, Whole
 from ble.mesh.sequence import RATE, NumbersUsedUp, Reserved, Sequence
-from ble.mesh.stack import Stack
 from ble.mesh.state import JUMP, MeshState
 from ble.mesh.store import JsonStore
-from tests.ble.mesh.pairs import NET, NODE, WALL, hub_state
-
-_SIZE = 32
-MAX_IV = 40
+from tests.ble.mesh.killing import LONGEST, Obeying, killed_child, numbers, send_for_ever
+from tests.ble.mesh.pairs import NODE, hub_state
 
 
 async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed: float, wall: float) -> None:
-    """What the child does for as long as it lives: each network PDU goes to the pipe, as it would to a proxy."""
     store = JsonStore(path)
     state = await (store if elapsed is None else JsonStore(backup)).load()
     assert state is not None
@@ -37,62 +24,7 @@ async def _send(path: Path, pipe: int, backup: Path, elapsed: float | None, seed
         # Restored and jumped are one save: no moment has the one without the other.
         state.jump(elapsed, Random(seed).randrange)
         await store.save(state)
-    driver = Driver(Stack(state), store, lambda event: None, clock=time.monotonic, wall=lambda: WALL + wall)
-
-    async def bear(whole: Whole) -> None:
-        if whole.kind is Kind.NETWORK:
-            os.write(pipe, bytes((len(whole.data),)) + whole.data.ljust(_SIZE - 1, b"\0"))
-
-    driver.bearer = bear
-    running = asyncio.create_task(driver.run())
-    for count in range(1_000_000):
-        # Short and long ones: the long ones take numbers for 16 segments at a time, and again as they are not heard.
-        await driver.send(NODE, bytes(180 if count % 7 == 0 else 4), ByDevice(NODE))
-        await asyncio.sleep(0)
-    running.cancel()
-
-
-def _killed_child(
-    path: Path, random: Random, backup: Path, elapsed: float | None, wall: float, watch: BlockBuster
-) -> list[bytes]:
-    """Fork the sender, kill it after some of its life, and give what it had sent."""
-    reading, writing = os.pipe()
-    seed, child = random.random(), os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
-            watch.deactivate()  # a pipe that nobody reads fast enough is what this sender waits for
-            asyncio.run(_send(path, writing, backup, elapsed, seed, wall))
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-    os.close(writing)
-    # A moment counted in what has been sent so far, and a little more: anywhere in a block, and in a write to disk.
-    wanted, data = random.randrange(0, 400) * _SIZE, b""
-    while len(data) < wanted and (part := os.read(reading, 65536)):
-        data += part
-    time.sleep(random.random() * 0.004)
-    os.kill(child, signal.SIGKILL)
-    while part := os.read(reading, 65536):
-        data += part
-    os.close(reading)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status), "the sender ended by itself"
-    return [data[at + 1 : at + 1 + data[at]] for at in range(0, len(data) // _SIZE * _SIZE, _SIZE)]
-
-
-def _numbers(pdus: list[bytes]) -> list[tuple[int, int, int]]:
-    """Source, IV index and sequence number of each."""
-    opened = [_opened(pdu) for pdu in pdus]
-    return [(one.pdu.src, one.iv_index, one.pdu.seq) for one in opened]
-
-
-def _opened(pdu: bytes) -> network.Opened:
-    for iv_index in range(1, MAX_IV, 2):
-        with suppress(NotAuthentic):
-            return network.unseal(pdu, [keys.flooding(NET)], iv_index)
-    raise AssertionError("no IV index opens it")
+    await send_for_ever(state, store, pipe, wall)
 
 
 def kill(path: Path, times: int, seed: int, watch: BlockBuster) -> set[tuple[int, int, int]]:
@@ -102,6 +34,7 @@ def kill(path: Path, times: int, seed: int, watch: BlockBuster) -> set[tuple[int
     backup = path.with_suffix(".backup")
     backup.write_bytes(path.read_bytes())
     taken = wall = 0.0
+    node = Obeying()
     for _ in range(times):
         wall += 3600.0
         elapsed = None
@@ -110,10 +43,14 @@ def kill(path: Path, times: int, seed: int, watch: BlockBuster) -> set[tuple[int
         elif random.random() < 0.1:
             backup.write_bytes(path.read_bytes())
             taken = wall
-        numbers = _numbers(_killed_child(path, random, backup, elapsed, wall, watch))
-        assert len(set(numbers)) == len(numbers)
-        assert used.isdisjoint(numbers)
-        used.update(numbers)
+        send = partial(_send, path, backup=backup, elapsed=elapsed, seed=random.random(), wall=wall)
+        sent = killed_child(send, random, watch)
+        now = numbers(sent)
+        assert len(set(now)) == len(now)
+        assert used.isdisjoint(now)
+        used.update(now)
+        # A life in which one whole message got out is one in which the node obeys.
+        assert node.heard(sent, wall) > 0 or len(now) < LONGEST
     return used
 
 

@@ -1,0 +1,1 @@
+"""Other people's APIs, each translated onto the services in a folder of its own."""

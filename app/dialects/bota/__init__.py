@@ -1,0 +1,1 @@
+"""Bota's device API, as far as its page of the factory reset describes it."""

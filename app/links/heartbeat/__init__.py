@@ -1,0 +1,1 @@
+"""Devices that only call home now and then."""

@@ -1,0 +1,1 @@
+"""Bota's device API."""

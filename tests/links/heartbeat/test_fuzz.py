@@ -1,0 +1,76 @@
+"""Whatever octets come as a heartbeat or its answer: a struct, or this link's own error, and nothing else."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from app.links.heartbeat.codec import HeartbeatError, decode_beat, decode_heard, encode
+
+SAMPLE, FULL = 5_000, 1_000_000
+PARSERS: dict[str, Callable[[bytes], Any]] = {"beat": decode_beat, "heard": decode_heard}
+SEEDS = [
+    b'{"every":60,"firmware":"1.2.0","battery_percent":81,"storage_used_mb":12,"storage_total_mb":64,'
+    b'"signal_strength_dbm":-61,"services":[{"service":"contact","values":{"open":true},"at":1767225600000}],'
+    b'"acknowledged":["a","b"],"answers":[{"id":"c","ok":true,"values":{"on":true}},{"id":"d","ok":false,"error":"x"}]}',
+    b'{"time":1767225600000,"every":60,"commands":[{"id":"a","kind":"set","expires_at":1767225630000,"service":"light",'
+    b'"values":{"on":true}},{"id":"b","kind":"factory_reset","expires_at":1767225630000}]}',
+    b"{}",
+    b'{"firmware":null}',
+]
+TOKENS = [b"{", b"}", b"[", b"]", b'"', b"null", b"-1", b"1e999", b"9" * 40, b'"\\ud800"', b"\x00", b"\xff", b",", b":"]
+
+
+def mangled(dice: random.Random) -> bytes:
+    """A seed with some of it cut, doubled, swapped or replaced; now and then nothing but noise."""
+    if not dice.randrange(20):
+        return dice.randbytes(dice.randrange(64))
+    raw = bytearray(dice.choice(SEEDS))
+    for _ in range(dice.randrange(1, 4)):
+        place = dice.randrange(len(raw) + 1)
+        end = min(len(raw), place + dice.randrange(12))
+        match dice.randrange(5):
+            case 0:
+                del raw[place:end]
+            case 1:
+                raw[place:place] = raw[place:end]
+            case 2:
+                raw[place:place] = dice.choice(TOKENS)
+            case 3:
+                raw[place:end] = dice.choice(TOKENS)
+            case _:
+                raw[place:end] = dice.randbytes(end - place)
+    return bytes(raw)
+
+
+def survive(name: str, count: int) -> None:
+    """Read so many mangled inputs; what could be read can be written, and is then read as the same."""
+    parse, dice = PARSERS[name], random.Random(f"heartbeat {name}")
+    read = 0
+    for _ in range(count):
+        try:
+            found = parse(mangled(dice))
+        except HeartbeatError:
+            continue
+        read += 1
+        assert parse(encode(found)) == found
+    assert count > read > 0
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_nothing_but_its_own_error(name: str) -> None:
+    survive(name, SAMPLE)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", PARSERS)
+def test_nothing_but_its_own_error_a_million_times(name: str) -> None:
+    survive(name, FULL)
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_deep_nesting_is_no_way_in(name: str) -> None:
+    for raw in (b"[" * 60_000, b'{"services":[{"values":' + b"[" * 60_000, b'{"a":' * 10_000):
+        with pytest.raises(HeartbeatError):
+            PARSERS[name](raw)
