@@ -121,7 +121,7 @@ async def test_an_improv_lamp_with_a_button_waits_for_it(around: Around) -> None
 
 async def step(pairing: Child, key: str) -> None:
     """Until `doorstep pair` shows that step."""
-    said = []
+    said = list[dict[str, Any]]()
     while not said or said[-1].get("key") != key:
         said.append(await pairing.line())
         assert "error" not in said[-1], said
