@@ -1,4 +1,4 @@
-"""Others' client, `py-improv-ble-client`, tells our virtual Improv device its network: over bleak, on the fake BlueZ."""
+"""Others' client, `py-improv-ble-client`, tells our virtual Improv device its network: by bleak, on the fake BlueZ."""
 
 import asyncio
 from collections.abc import AsyncIterator
