@@ -74,12 +74,15 @@ class BleLinks:
         self._turns = Turns(kept)
         self._devices: dict[str, _Device] = {}
         self._unlisten: Callable[[], None] = lambda: None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._unlisten = self._radio.listen(self._heard)
 
     async def stop(self) -> None:
         """End every connection."""
+        self._loop = None
         self._unlisten()
         tasks = [device.task for device in self._devices.values() if device.task is not None]
         for task in tasks:
@@ -87,8 +90,9 @@ class BleLinks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def wanted(self, hardware_id: str) -> None:
-        """Something waits for that device; nothing is done for one that is not heard."""
-        self._turns.hurry(hardware_id)
+        """Something waits for that device; nothing is done for one that is not heard. To be called on any thread."""
+        if (loop := self._loop) is not None:
+            loop.call_soon_threadsafe(self._turns.hurry, hardware_id)
 
     def _heard(self, advertisement: Advertisement) -> None:
         announced = announced_by(advertisement)

@@ -38,7 +38,7 @@ class LanDevices:
         self._devices = devices
         self._control = control
         self.link: LanLink | None = None
-        # Told of hardware that something waits for, and that is not linked.
+        # Told, on any thread, of hardware that something waits for, and that is not linked.
         self.on_missed: Callable[[str], None] = _to_nobody_missed
         # Told what a device says of its network, by its id in its home.
         self.on_network: Callable[[str, Hello | WifiAccepted | WifiRefused], None] = _to_nobody

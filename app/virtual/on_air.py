@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
 
-from ble.errors import Disconnected
+from ble.errors import Disconnected, RadioOff
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
 from pairing.gatt import profile
 from pairing.gatt.device import GattDevice, Inside
@@ -40,7 +40,7 @@ class _OnAir:
     def __init__(self, inside: Inside, name: str) -> None:
         self._name = short(name)
         self._data = b""
-        self._connected = False
+        self._connected = self._closed = False
         self._announcing: set[asyncio.Task[None]] = set()
         self._link = inside.link
         inside = replace(inside, link=self._linked)
@@ -66,6 +66,7 @@ class _OnAir:
 
     async def close(self) -> None:
         """Off the air."""
+        self._closed = True
         for task in self._announcing:
             task.cancel()
         await asyncio.gather(*self._announcing, return_exceptions=True)
@@ -97,9 +98,15 @@ class _OnAir:
     def _went(self) -> None:
         self._connected = False
         self._device.disconnected()
-        task = asyncio.ensure_future(self.announce(self._data))  # what it says may have changed meanwhile
-        self._announcing.add(task)
-        task.add_done_callback(self._announcing.discard)
+        if not self._closed:
+            task = asyncio.ensure_future(self._announce_again())
+            self._announcing.add(task)
+            task.add_done_callback(self._announcing.discard)
+
+    async def _announce_again(self) -> None:
+        """What it says may have changed while nobody was told."""
+        with suppress(RadioOff):
+            await self.announce(self._data)
 
 
 def short(name: str) -> str:

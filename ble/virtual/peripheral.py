@@ -115,7 +115,8 @@ class Peripheral:
 
         Raises ValueError for what does not fit into 31 octets, RadioOff where the air has gone.
         """
-        assert self._host is not None
+        if self._host is None:
+            raise RadioOff("it is off the air")
         said, answered = adverts_of(services, service_data or {}, manufacturer_data or {}, name)
         # Fault 9, a set advertised again with its old data: start_advertising stops what was before.
         try:
