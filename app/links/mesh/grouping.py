@@ -59,6 +59,11 @@ class Grouping:
         needed = {one for placed in devices for one in _subscriptions(placed, address, properties)}
         return address if needed <= self._acknowledged else None
 
+    @property
+    def listeners(self) -> int:
+        """How many models listen to a group."""
+        return len(self._acknowledged)
+
     async def settle(self, client: MeshClient) -> bool:
         """Tell the nodes what has changed; whether they know all of it now."""
         wanted = await self._store.write(self._wanted_in)

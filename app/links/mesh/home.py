@@ -88,6 +88,11 @@ class HomeMesh:
         assert self._client is not None
         return self._client
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many models listen to groups, and messages were sent to groups since the network is up."""
+        return self._grouping.listeners, 0 if self._obeying is None else self._obeying.group_messages
+
     def open(self) -> None:
         self._task = asyncio.create_task(self._live(), name="mesh")
 

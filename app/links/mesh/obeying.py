@@ -31,6 +31,7 @@ class Obeying:
         self, client: MeshClient, control: Control, clock: Clock, app_key: int, silent: Callable[[int], None]
     ) -> None:
         self.kelvin: dict[str, Range] = {}
+        self.group_messages = 0
         self._client, self._control, self._clock, self._silent = client, control, clock, silent
         self.key = ByApp(app_key)
         self._tid = NextTid()
@@ -158,6 +159,7 @@ class Obeying:
 
         stop = self._client.on_message(heard)
         try:
+            self.group_messages += 1
             await self._client.send(address, step[0][1].message.message(), self.key)
             with suppress(TimeoutError):
                 async with asyncio.timeout(GROUP_ANSWERS_S):

@@ -72,6 +72,16 @@ class Mesh:
         """A home's mesh, where it has one and the hub runs it."""
         return self._homes.get(home_id)
 
+    @property
+    def listeners(self) -> int:
+        """How many models of nodes listen to a group."""
+        return sum(home.counts[0] for home in self._homes.values())
+
+    @property
+    def group_messages(self) -> int:
+        """How many messages were sent to groups."""
+        return sum(home.counts[1] for home in self._homes.values())
+
     def _take_up(self, home_id: str) -> HomeMesh | None:
         if self._hub is None:
             return None
