@@ -15,9 +15,9 @@ from app.devices.service import Devices
 from app.groups.access import GroupAccess
 from app.links.mesh import leaving, queries
 from app.links.mesh.grouping import STATUS_GROUP, Grouping
-from app.links.mesh.kinds import prefix
+from app.links.mesh.kinds import parts_of, prefix
 from app.links.mesh.obeying import Obeying
-from app.links.mesh.placing import Placed, Places
+from app.links.mesh.placing import Placed, Places, composition_of
 from app.links.mesh.polling import Polling
 from app.links.mesh.reporting import Reporting
 from app.links.mesh.store import HomeStore
@@ -30,6 +30,7 @@ from ble.mesh.config.indexes import KeyPair
 from ble.mesh.configure import Setup, Unanswered
 from ble.mesh.exchange import Received
 from ble.mesh.presence import Presence
+from ble.mesh.state import NodeRow
 from ble.radio import Radio
 
 RESTART_S = 5.0
@@ -241,11 +242,19 @@ class HomeMesh:
             except BleError as refused:
                 _log.info("the keys of a mesh cannot be changed yet", cause=str(refused))
                 return False
+        else:
+            await self._confirm_reset(client.state.nodes[address])
         await client.remove_node(address)
         self._failed.pop(address, None)
         self._there.discard(address)
         self._presence.forget(address)
         return True
+
+    async def _confirm_reset(self, node: NodeRow) -> None:
+        """Its devices were perhaps reset, and wait for word that they have forgotten."""
+        made = composition_of(node.composition)
+        for part in [] if made is None else parts_of(made):
+            await self._hub.devices.resets.confirmed(part.hardware_id(node.uuid))
 
     def _all_there(self, but: int) -> bool:
         """Nobody is shut out because its power was off when the keys were changed."""

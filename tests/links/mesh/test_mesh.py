@@ -148,6 +148,22 @@ async def test_a_removed_device_forgets_and_can_be_paired_anew(home: House) -> N
     assert (await home.order(again["id"], {"on": True}))["state"] == "answered"
 
 
+async def test_a_factory_reset_is_confirmed_by_the_node(home: House) -> None:
+    node, (lamp,) = await home.add(products.dimmable)
+    asked = await home.owner.post(f"/api/devices/{lamp['id']}/reset", json={"record": "keep"})
+    assert asked.is_success, asked.text
+    await until(lambda: is_new(node))
+    async with asyncio.timeout(WAIT):
+        while True:
+            told = (await home.owner.get(f"/api/devices/{lamp['id']}/reset")).json()
+            if told["state"] == "confirmed":
+                break
+            await asyncio.sleep(0.02)
+    (again,) = await home.pair(node)
+    assert again["id"] == lamp["id"]
+    assert (await home.order(again["id"], {"on": True}))["state"] == "answered"
+
+
 async def test_a_node_leaves_with_the_last_of_its_devices(home: House) -> None:
     node, (one, other) = await home.add(lambda: products.sockets(2))
     await home.owner.delete(f"/api/devices/{one['id']}")
