@@ -172,6 +172,26 @@ class Memory:
         """What proves that hardware from `tx` on."""
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
 
+    def raised(self, tx: Tx, hardware_id: str, epoch: int) -> None:
+        """From `tx` on the binding of that hardware is of this owner epoch."""
+
+        def raise_() -> None:
+            if (bond := self.bonds.get(hardware_id)) is not None:
+                self.bonds.change(hardware_id, msgspec.structs.replace(bond, owner_epoch=epoch))
+
+        tx.after(raise_)
+
+    def undesired(self, tx: Tx, device_id: str, versions: dict[str, int]) -> None:
+        """From `tx` on nothing is desired of a device; `versions` by service."""
+
+        def forget() -> None:
+            if (live := self.get(device_id)) is not None:
+                for service, version in versions.items():
+                    live.desired(service, version, dict.fromkeys(live.services[service].desired))
+
+        if versions:
+            tx.after(forget)
+
     def left(self, tx: Tx, device: Device) -> None:
         """From `tx` on there is no such device; its hardware is recognised, to be told so."""
         self.devices.drop(tx, device.id)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta, Struct, field
 
 from app.clock import Time
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, NotFound
 
 Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
 # What a device is trusted as that somebody let in by hand: nothing but its id was proved.
@@ -176,6 +176,13 @@ class DeviceFrozen(Conflict):
 
     code = "device_frozen"
     hint = "Have the owner or an admin of its home unfreeze it first."
+
+
+class DeviceMoved(NotFound):
+    """The device has been bound anew since, here or in another home."""
+
+    code = "device_moved"
+    retryable = True
 
 
 class RoomUnknown(Invalid):

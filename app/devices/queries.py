@@ -19,8 +19,8 @@ _COLUMNS = (
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
 _INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 19)})"
 _UPDATE = """
-UPDATE devices SET room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?, firmware=?,
-  serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=? WHERE id=?
+UPDATE devices SET home_id=?, room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?,
+  firmware=?, serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -108,7 +108,8 @@ def insert_device(tx: Tx, new: Device) -> None:
 
 def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
-    changing = (now.room_id, now.product_id, now.gateway_id, now.link, now.trust, now.name, now.icon, now.position)
+    place = (now.home_id, now.room_id, now.product_id, now.gateway_id)
+    changing = (*place, now.link, now.trust, now.name, now.icon, now.position)
     times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at)
     tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
 
@@ -151,6 +152,11 @@ def put_binding(tx: Tx, hardware_id: str, owner_epoch: int, public_key: bytes | 
         "INSERT OR REPLACE INTO bindings(hardware_id,owner_epoch,public_key) VALUES(?,?,?)",
         (hardware_id, owner_epoch, public_key),
     )
+
+
+def raise_epoch(tx: Tx, hardware_id: str, owner_epoch: int) -> None:
+    """The owner epoch of the binding in force."""
+    tx.run("UPDATE bindings SET owner_epoch=? WHERE hardware_id=?", (owner_epoch, hardware_id))
 
 
 def mark_binding(tx: Tx, hardware_id: str, column: str) -> None:
@@ -199,6 +205,14 @@ def put_desired(tx: Tx, device_id: str, service: str, values: Iterable[tuple[str
     rows = [(device_id, service, name, value, None if value is None else tx.now) for name, value in values]
     tx.db.executemany(_DESIRE, rows)
     return _next_version(tx, device_id, service)
+
+
+def drop_desired(tx: Tx, device_id: str) -> dict[str, int]:
+    """Nothing is desired of a device any more; returns the new versions of the services of which something was."""
+    sql = "SELECT DISTINCT service FROM shadow WHERE device_id=? AND desired IS NOT NULL"
+    wanted = [row[0] for row in tx.all(sql, (device_id,))]
+    tx.run("UPDATE shadow SET desired=NULL, desired_at=NULL WHERE device_id=?", (device_id,))
+    return {service: _next_version(tx, device_id, service) for service in wanted}
 
 
 def _next_version(tx: Tx, device_id: str, service: str) -> int:

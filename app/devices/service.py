@@ -10,6 +10,7 @@ from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
 from app.devices.resets import Resets
 from app.devices.shadows import Shadows
+from app.devices.transfers import Transfers
 from app.devices.users import DeviceUsers
 from app.devices.views import Views
 from app.homes.standing import Standings
@@ -34,6 +35,7 @@ class Devices:
         self.freezing = Freezing(store, memory=memory, registry=self.registry, presence=self.presence, journal=journal)
         self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
         self.users = DeviceUsers(store, access)
+        self.transfers = Transfers(store, memory=memory, registry=self.registry, journal=journal)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
         self.resets = Resets(
             store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
