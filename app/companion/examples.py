@@ -152,6 +152,7 @@ _DEVICES: Examples = {
     "commandDevice": {
         "switch on": {"service": "light", "values": {"on": True, "brightness": 700}, "expires_in": 20},
         "read afresh": {"service": "light", "kind": "get"},
+        "a message": {"kind": "message", "name": "news", "message": {"content": "hello"}, "expires_in": 3600},
     },
 }
 

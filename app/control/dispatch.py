@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.clock import Clock
 from app.control import queries
 from app.control.link import Link
-from app.control.model import Command
+from app.control.model import Command, Kind
 from app.control.states import State
 from app.store.store import Store
 from app.store.tx import Reader
@@ -54,6 +54,10 @@ class Dispatch:
         for command in queries.open_commands(reader):
             self._keep(command)
 
+    def messages(self, device_id: str) -> int:
+        """How many of those are messages; asked from the writer's thread."""
+        return sum(it.kind is Kind.MESSAGE for it in tuple(self._open.get(device_id, {}).values()))
+
     def count(self, device_id: str) -> int:
         """How many commands wait for a device."""
         return len(self._open.get(device_id, ()))
@@ -77,11 +81,11 @@ class Dispatch:
         link = self._link_of(device_id)
         return link is not None and link.is_online(device_id)
 
-    def next_ids(self, device_id: str, limit: int, states: Collection[State]) -> list[str]:
-        """The first that wait for a device in these states and are not over; asked from the writer's thread."""
+    def next_ids(self, device_id: str, limit: int, states: Collection[State], kinds: Collection[Kind]) -> list[str]:
+        """The first of these kinds that wait for a device in these states; asked from the writer's thread."""
         now = self._clock.now().ms
         waiting = tuple(self._open.get(device_id, {}).values())
-        fit = (it.id for it in waiting if it.state in states and it.expires_at > now)
+        fit = (it.id for it in waiting if it.state in states and it.kind in kinds and it.expires_at > now)
         return list(islice(fit, limit))
 
     def added(self, command: Command) -> None:
@@ -91,13 +95,18 @@ class Dispatch:
         link, sent = self._link_of(device_id), self._sent_to.get(device_id)
         # The usual case, without looking at the others: all before it are on their way, and there is room for it.
         if link is not None and sent is not None and len(sent) == len(self._open[device_id]) - 1 < WINDOW:
-            self._send(link, command, sent)
+            if command.kind in link.carries:
+                self._send(link, command, sent)
             return
         self._pump(device_id)
 
     def online(self, device_id: str) -> None:
         """The device has linked: everything that waits for it goes out, in order, again if it went out before."""
         self._sent_to.pop(device_id, None)
+        self._pump(device_id)
+
+    def listens(self, device_id: str) -> None:
+        """The device listens to more than before on its present link: what waited for that goes out."""
         self._pump(device_id)
 
     def _pump(self, device_id: str) -> None:
@@ -115,13 +124,25 @@ class Dispatch:
 
     def _send_next(self, link: Link, device_id: str) -> None:
         sent, waiting = self._sent_to.setdefault(device_id, set()), self._open[device_id]
-        now = self._clock.now().ms
+        # Of messages, those on one topic keep their order; what the device does not listen to holds up nothing else.
+        unheard: set[str] = set()
         for command_id in tuple(waiting) if len(sent) < WINDOW else ():
             command = waiting.get(command_id)
-            if command is None or command.state is State.DELIVERED or command_id in sent or command.expires_at <= now:
+            if command is None or command_id in sent or not self._is_to_go(link, command):
                 continue
-            if len(sent) >= WINDOW or not self._send(link, command, sent):
+            message = command.body.message
+            if message is not None and message.topic in unheard:
+                continue
+            if len(sent) >= WINDOW:
                 return
+            if not self._send(link, command, sent):
+                if message is None:
+                    return
+                unheard.add(message.topic)
+
+    def _is_to_go(self, link: Link, command: Command) -> bool:
+        fit = command.state is not State.DELIVERED and command.kind in link.carries
+        return fit and command.expires_at > self._clock.now().ms
 
     def moved(self, command: Command) -> None:
         """The command is on disk in this state."""

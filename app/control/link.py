@@ -15,13 +15,18 @@ killed is what it could not know: that a command was sent, or acknowledged over 
 (PUBACK). It is sent again under its id.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
-from app.control.model import Command
+from app.control.model import Command, Kind
 
 
 class Link(Protocol):
     """A way to send to devices, by their ids. One that says `Control.acknowledged` of a command is sent it no more."""
+
+    @property
+    def carries(self) -> Collection[Kind]:
+        """What it can tell devices at all. Other things are refused when they are asked for, and never handed over."""
 
     def is_online(self, device_id: str) -> bool:
         """Whether a command handed over now goes out now; asked on the event loop and in the writer's thread."""
@@ -29,5 +34,6 @@ class Link(Protocol):
     def send(self, device_id: str, command: Command) -> bool:
         """Hand over without waiting, in order; False when the device cannot be reached (any more).
 
+        Of a message False may also mean that the device does not listen to its topic: what follows it goes on.
         The same command may come again: see the contract.
         """

@@ -1,20 +1,27 @@
 """A command, as asked for, as kept and as shown."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.clock import Time, to_time
 from app.control.states import State
-from app.errors import TooMany
+from app.errors import Conflict, Invalid, TooMany
 
 # A lamp that did not switch within half a minute was switched by hand; who wants more says so.
 EXPIRES_AFTER_S = 30.0
+# A message waits as long as IoTDA's (1.4.3.1, ttl).
+MESSAGE_EXPIRES_AFTER_S = 24 * 3600.0
 MAX_EXPIRES_AFTER_S = 7 * 24 * 3600.0
 # What waits for one device. More than a person asks for in a week, less than a mistaken program in a minute.
 MAX_OPEN_PER_DEVICE = 1_000
+# As IoTDA keeps (specs/iotda/digest.md, 1.4.3); one may have 64 KiB.
+MAX_MESSAGES_PER_DEVICE = 20
+MAX_CONTENT = 64 * 1024
+# Of all else that a device is told, as JSON: the Doorstep link takes 65,518 octets with what is around it.
+MAX_BODY = 48 * 1024
 
 
 class TooManyCommands(TooMany):
@@ -24,30 +31,69 @@ class TooManyCommands(TooMany):
     hint = "Wait for some of them to be answered or to expire."
 
 
+class CommandTooLong(Invalid):
+    """No link takes so much at once."""
+
+    code = "command_too_long"
+    hint = "Send it in parts."
+
+
+class LinkCannot(Conflict):
+    """The link this device is reached by does not carry such a thing, now or later."""
+
+    code = "link_cannot"
+    hint = "Ask for something else of it; messages go to devices that speak MQTT."
+
+
 class Kind(StrEnum):
-    """`set` properties, `get` a service's properties afresh, `call` a command of the product's model."""
+    """`set` properties, `get` a service's properties afresh, `call` a command of the product's model.
+
+    A `message` is what the model does not know: the device takes it or not, and does not answer.
+    """
 
     SET = "set"
     GET = "get"
     CALL = "call"
+    MESSAGE = "message"
+
+
+# What a link carries that knows product models.
+OF_THE_MODEL: Final = frozenset({Kind.SET, Kind.GET, Kind.CALL})
 
 
 _Id = Annotated[str, Meta(min_length=1, max_length=64)]
 _Values = Annotated[dict[_Id, Any], Meta(max_length=64)]
 
 
-class NewCommand(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """What is to be done: `values` go with `set`, `name` and `params` with `call`. `expires_in` is in seconds."""
+class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
+    """Content, and how it goes out (IoTDA, 1.4.3.1).
 
-    service: _Id
+    `base64` content goes out as the octets it stands for, and `raw` content as it is; else in the protocol's envelope
+    with its name and id. `topic` is the end of a custom topic, below the device's own; empty: the protocol's.
+    """
+
+    content: Annotated[str, Meta(max_length=MAX_CONTENT)] | dict[str, Any]
+    encoding: Literal["none", "base64"] = "none"
+    format: Literal["standard", "raw"] = "standard"
+    topic: Annotated[str, Meta(max_length=128, pattern=r"^([^/+#\0][^+#\0]*)?\Z")] = ""
+
+
+class NewCommand(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """What is to be done: `values` go with `set`, `name` and `params` with `call`, and with each a `service`.
+
+    `message`, and a `name` if it has one, go with `message`. `expires_in` is in seconds: 30, and for a message a day.
+    """
+
+    service: _Id | Literal[""] = ""
     kind: Kind = Kind.SET
     values: _Values = {}
     name: _Id | None = None
     params: _Values = {}
-    expires_in: Annotated[float, Meta(gt=0, le=MAX_EXPIRES_AFTER_S)] = EXPIRES_AFTER_S
+    expires_in: Annotated[float, Meta(gt=0, le=MAX_EXPIRES_AFTER_S)] | UnsetType = UNSET
+    message: Message | None = None
 
 
-class Body(Struct, frozen=True, gc=False):
+class Body(Struct, frozen=True, gc=False, omit_defaults=True):
     """What the device is told. `wish`: the shadow's, which a newer one takes the place of."""
 
     service: str
@@ -55,6 +101,7 @@ class Body(Struct, frozen=True, gc=False):
     name: str | None = None
     params: dict[str, Any] = {}
     wish: bool = False
+    message: Message | None = None
 
 
 class Outcome(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -88,10 +135,10 @@ class CommandView(Struct, frozen=True, gc=False, omit_defaults=True):
     id: str
     device_id: str
     kind: Kind
-    service: str
     state: State
     created_at: Time
     expires_at: Time
+    service: str = ""
     values: dict[str, Any] = {}
     name: str | None = None
     params: dict[str, Any] = {}
@@ -99,6 +146,7 @@ class CommandView(Struct, frozen=True, gc=False, omit_defaults=True):
     account_id: str | None = None
     group_id: str | None = None
     ended_at: Time | None = None
+    message: Message | None = None
 
 
 class GroupAnswer(Struct, frozen=True):
@@ -115,10 +163,10 @@ def view_of(command: Command) -> CommandView:
         command.id,
         command.device_id,
         command.kind,
-        body.service,
         command.state,
         to_time(command.created_at),
         to_time(command.expires_at),
+        body.service,
         body.values,
         body.name,
         body.params,
@@ -126,6 +174,7 @@ def view_of(command: Command) -> CommandView:
         command.account_id,
         command.group_id,
         None if command.ended_at is None else to_time(command.ended_at),
+        body.message,
     )
 
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.control import queries
 from app.control.dispatch import Dispatch
-from app.control.model import Command, Outcome, view_of
+from app.control.model import Command, Kind, Outcome, view_of
 from app.control.states import Event, move
 from app.devices.service import Devices
 from app.journal.model import Entry
@@ -119,7 +119,9 @@ class Moves:
 
     def move_in(self, tx: Tx, command: Command, event: Event, outcome: Outcome | None = None) -> Command | None:
         """`command`, as it is on disk, after `event`; None where that means nothing any more."""
-        state = move(command.state, event)
+        # A device has nothing to say to a message but that it has it.
+        is_had = command.kind is Kind.MESSAGE and event is Event.DELIVER
+        state = move(command.state, Event.ANSWER if is_had else event)
         if state is None or state is command.state:
             return None
         ended_at = tx.now if state.ended else None
@@ -137,7 +139,7 @@ def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:
 
     Not at its beginning: that is in the audit trail, and a row more would be felt by the hottest write of a hub.
     """
-    code = command.body.name or command.body.service
+    code = command.body.name or command.body.service or command.kind.value
     asked = _encode(view_of(command)).decode()
     said = _encode({"command_id": command.id, "state": command.state, "outcome": command.outcome}).decode()
     device_id, home_id = command.device_id, command.home_id

@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 
 from app.caller import Caller, demand
-from app.control import queries
+from app.control import asking, queries
 from app.control.dispatch import Dispatch
 from app.control.link import Link
 from app.control.model import (
+    MAX_MESSAGES_PER_DEVICE,
     MAX_OPEN_PER_DEVICE,
     Body,
     Command,
     CommandView,
     GroupAnswer,
     Kind,
+    LinkCannot,
     NewCommand,
     TooManyCommands,
     view_of,
@@ -26,8 +28,9 @@ from app.control.model import (
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
+from app.devices import queries as device_queries
 from app.devices.model import Device, DeviceFrozen, DeviceUnbound
-from app.devices.product.values import ValueUnfit, check_call, check_set
+from app.devices.product.values import ValueUnfit
 from app.devices.service import Devices
 from app.errors import NotFound
 from app.groups.service import Groups
@@ -85,7 +88,7 @@ class Control:
     async def command(self, by: Caller, device_id: str, new: NewCommand) -> bytes:
         """A command on disk, on its way if the device is there; JSON of its CommandView.
 
-        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, ValueUnfit, TooManyCommands.
+        Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, TooManyCommands.
         """
         raw = await self._store.write(
             lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
@@ -134,13 +137,13 @@ class Control:
     def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
         able: list[tuple[str, Body]] = []
         unable: list[str] = []
-        why: ValueUnfit | DeviceUnbound | DeviceFrozen | None = None
+        why: ValueUnfit | DeviceUnbound | DeviceFrozen | LinkCannot | None = None
         for device_id in device_ids:
             try:
                 self._devices.registry.demand_bound_in(tx, device_id)
                 self._devices.demand_unfrozen_in(tx, device_id)
                 able.append((device_id, self._checked(device_id, new)))
-            except (ValueUnfit, DeviceUnbound, DeviceFrozen) as error:
+            except (ValueUnfit, DeviceUnbound, DeviceFrozen, LinkCannot) as error:
                 unable.append(device_id)
                 why = error
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
@@ -161,7 +164,7 @@ class Control:
         group_id: str | None = None,
     ) -> tuple[Command, bytes]:
         """The command as kept and as shown, for an actor who may give it."""
-        expires_at = tx.now + round(new.expires_in * 1000)
+        expires_at = tx.now + asking.expires_in_ms(new)
         command = Command(
             queries.next_place(tx),
             tx.new_id(),
@@ -184,18 +187,19 @@ class Control:
         return command, shown
 
     def checked(self, device: Device, new: NewCommand) -> Body:
-        """What the device is told, checked against its product's model; raises ValueUnfit."""
-        product = self._devices.catalogue.get(device.product_id)
-        service = None if product is None else product.service(new.service)
-        if service is None:
-            raise ValueUnfit(f"the device has no service {new.service!r}")
-        match new.kind:
-            case Kind.SET:
-                return Body(service.id, values=check_set(service, new.values))
-            case Kind.GET:
-                return Body(service.id)
-            case Kind.CALL:
-                return Body(service.id, name=new.name, params=check_call(service, new.name or "", new.params))
+        """What the device is told, checked against its product's model and its link.
+
+        Raises ValueUnfit, Invalid, CommandTooLong, LinkCannot.
+        """
+        link = self._link_of(device.id)
+        if link is not None and new.kind not in link.carries:
+            raise LinkCannot
+        if new.kind is Kind.MESSAGE:
+            if link is None:
+                raise LinkCannot
+            if self.dispatch.messages(device.id) >= MAX_MESSAGES_PER_DEVICE:
+                raise TooManyCommands
+        return asking.checked(self._devices.catalogue.get(device.product_id), new)
 
     def _checked(self, device_id: str, new: NewCommand) -> Body:
         live = self._devices.memory.get(device_id)
@@ -272,13 +276,14 @@ class Control:
             if old.body.service == service and old.body.values.keys() <= wanted.keys():
                 self.moves.end_in(tx, old, "superseded")
         values = {name: value for name, value in wanted.items() if value is not None}
-        device = self._devices.memory.get(device_id)
+        # From the disk: memory does not know yet of a transfer in the same batch.
+        device = device_queries.device(tx, device_id)
         if device is not None and values:
             if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
                 raise TooManyCommands
             new = NewCommand(service, values=values, expires_in=DESIRED_EXPIRES_S)
             body = Body(service, values=values, wish=True)
-            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
+            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.home_id)
 
     def _link_of(self, device_id: str) -> Link | None:
         """Its own link, or while that is down any other that it is there by."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final, Literal, cast
 
-from app.control.model import Command
+from app.control.model import OF_THE_MODEL, Command
 from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
@@ -119,6 +120,8 @@ class LanDevices:
 
     # Link
 
+    carries: Final = OF_THE_MODEL
+
     def is_online(self, device_id: str) -> bool:
         """Whether the device's connection stands, or its gateway's and it is there behind it."""
         linked, child = self._hardware(device_id)
@@ -175,5 +178,9 @@ def _to_nobody(device_id: str, said: Hello | WifiAccepted | WifiRefused) -> None
 def _message(command: Command, child: str | None) -> messages.Command:
     body = command.body
     return messages.Command(
-        command.id, command.kind.value, body.service, body.values, body.name, body.params, command.expires_at, child
+        command.id, _kind(command), body.service, body.values, body.name, body.params, command.expires_at, child
     )
+
+
+def _kind(command: Command) -> Literal["set", "get", "call"]:
+    return cast('Literal["set", "get", "call"]', command.kind.value)  # `carries` has no other

@@ -1,12 +1,12 @@
 """A link whose devices are there when the test says so."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import httpx2
 
-from app.control.model import Command
+from app.control.model import OF_THE_MODEL, Command, Kind
 from tests.api.harness import Api
 from tests.api.things import bind, home_of
 
@@ -20,9 +20,14 @@ class FakeLink:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.there: set[str] = set()
+        self.kinds: Collection[Kind] = OF_THE_MODEL
         self.sent: asyncio.Queue[Command] = asyncio.Queue()
         self.on_send: Callable[[Command], None] = lambda command: None
         api.services.control.links["lan"] = self
+
+    @property
+    def carries(self) -> Collection[Kind]:
+        return self.kinds
 
     def is_online(self, device_id: str) -> bool:
         return device_id in self.there

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.devices.model import BoundElsewhere, GatewayUnfit
+from app.devices.model import BoundElsewhere, DeviceFrozen, GatewayUnfit
 from app.errors import NotFound
 from tests.api.harness import Api
 from tests.api.households import account_of
@@ -46,7 +46,7 @@ class House:
             self._remove, self._reset, self._unroom, self._freeze, self._name, self._name,
             self._transfer, self._look, self._look, self._look,
         ]  # fmt: skip
-        with contextlib.suppress(BoundElsewhere, GatewayUnfit, NotFound):
+        with contextlib.suppress(BoundElsewhere, DeviceFrozen, GatewayUnfit, NotFound):
             await self._random.choice(steps)()
 
     def made(self) -> int:

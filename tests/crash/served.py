@@ -27,8 +27,8 @@ class Hub(Struct):
 
 
 @contextmanager
-def serving(folder: Path, program: str = "app") -> Iterator[Hub]:
-    """`doorstep serve`, or another module that begins like it, until it is killed."""
+def serving(folder: Path) -> Iterator[Hub]:
+    """`doorstep serve` until it is killed."""
     arguments = [
         "--data",
         str(folder),
@@ -45,7 +45,7 @@ def serving(folder: Path, program: str = "app") -> Iterator[Hub]:
     ]
     limits = {f"DOORSTEP_LIMITS__{name}": "1000000" for name in ("REQUESTS_PER_SECOND", "REQUEST_BURST")}
     with subprocess.Popen(
-        [sys.executable, "-m", program, "serve", *arguments],
+        [sys.executable, "-m", "app", "serve", *arguments],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, **limits, "DOORSTEP_NO_BOOTSTRAP": "1"},

@@ -10,7 +10,9 @@ from typing import Any
 import httpx2
 from msgspec import Struct, field
 
+from app.caller import BY_SYSTEM
 from app.devices.model import NewDevice
+from app.store.tx import Tx
 from pairing import wire
 from pairing.channel import Channel
 from pairing.device import Binding
@@ -19,9 +21,8 @@ from pairing.identity import Identity
 from pairing.link import device_talk
 from pairing.messages import Answer, Command, FromDevice, Hello, Ping, Pong, decode_from_hub, encode
 from pairing.pump import pump, read_frame
-from tests.crash import fetching_hub
+from tests.e2e.living import WAIT, Living
 
-WAIT = 60.0
 PING_S = 0.02
 
 
@@ -48,7 +49,6 @@ class Sleeper:
     """A device. Its memory outlives hubs; what it does is done without a pause, so that no end of a hub halves it."""
 
     kind = ""
-    link = ""
 
     def __init__(self, dice: Random) -> None:
         self.dice = dice
@@ -61,16 +61,9 @@ class Sleeper:
         self.expired: list[str] = []
         self.unasked: list[str] = []
 
-    def new(self, home_id: str) -> NewDevice:
-        """To be bound."""
-        return NewDevice(
-            home_id=home_id,
-            hardware_id=self.identity.device_id,
-            product_id="lamp",
-            public_key=self.identity.public,
-            credential=self.credential,
-            link=self.link,
-        )
+    async def enter(self, hub: Living) -> None:
+        """Into the hub's home."""
+        raise NotImplementedError
 
     def has_done(self, command_id: str) -> bool:
         """It remembers."""
@@ -98,7 +91,22 @@ class Sleeper:
 class LinkSleeper(Sleeper):
     """It has a link while it is awake. Of every few commands one is the last of its link, answered or not."""
 
-    kind, link = "on the link", "lan"
+    kind = "on the link"
+
+    async def enter(self, hub: Living) -> None:
+        """As if it had been paired."""
+        new = NewDevice(
+            home_id=hub.home_id,
+            hardware_id=self.identity.device_id,
+            product_id="lamp",
+            public_key=self.identity.public,
+            credential=self.credential,
+        )
+
+        def act(tx: Tx) -> str:
+            return hub.node.services.devices.bind_in(tx, BY_SYSTEM, new).id
+
+        self.id = await hub.node.store.write(act)
 
     async def wake(self, life: Life) -> None:
         """A link, for some time."""
@@ -175,47 +183,53 @@ class _Awake:
 
 
 class Fetcher(Sleeper):
-    """It asks what there is, and says then what it has and did; not every answer of the hub reaches it."""
+    """It calls home now and then; not every answer of the hub reaches it."""
 
-    kind, remembers, answers = "fetching", True, True
+    kind, answers = "calling home", True
 
     def __init__(self, dice: Random) -> None:
         super().__init__(dice)
+        self.token = ""
         self.has: list[str] = []
         self.to_answer: list[Done] = []
         # What the hub has said yes to.
         self.known: set[str] = set()
 
+    async def enter(self, hub: Living) -> None:
+        """Registered, as its owner does it."""
+        new = {"product_id": "lamp", "node_id": self.identity.device_id[2:], "link": "heartbeat"}
+        made = await hub.owner.post(f"/api/homes/{hub.home_id}/devices", json=new)
+        assert made.status_code == 201, made.text
+        self.id, self.token = made.json()["device"]["id"], made.json()["secret"]
+
     async def wake(self, life: Life) -> None:
-        """One question, or several."""
-        while await self.ask(life):
+        """One heartbeat, or several."""
+        while await self.beat(life):
             pass
 
-    async def ask(self, life: Life) -> bool:
+    async def beat(self, life: Life) -> bool:
         acknowledged, answers = list(self.has), list(self.to_answer)
         said = {
-            "remembers": self.remembers,
-            "limit": self.dice.randint(1, 5),
             "acknowledged": acknowledged,
-            "answers": [{"id": each.id, "values": each.values} for each in answers],
+            "answers": [{"id": each.id, "ok": True, "values": each.values} for each in answers],
         }
-        reply = await life.client.post(f"{fetching_hub.PATH}/{self.id}", json=said)
+        at = time.time_ns() // 1_000_000
+        reply = await life.client.post("/v1/heartbeat", json=said, headers={"Authorization": f"Bearer {self.token}"})
         assert reply.status_code == 200, reply.text
-        bag = reply.json()
-        life.happened.put_nowait("fetched")
-        if self.remembers and self.dice.random() < 0.1:  # it is lost on the way: the device knows nothing of it
+        life.happened.put_nowait("beat")
+        if self.dice.random() < 0.1:  # it is lost on the way: the device knows nothing of it
             return False
         self.has = [each for each in self.has if each not in acknowledged]
         self.to_answer = [each for each in self.to_answer if each not in answers]
         self.known |= {*acknowledged, *(each.id for each in answers)}
-        for command in bag["commands"]:
-            self.obey(command["id"], command["values"], command["expires_at"], bag["at"])
-        return bool(bag["commands"])
+        for command in reply.json()["commands"]:
+            self.obey(command["id"], command["values"], command["expires_at"], at)
+        return bool(reply.json()["commands"])
 
     def obey(self, command_id: str, values: dict[str, Any], expires_at: int, hub_at: int) -> None:
         if command_id in self.known:
             self.unasked.append(command_id)
-        if self.remembers and self.has_done(command_id):
+        if self.has_done(command_id):
             self.given += 1
             return
         self.take(command_id, values, expires_at, hub_at)
@@ -228,10 +242,4 @@ class Fetcher(Sleeper):
 class SilentFetcher(Fetcher):
     """It has what it was given, and never says what came of it."""
 
-    kind, answers = "fetching, silent", False
-
-
-class ForgetfulFetcher(Fetcher):
-    """It does what it is given, as often as it is given it."""
-
-    kind, remembers = "fetching, forgetful", False
+    kind, answers = "calling home, silent", False

@@ -14,19 +14,16 @@ import httpx2
 import pytest
 from msgspec import Struct, field
 
-from app.caller import BY_SYSTEM
-from app.devices.model import NewDevice
-from app.store.tx import Tx
 from tests.crash.killing import Claimed
 from tests.crash.served import Hub, client_of, serving
-from tests.crash.sleepers import WAIT, Fetcher, ForgetfulFetcher, Life, LinkSleeper, SilentFetcher, Sleeper
-from tests.e2e.living import Living, living
+from tests.crash.sleepers import Fetcher, Life, LinkSleeper, SilentFetcher, Sleeper
+from tests.e2e.living import WAIT, living
 
-FLEET = (LinkSleeper, LinkSleeper, Fetcher, Fetcher, ForgetfulFetcher, SilentFetcher)
+FLEET = (LinkSleeper, LinkSleeper, LinkSleeper, Fetcher, Fetcher, SilentFetcher)
 LONG_S = 600.0
 # One in so many is to be over soon: before its device wakes, or just after, or while the hub is dead.
 SHORT_OF = 3
-# For an end that a device may never hear of, or never tell.
+# For what a device does and never tells of.
 UNHEARD_S = 8.0
 # A frame that was on its way when it was over is late by as long as this machine lets its reader wait.
 ON_THE_WAY_MS = 3_000
@@ -59,7 +56,7 @@ class Asker(Struct):
 
     @property
     def is_unheard(self) -> bool:
-        return isinstance(self.device, SilentFetcher | ForgetfulFetcher)
+        return isinstance(self.device, SilentFetcher)
 
     async def ask(self, life: Life, leaving: int = 0) -> None:
         """Until so many are left to ask, or the hub is dead."""
@@ -94,16 +91,9 @@ async def furnished(folder: Path, fleet: list[Sleeper]) -> House:
         await hub.claim()
         identity = await hub.node.services.hub.identity()
         for device in fleet:
-            device.id = await bind(hub, device.new(hub.home_id))
+            await device.enter(hub)
         token = hub.owner.headers["authorization"].removeprefix("Bearer ")
         return House(folder, Claimed(folder, token, hub.home_id), identity.hub_id, identity.public)
-
-
-async def bind(hub: Living, new: NewDevice) -> str:
-    def act(tx: Tx) -> str:
-        return hub.node.services.devices.bind_in(tx, BY_SYSTEM, new).id
-
-    return await hub.node.store.write(act)
 
 
 @asynccontextmanager
@@ -162,7 +152,6 @@ def judge(asker: Asker) -> Counter[str]:
     for each in asker.asked:
         if each.end["state"] == "answered":
             assert each.id in done, f"{device.kind}: answered by nobody"
-        # One that forgets is given each once: what was on its way when the hub died expires, and is seen to.
         assert each.end["state"] == "answered" or not each.long, f"{device.kind}: lost"
     return ends
 
@@ -174,11 +163,11 @@ def kill_often(folder: Path, commands: int, times: int, seed: int, figure: Calla
     askers = [Asker(device, random.Random(dice.random()), each) for device in fleet]
     house = asyncio.run(furnished(folder, fleet))
     for life in range(1, times + 1):
-        with serving(folder, "tests.crash.fetching_hub") as hub:
+        with serving(folder) as hub:
             enough = dice.randint(1, 4 * commands // times)
             asyncio.run(live_until_killed(hub, house, askers, each - each * life // times, enough))
             assert hub.process.wait() == -SIGKILL
-    with serving(folder, "tests.crash.fetching_hub") as hub:
+    with serving(folder) as hub:
         asyncio.run(live_to_the_end(hub, house, askers))
     ends: Counter[str] = Counter()
     for asker in askers:

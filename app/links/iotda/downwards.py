@@ -1,12 +1,13 @@
 """What the hub says to devices: commands as their topics, events, answers. `app.control.link.Link` for MQTT."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, Struct
 
 from app.clock import Clock
-from app.control.model import Command, Kind
+from app.control.asking import octets_of
+from app.control.model import Command, Kind, Message
 from app.devices.model import Device
 from app.links.iotda.codec import events, names, payloads, topics
 from app.links.iotda.codec.fields import encode
@@ -32,6 +33,8 @@ class Downwards:
 
     # as control asks
 
+    carries: Final = frozenset(Kind)
+
     def is_online(self, device_id: str) -> bool:
         """Whether it has a connection, or its gateway has and says that it is there."""
         device = self._whose.device(device_id)
@@ -43,16 +46,24 @@ class Downwards:
         """Publish the command on its topic; its id is the request's (1.4.4.1.1)."""
         if not self.is_online(device_id) or (device := self._whose.device(device_id)) is None:
             return False
-        kind, payload = self._said(device, command)
+        kind, rest, payload = self._said(device, command)
 
         def on_fate(fate: Fate) -> None:
             # At QoS 0, and through a broker, nobody will say more: sent again, it might be done twice.
             if fate != "lost":
                 self._acknowledged(device_id, command.id)
 
-        return self._publish(device, kind, command.id, payload, on_fate)
+        return self._put(device, kind, rest, payload, on_fate)
 
-    def _said(self, device: Device, command: Command) -> tuple[topics.Kind, Any]:
+    def _said(self, device: Device, command: Command) -> tuple[topics.Kind, str, bytes]:
+        """Where it goes, with what at the end of the topic, and what it says."""
+        if (message := command.body.message) is not None:
+            kind = topics.Kind.USER if message.topic else topics.Kind.MESSAGE_DOWN
+            return kind, message.topic, _content(device, command, message)
+        kind, payload = self._asked(device, command)
+        return kind, command.id, encode(payload)
+
+    def _asked(self, device: Device, command: Command) -> tuple[topics.Kind, Struct]:
         product, body = self._whose.product(device), command.body
         service = None if product is None else product.service(body.service)
         named, fields = names.service_name(product, body.service), () if service is None else service.properties
@@ -63,7 +74,7 @@ class Downwards:
                 return topics.Kind.SET, payloads.SetProperties(object_device_id=device.hardware_id, services=(wanted,))
             case Kind.GET:
                 return topics.Kind.GET, payloads.GetProperties(object_device_id=device.hardware_id, service_id=named)
-            case Kind.CALL:
+            case _:
                 model = None if service is None else service.command(body.name or "")
                 return topics.Kind.COMMAND, payloads.Command(
                     object_device_id=device.hardware_id,
@@ -89,20 +100,10 @@ class Downwards:
         """Answer a question that `speaker` asked under `request_id`."""
         self._put(speaker, kind, request_id, encode(payload))
 
-    def message(self, device: Device, payload: bytes, topic: str = "") -> bool:
-        """A message as it is, on the system topic or on the custom one that ends with `topic`."""
-        kind = topics.Kind.USER if topic else topics.Kind.MESSAGE_DOWN
-        return self._put(device, kind, topic, payload)
-
     def drop(self, device_id: str) -> None:
         """End its connections."""
         if self.link is not None:
             self.link.drop(device_id)
-
-    def _publish(
-        self, device: Device, kind: topics.Kind, rest: str, payload: Struct, on_fate: Callable[[Fate], None]
-    ) -> bool:
-        return self._put(device, kind, rest, encode(payload), on_fate)
 
     def _put(
         self,
@@ -120,3 +121,17 @@ class Downwards:
 
     def _is_up(self, device: Device) -> bool:
         return self.link is not None and self.link.is_online(device.id)
+
+
+def _content(device: Device, command: Command, message: Message) -> bytes:
+    """In the envelope (2.6.2), or as it is (1.4.3.1)."""
+    if message.encoding == "base64" or message.format == "raw":
+        return octets_of(message)
+    return encode(
+        payloads.Message(
+            object_device_id=device.hardware_id,
+            name=UNSET if command.body.name is None else command.body.name,
+            id=command.id,
+            content=message.content,
+        )
+    )

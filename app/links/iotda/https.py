@@ -3,6 +3,7 @@
 Nothing goes down to a device here, so one that speaks only HTTPS is told nothing; it is seen whenever it speaks.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from litestar.params import FromPath
 from litestar.types import Scope, Send
 
 from app.caller import demand
+from app.control.model import Command, Kind
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.links.iotda import answers
@@ -30,9 +32,24 @@ from app.policy import Action, Actor, Resource
 from app.store.store import Store
 from app.store.tx import Tx
 
+LINK: Final = "https"
 PREFIX: Final = "/v5/"
 MAX_BODY: Final = 1 << 20
 _HEADER: Final = b"access_token"
+
+
+class NothingDown:
+    """`app.control.link.Link` of devices that only report: what is asked of them is refused, not left to expire."""
+
+    carries: Final[Collection[Kind]] = frozenset()
+
+    def is_online(self, device_id: str) -> bool:
+        """Never so that it could be told something."""
+        return False
+
+    def send(self, device_id: str, command: Command) -> bool:
+        """Not taken."""
+        return False
 
 
 class HttpsSide:

@@ -13,7 +13,8 @@ from app.links.iotda.children import Children
 from app.links.iotda.configs import Configs
 from app.links.iotda.downwards import LINK, Downwards
 from app.links.iotda.files import Files
-from app.links.iotda.https import HttpsSide
+from app.links.iotda.https import LINK as HTTPS_LINK
+from app.links.iotda.https import HttpsSide, NothingDown
 from app.links.iotda.messages import Budget, Messages
 from app.links.iotda.packages import Packages
 from app.links.iotda.reports import Reports
@@ -90,6 +91,7 @@ class Iotda:
         devices.transfers.on_moving.append(_moving_in)
         self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
         control.links[LINK] = self.down
+        control.links[HTTPS_LINK] = NothingDown()
         devices.credentials.on_changed.append(self.down.drop)
         devices.on_left.append(lambda device: self.down.drop(device.id))
         devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))

@@ -74,6 +74,12 @@ class Upwards:
         for told in self.on_connected:
             told(device)
 
+    def subscribed(self, principal: Principal) -> None:
+        """What waited for that goes out, to it and to who is behind it."""
+        if (device := self._whose.device(principal.device_id)) is not None:
+            for each in (device, *self._whose.behind(device)):
+                self._control.dispatch.listens(each.id)
+
     def disconnected(self, principal: Principal, why: str) -> None:
         """It is there no more."""
         _log.info("device disconnected", device=principal.device_id, why=why)

@@ -176,6 +176,8 @@ class Intake:
         talk.out.append(writing.suback(asked.packet_id, codes, talk.level))
         for message in retained:
             client.send(message)
+        if taken:
+            self._hearing.subscribed(principal)
 
     def _granted(
         self, session: Session, principal: Principal, topic_filter: str, asked: Subscription, level: int

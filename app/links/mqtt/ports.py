@@ -111,6 +111,9 @@ class Hearing(Protocol):
     def connected(self, principal: Principal, how: Connected) -> None:
         """A connection is accepted; from now on `MqttLink.publish` reaches it."""
 
+    def subscribed(self, principal: Principal) -> None:
+        """It listens to more than before, or otherwise, and SUBACK is written: `MqttLink.publish` reaches it there."""
+
     def disconnected(self, principal: Principal, why: str) -> None:
         """It has ended: client, lost, silent, taken_over, protocol, refused, stopping, or the `why` of `drop`."""
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest_asyncio
 
 from app.links.iotda.codec import topics
-from app.links.iotda.codec.fields import encode
-from app.links.iotda.codec.payloads import Message
 from tests.links.iotda.house import House, Speaker, house_in
 from tests.links.iotda.test_upgrades import package
 
@@ -104,10 +102,9 @@ async def test_what_is_said_downwards_is_as_in_the_document(house: House) -> Non
     await children(house, gateway)
     await ask(house, lamp)
     await care(house, lamp)
-    device = house.api.services.devices.of_hardware("lamp_1")
-    assert device is not None
-    told = Message(object_device_id="lamp_1", name="name", id="id", content="hello")
-    assert house.api.services.iotda.down.message(device, encode(told))
+    told = {"kind": "message", "name": "name", "message": {"content": "hello"}}
+    made = await house.client.post(f"/api/devices/{lamp.principal.device_id}/commands", json=told)
+    assert made.status_code == 202, made.text
     found = await said(house)
     assert set(found) == set(DOWN)
     for name, payload in found.items():

@@ -29,19 +29,26 @@ class Served(House):
             await device.close()
 
 
-@pytest_asyncio.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Served]:
-    async with house_in(tmp_path) as made:
+@asynccontextmanager
+async def served(folder: Path) -> AsyncIterator[Served]:
+    """Over the hub's own endpoint."""
+    async with house_in(folder) as made:
         iotda = made.api.services.iotda
-        served = Served(made.api, made.client, made.home_id)
-        served.endpoint = endpoint = Endpoint(made.api.store, iotda.admission, iotda.hearing)
+        house = Served(made.api, made.client, made.home_id)
+        house.endpoint = endpoint = Endpoint(made.api.store, iotda.admission, iotda.hearing)
         iotda.down.link = endpoint
         await endpoint.open()
-        served.port = await endpoint.listen("127.0.0.1", 0)
+        house.port = await endpoint.listen("127.0.0.1", 0)
         try:
-            yield served
+            yield house
         finally:
             await endpoint.close()
+
+
+@pytest_asyncio.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as made:
+        yield made
 
 
 def report(**properties: Any) -> dict[str, Any]:

@@ -63,6 +63,9 @@ class Keeper:
     def connected(self, principal: Principal, how: Connected) -> None:
         self._say("connected", principal.device_id)
 
+    def subscribed(self, principal: Principal) -> None:
+        """Nothing waits for that here."""
+
     def disconnected(self, principal: Principal, why: str) -> None:
         self._say(why, principal.device_id)
 
