@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from app.devices import queries
+from app.events import stream
 from tests.api.fake_link import ON, FakeLink
 from tests.api.harness import Api
 from tests.api.households import account_of, join
@@ -87,10 +88,10 @@ async def test_what_was_asked_of_it_ends_and_is_not_told_there(move: Removal) ->
     link = FakeLink(move.api)
     asked = (await move.anna.post(f"{move.path}/commands", json={**ON, "expires_in": 600})).json()
     await move.anna.patch(f"{move.path}/services/light/desired", json={"values": {"brightness": 40}})
-    async with Listening(move.api.app, account_of(move.anna)) as stream:
+    async with Listening(move.api.app, account_of(move.anna)) as hears:
         await move.transfer()
-        failed = [each for each in await stream.until("device.removed") if each.event == "command.failed"]
-        failed += [each for each in await stream.until("device.added") if each.event == "command.failed"]
+        failed = [each for each in await hears.until("device.removed") if each.event == "command.failed"]
+        failed += [each for each in await hears.until("device.added") if each.event == "command.failed"]
     assert {each.data["data"]["outcome"]["error"] for each in failed} == {"device_transferred"}
     assert asked["id"] in {each.data["entity_id"] for each in failed}
     assert move.api.services.control.dispatch.count(move.device_id) == 0
@@ -114,14 +115,15 @@ async def test_its_log_stays_with_the_old_home_and_begins_anew(move: Removal) ->
     assert [kind for kind, _ in await move.log()] == ["added", "removed", "report", "added"]
 
 
-async def test_both_homes_are_told(move: Removal) -> None:
+async def test_both_homes_are_told(move: Removal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "HEARTBEAT_S", 0.05)
     ben, eve = await move.api.person("ben"), await move.api.person("eve")
     await join(move.api, f"/api/homes/{move.old}", ben, "member")
     await join(move.api, f"/api/homes/{move.new}", eve, "member")
     app = move.api.app
     async with Listening(app, account_of(ben)) as old, Listening(app, account_of(eve)) as new:
-        await old.until("ready")
-        await new.until("ready")
+        for listening in (old, new):
+            await listening.until("ready")
         await move.transfer()
         (left,) = await old.until("device.removed")
         (come,) = await new.until("device.added")
@@ -147,9 +149,9 @@ async def test_shares_groups_and_what_is_known_of_people_end(move: Removal) -> N
     group_id = (await move.anna.post(f"/api/homes/{move.old}/groups", json=group)).json()["id"]
     await move.anna.post(f"{move.path}/users", json={"nick_name": "Anna", "sex": "female"})
     assert [(await who.get(move.path)).status_code for who in (rea, gil)] == [200, 200]
-    async with Listening(move.api.app, account_of(rea)) as stream:
+    async with Listening(move.api.app, account_of(rea)) as hears:
         await move.transfer()
-        assert (await stream.rest())[-1].data["reason"] == "rights_changed"
+        assert (await hears.rest())[-1].data["reason"] == "rights_changed"
     assert [(await who.get(move.path)).status_code for who in (rea, gil)] == [404, 404]
     assert (await move.anna.get(f"/api/groups/{group_id}")).json()["devices"] == []
     assert (await move.anna.get(f"{move.path}/users")).json()["items"] == []
