@@ -46,7 +46,15 @@ class Live:
         if self._outside is None:
             self._outside = _encode(
                 msgspec.structs.replace(
-                    self.view(), home_id=None, room_id=None, gateway_id=None, position=0, serial="", link="", trust=""
+                    self.view(),
+                    home_id=None,
+                    room_id=None,
+                    gateway_id=None,
+                    position=0,
+                    serial="",
+                    link="",
+                    trust="",
+                    offline_alert_after=None,
                 )
             )
         return self._outside
@@ -72,6 +80,7 @@ class Live:
             serial=it.serial,
             bound_at=to_time(it.bound_at),
             unbound_at=None if it.unbound_at is None else to_time(it.unbound_at),
+            offline_alert_after=it.offline_alert_after,
             version=it.version,
             names=self.names,
             services={name: state.view() for name, state in self.services.items()},

@@ -37,6 +37,8 @@ class Device(Struct, frozen=True, gc=False):
     updated_at: int | None = None
     # Since when it is kept out of every link and of all commands; None: it is not.
     frozen_at: int | None = None
+    # Seconds; 0: nobody is told; None: as its home has it.
+    offline_alert_after: int | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):
@@ -96,7 +98,8 @@ class DeviceView(Struct, frozen=True):
 
     `unbound_at`: it was reset, and is in no use until it is paired again; null: it is not.
     `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
-    `names` are what people call parts of it, by service and property.
+    `offline_alert_after` is after how many seconds somebody is told that it is gone; 0: nobody is; null: as its home
+    has it. `names` are what people call parts of it, by service and property.
     """
 
     id: str
@@ -116,6 +119,7 @@ class DeviceView(Struct, frozen=True):
     serial: str
     bound_at: Time
     unbound_at: Time | None
+    offline_alert_after: int | None
     version: int
     names: dict[str, dict[str, str]]
     services: dict[str, ServiceView]
@@ -132,6 +136,7 @@ class DeviceEntry(Struct, frozen=True):
     icon: str
     position: int
     frozen: bool
+    offline_alert_after: int | None
     version: int
 
 
@@ -146,6 +151,7 @@ def entry_of(device: Device) -> DeviceEntry:
         device.icon,
         device.position,
         device.frozen_at is not None,
+        device.offline_alert_after,
         device.version,
     )
 

@@ -14,13 +14,14 @@ from app.store.vault import Vault
 
 _COLUMNS = (
     "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
-    "version,bound_at,unbound_at,updated_at,frozen_at"
+    "version,bound_at,unbound_at,updated_at,frozen_at,offline_alert_after"
 )
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 19)})"
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 20)})"
 _UPDATE = """
 UPDATE devices SET home_id=?, room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?,
-  firmware=?, serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=? WHERE id=?
+  firmware=?, serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=?,
+  offline_alert_after=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -110,7 +111,7 @@ def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
     place = (now.home_id, now.room_id, now.product_id, now.gateway_id)
     changing = (*place, now.link, now.trust, now.name, now.icon, now.position)
-    times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at)
+    times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at, now.offline_alert_after)
     tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
 
 
@@ -122,19 +123,6 @@ def delete_device(tx: Tx, device_id: str) -> None:
 def keep_seen(tx: Tx, seen: Iterable[tuple[int, str]]) -> None:
     """When devices were last seen: (ms, device id)."""
     tx.db.executemany("UPDATE devices SET last_seen_at=? WHERE id=?", seen)
-
-
-# The log says what was told last; of one that has been there for longer than the log goes back it says nothing.
-_LEFT_ONLINE = """
-SELECT d.id FROM devices d WHERE d.last_seen_at IS NOT NULL AND
-  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='online'), 0) >=
-  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='offline'), 0)
-"""
-
-
-def left_online(reader: Reader) -> list[str]:
-    """The devices nobody was told are gone since they were there."""
-    return [row[0] for row in reader.all(_LEFT_ONLINE)]
 
 
 # bindings

@@ -16,19 +16,23 @@ from app.devices.product.model import Product
 from app.devices.service import Devices
 from app.devices.users_routes import ROUTER as USER_ROUTES
 from app.errors import NotFound
-from app.homes.model import Name
+from app.homes.model import AlertAfter, Name
 from app.policy import Action, Actor
 
 RoomFilter = Annotated[str | None, QueryParameter(max_length=64, description="only the devices of this room")]
 
 
 class DeviceChange(Struct, forbid_unknown_fields=True):
-    """What changes; what is left out stays. `room_id` null: in no room."""
+    """What changes; what is left out stays.
+
+    `room_id` null: in no room; `offline_alert_after` null: as its home has it.
+    """
 
     name: Name | UnsetType = UNSET
     icon: Icon | UnsetType = UNSET
     position: Position | UnsetType = UNSET
     room_id: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+    offline_alert_after: AlertAfter | UnsetType | None = UNSET
 
 
 class Destination(Struct, forbid_unknown_fields=True):

@@ -86,7 +86,14 @@ class Transfers:
         queries.raise_epoch(tx, old.hardware_id, epoch)
         self._memory.raised(tx, old.hardware_id, epoch)
         device = self._registry.replace_in(
-            tx, old, home_id=home_id, room_id=room_id, position=0, owner_epoch=epoch, bound_at=tx.now
+            tx,
+            old,
+            home_id=home_id,
+            room_id=room_id,
+            position=0,
+            owner_epoch=epoch,
+            bound_at=tx.now,
+            offline_alert_after=None,
         )
         self._tell_in(tx, by, old, device)
         tx.after(partial(self._tell_moved, device))

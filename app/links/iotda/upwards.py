@@ -83,7 +83,7 @@ class Upwards:
     def disconnected(self, principal: Principal, why: str) -> None:
         """It is there no more."""
         _log.info("device disconnected", device=principal.device_id, why=why)
-        self._devices.offline(principal.device_id)
+        self._devices.offline(principal.device_id, LINK)
 
     async def published(self, principal: Principal, messages: Sequence[Message]) -> Sequence[DoorstepError | None]:
         """Each message is an act of its own; they share a commit, in order.
