@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.clock import Time, to_time
 from app.control.states import State
 from app.errors import Conflict, Invalid, TooMany
+from app.policy import Actor, Resource
 
 # A lamp that did not switch within half a minute was switched by hand; who wants more says so.
 EXPIRES_AFTER_S = 30.0
@@ -94,13 +95,14 @@ class NewCommand(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Body(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What the device is told. `wish`: the shadow's, which a newer one takes the place of."""
+    """What the device is told. `wish`: the shadow's, which a newer one takes the place of; `again`: for which time."""
 
     service: str
     values: dict[str, Any] = {}
     name: str | None = None
     params: dict[str, Any] = {}
     wish: bool = False
+    again: int = 0
     message: Message | None = None
 
 
@@ -149,11 +151,47 @@ class CommandView(Struct, frozen=True, gc=False, omit_defaults=True):
     message: Message | None = None
 
 
-class GroupAnswer(Struct, frozen=True):
-    """The commands that of a group's was made, and the devices of it that cannot do such a thing."""
+class Asked(Struct, frozen=True, gc=False):
+    """A member of a group, and the command it was given."""
 
+    device_id: str
+    command_id: str
+
+
+class Unable(Struct, frozen=True, gc=False):
+    """A member of a group that could not be asked, and why: as it would be refused by itself."""
+
+    device_id: str
+    code: str
+    detail: str
+
+
+class GroupAct(Struct, frozen=True, gc=False):
+    """What was asked of a group, as kept. Time in ms."""
+
+    id: str
+    group_id: str
+    created_at: int
+    account_id: str | None
+    asked: list[Asked]
+    unable: list[Unable]
+
+
+class GroupAnswer(Struct, frozen=True):
+    """Every member of the group once: with the command it was given, as it stands, or with why it was given none."""
+
+    id: str
+    group_id: str
+    created_at: Time
     commands: list[CommandView]
-    unable: list[str]
+    unable: list[Unable]
+
+
+def as_seen(actor: Actor, resource: Resource, command: Command) -> Command:
+    """A command as a receiver of the device may know it: not who else gave it, nor through which group."""
+    if resource.standing.role is not None or command.account_id == actor.account_id:
+        return command
+    return msgspec.structs.replace(command, account_id=None, group_id=None)
 
 
 def view_of(command: Command) -> CommandView:
@@ -182,3 +220,6 @@ encode_body = msgspec.json.Encoder().encode
 decode_body = msgspec.json.Decoder(Body).decode
 decode_outcome = msgspec.json.Decoder(Outcome).decode
 decode_new = msgspec.json.Decoder(NewCommand).decode
+
+decode_asked = msgspec.json.Decoder(list[Asked]).decode
+decode_unable = msgspec.json.Decoder(list[Unable]).decode

@@ -4,7 +4,17 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from app.control.model import Command, Kind, Outcome, decode_body, decode_outcome, encode_body
+from app.control.model import (
+    Command,
+    GroupAct,
+    Kind,
+    Outcome,
+    decode_asked,
+    decode_body,
+    decode_outcome,
+    decode_unable,
+    encode_body,
+)
 from app.control.states import State
 from app.store.tx import Reader, Row, Tx
 
@@ -102,6 +112,26 @@ def set_state(tx: Tx, command_id: str, state: State, outcome: Outcome | None) ->
     """What has become of it; written with those of other acts."""
     result = None if outcome is None else encode_body(outcome).decode()
     tx.put(_SET_STATE, (state.value, result, tx.now if state.ended else None, command_id))
+
+
+def insert_act(tx: Tx, act: GroupAct) -> None:
+    """Store what was asked of a group."""
+    asked, unable = (msgspec.json.encode(each).decode() for each in (act.asked, act.unable))
+    tx.run(
+        "INSERT INTO group_acts(id,group_id,at,account_id,asked,unable) VALUES(?,?,?,?,?,?)",
+        (act.id, act.group_id, act.created_at, act.account_id, asked, unable),
+    )
+
+
+def act(reader: Reader, group_id: str, act_id: str) -> GroupAct | None:
+    """What was asked of that group under that id."""
+    row = reader.one(
+        "SELECT id,group_id,at,account_id,asked,unable FROM group_acts WHERE id=? AND group_id=?", (act_id, group_id)
+    )
+    if row is None:
+        return None
+    kept_id, kept_group, at, account_id, asked, unable = row
+    return GroupAct(kept_id, kept_group, at, account_id, decode_asked(asked), decode_unable(unable))
 
 
 def _command(row: Row) -> Command:

@@ -56,8 +56,23 @@ async def command_group(
     group_id: FromPath[str],
     data: JSONBody[NewCommand],
 ) -> GroupAnswer:
-    """Have every device of a group that can do something do it. It is queued for all of them or for none."""
+    """Have every device of a group that can do something do it, as one act.
+
+    Answered with the command of each that can, and for each other why it cannot; where none can, that is the answer.
+    """
     return await control.group_command(caller, group_id, data)
+
+
+@get(
+    "/groups/{group_id:str}/commands/{act_id:str}",
+    operation_id="getGroupCommand",
+    opt={"action": Action.GROUP_CONTROL},
+)
+async def get_group_command(
+    caller: NamedDependency[Caller], control: NamedDependency[Control], group_id: FromPath[str], act_id: FromPath[str]
+) -> GroupAnswer:
+    """What was asked of a group in the last 30 days, and what has come of it for each member."""
+    return await control.group_result(caller.actor, group_id, act_id)
 
 
 @get("/devices/{device_id:str}/commands", operation_id="listCommands", opt={"action": Action.DEVICE_CONTROL})
@@ -91,4 +106,4 @@ async def get_command(
     return await control.get(caller.actor, device_id, command_id)
 
 
-ROUTER = Router("/", route_handlers=[command_device, command_group, list_commands, get_command])
+ROUTER = Router("/", route_handlers=[command_device, command_group, get_group_command, list_commands, get_command])

@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from app.caller import Caller, demand
 from app.control import asking, queries
 from app.control.dispatch import Dispatch
+from app.control.group_acts import GroupActs
 from app.control.link import Link
 from app.control.model import (
     MAX_MESSAGES_PER_DEVICE,
@@ -18,19 +18,18 @@ from app.control.model import (
     Body,
     Command,
     CommandView,
-    GroupAnswer,
     Kind,
     LinkCannot,
     NewCommand,
     TooManyCommands,
+    as_seen,
     view_of,
 )
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
-from app.devices import queries as device_queries
-from app.devices.model import Device, DeviceFrozen, DeviceUnbound
-from app.devices.product.values import ValueUnfit
+from app.control.wishes import Wishes
+from app.devices.model import Device
 from app.devices.service import Devices
 from app.errors import NotFound
 from app.groups.service import Groups
@@ -38,9 +37,6 @@ from app.journal.service import Journal
 from app.policy import Action, Actor, Resource, allowed
 from app.store.store import Store
 from app.store.tx import Tx
-
-# A wish (shadow, desired) waits for its device this long.
-DESIRED_EXPIRES_S = 24 * 3600.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,7 +47,6 @@ class Control:
     def __init__(self, store: Store, devices: Devices, groups: Groups, journal: Journal) -> None:
         self._store = store
         self._devices = devices
-        self._groups = groups
         self.links: dict[str, Link] = {}
         self.dispatch = Dispatch(store, self._link_of)
         self.moves = moves = Moves(store, devices, journal, self.dispatch)
@@ -62,6 +57,10 @@ class Control:
         self.answered_in = moves.answered_in
         self.device_of_in = moves.device_of_in
         taking = Taking(store, self.dispatch, moves)
+        group_acts = GroupActs(store, groups, self.dispatch, asking=self)
+        self.group_command = group_acts.command
+        self.group_command_in = group_acts.command_in
+        self.group_result = group_acts.result
         self.take = taking.take
         self.take_in = taking.take_in
         self._expiring: asyncio.Task[None] | None = None
@@ -70,7 +69,9 @@ class Control:
         devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.transfers.on_moving.append(self.device_moving_in)
         devices.on_unbinding.append(self.device_unbinding_in)
-        devices.shadows.on_desired.append(self.desired_in)
+        wishes = Wishes(devices, self.dispatch, moves, insert_in=self.insert_in)
+        devices.shadows.on_desired.append(wishes.desired_in)
+        devices.shadows.on_reported.append(wishes.reported_in)
 
     def start(self) -> None:
         """Begin to expire what is due."""
@@ -104,53 +105,24 @@ class Control:
     def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
-        self._devices.registry.demand_bound_in(tx, device_id)
-        self._devices.demand_unfrozen_in(tx, device_id)
-        body = self._checked(device_id, new)
-        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-            raise TooManyCommands
+        body = self.able_in(tx, device_id, new)
         _, shown = self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
         return shown
 
-    async def group_command(self, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
-        """`new` for every device of a group that can do it, in one transaction.
+    def able_in(self, tx: Tx, device_id: str, new: NewCommand) -> Body:
+        """What a device is told, where it is one that can be told it now.
 
-        Raises NotFound, Refused, ValueUnfit or DeviceFrozen (none of them can), TooManyCommands (nothing is queued for
-        any then).
+        Raises NotFound, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, CommandTooLong, TooManyCommands.
         """
-        return await self._store.write(
-            lambda tx: self.group_command_in(tx, by, group_id, new), once=by.once, returns=GroupAnswer
-        )
-
-    def group_command_in(self, tx: Tx, by: Caller, group_id: str, new: NewCommand) -> GroupAnswer:
-        """`group_command` inside `tx`."""
-        resource = self._groups.access.group_in(tx, by.actor, group_id)
-        demand(by.actor, Action.GROUP_CONTROL, resource, tx.moment)
-        able, unable = self._able(tx, self._groups.members_in(tx, group_id), new)
-        home_id = resource.home_id or ""
-        queued = [
-            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, group_id=group_id)[0]
-            for device_id, body in able
-        ]
-        return GroupAnswer([view_of(command) for command in queued], unable)
-
-    def _able(self, tx: Tx, device_ids: Iterable[str], new: NewCommand) -> tuple[list[tuple[str, Body]], list[str]]:
-        able: list[tuple[str, Body]] = []
-        unable: list[str] = []
-        why: ValueUnfit | DeviceUnbound | DeviceFrozen | LinkCannot | None = None
-        for device_id in device_ids:
-            try:
-                self._devices.registry.demand_bound_in(tx, device_id)
-                self._devices.demand_unfrozen_in(tx, device_id)
-                able.append((device_id, self._checked(device_id, new)))
-            except (ValueUnfit, DeviceUnbound, DeviceFrozen, LinkCannot) as error:
-                unable.append(device_id)
-                why = error
-            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-                raise TooManyCommands
-        if why is not None and not able:
-            raise why
-        return able, unable
+        live = self._devices.memory.get(device_id)
+        if live is None:
+            raise NotFound
+        self._devices.registry.demand_bound_in(tx, device_id)
+        self._devices.demand_unfrozen_in(tx, device_id)
+        body = self.checked(live.device, new)
+        if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
+            raise TooManyCommands
+        return body
 
     def insert_in(
         self,
@@ -201,12 +173,6 @@ class Control:
                 raise TooManyCommands
         return asking.checked(self._devices.catalogue.get(device.product_id), new)
 
-    def _checked(self, device_id: str, new: NewCommand) -> Body:
-        live = self._devices.memory.get(device_id)
-        if live is None:
-            raise NotFound
-        return self.checked(live.device, new)
-
     async def ended(self, view: CommandView, seconds: float) -> CommandView:
         """The command once it has ended, or as it stands after `seconds`."""
         command = self.dispatch.get(view.device_id, view.id)
@@ -223,7 +189,7 @@ class Control:
         command = await self._store.read(lambda reader: queries.command(reader, command_id))
         if command is None or command.device_id != device_id:
             raise NotFound
-        return view_of(_as_seen(actor, resource, self.dispatch.as_it_stands(command)))
+        return view_of(as_seen(actor, resource, self.dispatch.as_it_stands(command)))
 
     async def of_device(self, actor: Actor, device_id: str, before: int | None, limit: int) -> list[Command]:
         """A device's commands, newest first: for who may not read the device's log only those they gave themselves.
@@ -234,7 +200,7 @@ class Control:
         reads_log = allowed(actor, Action.DEVICE_JOURNAL, resource, self._store.clock.now()).yes
         whose = None if reads_log else actor.account_id
         found = await self._store.read(lambda reader: queries.of_device(reader, device_id, before, limit, whose))
-        return [_as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
+        return [as_seen(actor, resource, self.dispatch.as_it_stands(command)) for command in found]
 
     def _demand_read(self, actor: Actor, device_id: str) -> Resource:
         resource = self._devices.access.device(actor, device_id)
@@ -266,25 +232,6 @@ class Control:
         for command in queries.open_of_device(tx, device.id):
             self.moves.end_in(tx, command, why)
 
-    def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
-        """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
-
-        Raises DeviceUnbound, TooManyCommands.
-        """
-        self._devices.registry.demand_bound_in(tx, device_id)
-        for old in self.dispatch.wishes(device_id):
-            if old.body.service == service and old.body.values.keys() <= wanted.keys():
-                self.moves.end_in(tx, old, "superseded")
-        values = {name: value for name, value in wanted.items() if value is not None}
-        # From the disk: memory does not know yet of a transfer in the same batch.
-        device = device_queries.device(tx, device_id)
-        if device is not None and values:
-            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-                raise TooManyCommands
-            new = NewCommand(service, values=values, expires_in=DESIRED_EXPIRES_S)
-            body = Body(service, values=values, wish=True)
-            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.home_id)
-
     def _link_of(self, device_id: str) -> Link | None:
         """Its own link, or while that is down any other that it is there by."""
         live = self._devices.memory.get(device_id)
@@ -294,10 +241,3 @@ class Control:
         if own is not None and own.is_online(device_id):
             return own
         return next((link for link in self.links.values() if link.is_online(device_id)), own)
-
-
-def _as_seen(actor: Actor, resource: Resource, command: Command) -> Command:
-    """A command as a receiver of the device may know it: not who else gave it, nor through which group."""
-    if resource.standing.role is not None or command.account_id == actor.account_id:
-        return command
-    return msgspec.structs.replace(command, account_id=None, group_id=None)

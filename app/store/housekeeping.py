@@ -88,7 +88,7 @@ def _time_floor(tx: Tx) -> int:
 
 
 # Append-only tables and the column they are in order of.
-_HISTORIES = (("events", "seq"), ("audit", "seq"), ("journal", "seq"))
+_HISTORIES = (("events", "seq"), ("audit", "seq"), ("journal", "seq"), ("group_acts", "n"))
 
 
 def _history(table: str, order: str) -> Sweep:

@@ -39,6 +39,7 @@ KEEP: Final[dict[str, Keep]] = {
     "journal": Keep("a month of what devices did; 500,000 rows are about 75 MB", keep_days=30, keep_rows=500_000),
     "outbox": Keep("without an upstream: beyond this, attaching one later starts from a snapshot", keep_rows=100_000),
     "commands": Keep("ended ones, as history; open ones end by their expiry", keep_days=30, keep_rows=200_000),
+    "group_acts": Keep("as the commands they gave rise to", keep_days=30, keep_rows=20_000),
     "spent_refresh": Keep(
         "a stolen refresh token is seen again within its own life, at most 60 days: 5,760 of a phone that refreshes "
         "when it must; one that never stops refreshing loses its own oldest",

@@ -5,8 +5,10 @@ from typing import Any
 
 import httpx2
 
+from app.control.model import MAX_OPEN_PER_DEVICE
 from app.policy import Grant, Level
 from app.store.tx import Reader
+from tests.api.fake_link import FakeLink
 from tests.api.harness import Api
 from tests.api.households import join
 from tests.api.things import bind, home_of, room_of, without_request_id
@@ -81,7 +83,7 @@ async def test_a_group_is_controlled_as_one(api: Api) -> None:
     assert len({answer.content for answer in repeats}) == 1
     answer = repeats[0].json()
     assert [command["device_id"] for command in answer["commands"]] == lamps
-    assert answer["unable"] == [plug]
+    assert [(each["device_id"], each["code"]) for each in answer["unable"]] == [(plug, "value_unfit")]
     rows = await api.store.read(lambda r: r.all("SELECT device_id, group_id, state FROM commands ORDER BY n"))
     assert rows == [(lamp, group_id, "queued") for lamp in lamps]
     nobody = await anna.post(path, json={"kind": "call", "service": "cover", "name": "open"})
@@ -93,7 +95,56 @@ async def test_an_empty_group_does_nothing(api: Api) -> None:
     anna = await api.person("anna")
     group_id = await group_of(anna, await home_of(anna))
     done = await anna.post(f"/api/groups/{group_id}/commands", json=ON)
-    assert (done.status_code, done.json()) == (202, {"commands": [], "unable": []})
+    assert (done.status_code, done.json()["commands"], done.json()["unable"]) == (202, [], [])
+
+
+async def test_each_member_has_its_result_and_being_away_is_no_reason(api: Api) -> None:
+    anna, link = await api.person("anna"), FakeLink(api)
+    home_id = await home_of(anna)
+    here, away, reset, full, plug = [
+        await bind(api, home_id, f"d-{name}", product="plug" if name == "plug" else "lamp")
+        for name in ("here", "away", "reset", "full", "plug")
+    ]
+    group_id = await group_of(anna, home_id, devices=[here, away, reset, full, plug])
+    assert (await anna.post(f"/api/devices/{reset}/reset", json={"record": "keep"})).status_code < 300
+    one = (await anna.post(f"/api/devices/{full}/commands", json=ON)).json()["id"]
+    known = api.services.control.dispatch.get(full, one)
+    assert known is not None
+    for n in range(MAX_OPEN_PER_DEVICE):
+        api.services.control.dispatch._open[full][str(n)] = known
+    link.up(here)
+    path = f"/api/groups/{group_id}/commands"
+    asked = (await anna.post(path, json=ON | {"expires_in": 60})).json()
+    assert [each["device_id"] for each in asked["commands"]] == [here, away]
+    reasons = {each["device_id"]: each["code"] for each in asked["unable"]}
+    assert reasons == {reset: "device_unbound", full: "too_many_commands", plug: "value_unfit"}
+    await link.answer(await link.next())
+    seen = (await anna.get(f"{path}/{asked['id']}")).json()
+    assert [(each["device_id"], each["state"]) for each in seen["commands"]] == [(here, "answered"), (away, "queued")]
+    assert seen["unable"] == asked["unable"]
+    assert (await anna.delete(f"/api/devices/{away}")).status_code == 204
+    seen = (await anna.get(f"{path}/{asked['id']}")).json()
+    assert [each["device_id"] for each in seen["commands"]] == [here]
+    assert (seen["unable"][-1]["device_id"], seen["unable"][-1]["code"]) == (away, "device_removed")
+
+
+async def test_what_was_asked_of_a_group_is_its_own(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    home_id = await home_of(anna)
+    device_id = await bind(api, home_id)
+    group_id, other_id = [await group_of(anna, home_id, devices=[device_id]) for _ in range(2)]
+    asked = (await anna.post(f"/api/groups/{group_id}/commands", json=ON)).json()["id"]
+    for client, path in (
+        (anna, f"/api/groups/{other_id}/commands/{asked}"),
+        (anna, f"/api/groups/{group_id}/commands/none"),
+        (ben, f"/api/groups/{group_id}/commands/{asked}"),
+    ):
+        assert (await client.get(path)).status_code == 404
+    api.services.devices.access.granting = SharedGroup(group_id)
+    shared = (await ben.get(f"/api/groups/{group_id}/commands/{asked}")).json()
+    assert "account_id" not in shared["commands"][0]
+    assert (await anna.delete(f"/api/groups/{group_id}")).status_code == 204
+    assert await api.store.read(lambda r: r.one("SELECT count(*) FROM group_acts")) == (0,)
 
 
 async def test_a_group_says_who_controls_it(api: Api) -> None:

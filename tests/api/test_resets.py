@@ -95,7 +95,8 @@ async def test_nothing_is_done_with_a_device_that_was_reset(api: Api) -> None:
     ):
         assert (answer.status_code, answer.json()["code"]) == (409, "device_unbound")
     told = (await anna.post(f"/api/groups/{group_id}/commands", json=ON)).json()
-    assert (told["unable"], [each["device_id"] for each in told["commands"]]) == ([device_id], [other])
+    assert [each["device_id"] for each in told["commands"]] == [other]
+    assert [(each["device_id"], each["code"]) for each in told["unable"]] == [(device_id, "device_unbound")]
     assert api.services.devices.of_hardware("d-1") is None
     with pytest.raises(NotFound):
         await api.services.devices.reported(device_id, "light", {"on": False})
@@ -163,6 +164,18 @@ async def test_a_name_that_is_registered_elsewhere_takes_no_kept_record(api: Api
     # What was given out for the first secret (a token over HTTPS) is of version 1: it must never be valid again.
     assert (credential.secrets, credential.version) == ((b"another-secret-of-24-let",), 3)
     assert api.services.devices.resets.departing("lamp_1") is None
+
+
+async def test_another_home_calls_off_no_wipe_by_registering_the_name(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    annas, bens = await home_of(anna), await home_of(ben)
+    device_id = (await register(anna, annas)).json()["device"]["id"]
+    await reset(anna, device_id, "remove")
+    taken = await register(ben, bens)
+    assert (taken.status_code, taken.json()["code"]) == (409, "device_bound_elsewhere")
+    assert api.services.devices.resets.departing("lamp_1") is not None
+    await api.services.devices.resets.confirmed("lamp_1")
+    assert (await register(ben, bens)).status_code == 201
 
 
 async def test_a_record_that_is_removed_is_gone_and_the_device_still_to_be_told(tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ SAMPLES: dict[str, Sample] = {
     "updateGroup": Sample("manage the group", body=lambda w, a: {"name": "Mine", "devices": [w.here.device_id]}),
     "removeGroup": Sample("manage the group"),
     "commandGroup": Sample("control the group"),
+    "getGroupCommand": Sample("control the group"),
     # commands
     "commandDevice": Sample("control the device"),
     "listCommands": Sample("control the device", also=("device.journal",)),

@@ -73,6 +73,7 @@ class Ids(Struct):
     group_id: str = ""
     share_id: str = ""
     command_id: str = ""
+    act_id: str = ""  # what was asked of the group
     session_id: str = ""  # of pairing
     network_id: str = ""
     change_id: str = ""  # of a home's move to another Wi-Fi
@@ -153,6 +154,8 @@ async def _home(world: World, ids: Ids, owner: str, name: str) -> None:
     ids.share_id = await made(client, f"{device}/shares", {}, "share", "id")
     ids.command_id = await made(client, f"{device}/commands", {"service": "light", "values": {"on": True}})
     ids.user_id = await made(client, f"{device}/users", {"nick_name": f"{CANARY} {name}", "sex": "female"})
+    on = {"service": "light", "values": {"on": True}}
+    ids.act_id = await made(client, f"/api/groups/{ids.group_id}/commands", on)
     ids.change_id = await made(client, f"{path}/wifi-change", {"ssid": f"{CANARY} {name}", "password": "canary bird"})
     ids.network_id = await made(client, f"{path}/networks", {"ssid": f"{CANARY} {name}", "password": "canary bird"})
     ids.session_id = await _pairing(world, ids.home_id, world.account(owner))
