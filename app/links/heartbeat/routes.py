@@ -51,6 +51,7 @@ def token_of(scope: Scope) -> str:
 @post(PATH, opt={"action": Action.DEVICE_SPEAK}, status_code=200, include_in_schema=False)
 async def heartbeat(request: Request[Any, Any, Any], heartbeats: NamedDependency[Heartbeats]) -> Response[bytes]:
     """What the device says, and what it is to do."""
+    heartbeats.take(str(request.scope["state"]["speaker"].device_id))
     try:
         beat = decode_beat(await request.body())
     except HeartbeatError as error:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, Literal, cast
 
 from app.accounts.codes import hash_token
+from app.companion.limits import Buckets, refusal
 from app.control.model import Command
 from app.control.service import Control
 from app.devices.credential_model import HEARTBEAT
@@ -20,6 +21,10 @@ from pairing.text import clean
 EVERY_S: Final = 60
 # A device is gone when so many intervals have passed without it: one may be lost, and the next be late.
 MISSED: Final = 3
+# Of one device: an answer is worth a heartbeat of its own, and after a long absence there is much to answer.
+BEATS_AT_ONCE: Final = 60
+BEATS_PER_SECOND: Final = 1.0
+MOST_CALLERS: Final = 50_000
 # What a device may say of its interval: more often costs the disk, more rarely nobody would call it online.
 EVERY_LEAST_S: Final = 5
 EVERY_MOST_S: Final = 3600
@@ -33,6 +38,7 @@ class Heartbeats:
         self._devices = devices
         self._control = control
         self._missing: dict[str, asyncio.TimerHandle] = {}
+        self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
         devices.on_left.append(lambda device: self._forget(device.id))
 
     def close(self) -> None:
@@ -40,6 +46,11 @@ class Heartbeats:
         for timer in self._missing.values():
             timer.cancel()
         self._missing.clear()
+
+    def take(self, name: str) -> None:
+        """Count a heartbeat of that device; raises TooMany. One fills a log, which is everybody's, all too fast."""
+        if (wait := self._pace.take(name, asyncio.get_running_loop().time())) > 0:
+            raise refusal(wait)
 
     def device_of(self, token: str) -> Device | None:
         """The device that calls home with this token; None where it is wrong, renewed or revoked."""
@@ -74,7 +85,7 @@ class Heartbeats:
         """To who was reset: that, until it has acknowledged it. Nothing else of what it says is taken."""
         reset, now = departing.reset, self._store.clock.now().ms
         if any(done.id == reset.id and done.ok for done in beat.answers):
-            await self._devices.resets.confirmed(reset.hardware_id)
+            await self._devices.resets.confirmed(reset.hardware_id, reset.id)
             return Heard(now, EVERY_S)
         self._devices.resets.delivered(reset.hardware_id)
         return Heard(now, EVERY_S, (Order(reset.id, FACTORY_RESET, reset.expires_at),))

@@ -97,6 +97,19 @@ async def test_it_is_gone_after_so_many_intervals(house: House, monkeypatch: pyt
         await online(house, device_id, wanted=False)
 
 
+async def test_too_often_it_has_to_wait_and_others_need_not(house: House) -> None:
+    _, token = await house.register("1")
+    _, other = await house.register("2")
+    client = house.api.client(token)
+    taken = 0
+    while (answer := await client.post(PATH)).status_code == 200:
+        taken += 1
+    assert taken >= service.BEATS_AT_ONCE
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await house.beat(other)).status_code == 200
+
+
 async def test_what_no_device_may_say(house: House) -> None:
     device_id, token = await house.register()
     client = house.api.client(token)
