@@ -13,6 +13,7 @@ VERBS: Final[dict[str, str]] = {
     "demo": "app.commands.demo:demo",
     "serve": "app.commands.serve:serve",
     "device": "app.commands.device:device",
+    "air": "app.commands.virtual_bluetooth:air",
     "pair": "app.commands.pair:pair",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",

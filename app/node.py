@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
+from app.links.ble import BleLinks
 from app.links.lan import LanLink
 from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
@@ -96,6 +97,7 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
+        self._link_over_bluetooth(link)
         if settings.mqtt:
             await self._speak_mqtt(services.mqtt, identity.hub_id)
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
@@ -109,6 +111,12 @@ class Node:
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
+
+    def _link_over_bluetooth(self, link: LanLink) -> None:
+        over_bluetooth = BleLinks(self.radio, link, self.services.lan.over_bluetooth)
+        over_bluetooth.start()
+        self._closing.append(over_bluetooth.stop)
+        self.services.lan.on_missed = over_bluetooth.wanted
 
     async def _speak_mqtt(self, speakers: Speakers, hub_id: str) -> None:
         self.mqtt = MqttFaces(self.store, self.settings, speakers, hub_id)

@@ -53,7 +53,7 @@ class Devices:
         self.is_frozen = memory.is_frozen
         self.demand_unfrozen_in = memory.demand_unfrozen_in
         self.of_hardware = memory.of_hardware
-        self.has_hardware = memory.has_hardware
+        self.hardware = memory.hardware
         self.bond_of = memory.bonds.get
         self.on_left.append(lambda device: self.presence.lost(device.id))
 

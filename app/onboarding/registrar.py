@@ -22,12 +22,15 @@ from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
+from pairing.methods import ble
 from pairing.methods.gateway import JoinedChild
 from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
 from pairing.wifi import WifiNetwork
 
 LINK = "lan"
+LINKS = {ble.NAME: "ble"}
+"""By which link a device is reached, by the method that brought it in, where that is not the LAN."""
 
 
 class HomeRegistrar:
@@ -45,7 +48,7 @@ class HomeRegistrar:
 
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
-        new = _new_device(session, activated)
+        new = _new_device(session, attempt, activated)
         return await self._store.write(lambda tx: self._join_in(tx, session, attempt, new))
 
     async def joined(self, session: SessionState, attempt: int) -> str | None:
@@ -92,10 +95,10 @@ _CAUSES: dict[type[DoorstepError], str] = {
 }
 
 
-def _new_device(session: SessionState, activated: Activation) -> NewDevice:
+def _new_device(session: SessionState, attempt: int, activated: Activation) -> NewDevice:
     match activated:
         case Activated():
-            new = _activated(session, activated)
+            new = replace(_activated(session, activated), link=_link(session, attempt))
         case JoinedChild():
             new = _behind_gateway(session, activated)
         case _:
@@ -117,6 +120,11 @@ def _activated(session: SessionState, activated: Activated) -> NewDevice:
         serial=activated.serial,
         owner_epoch=activated.epoch,
     )
+
+
+def _link(session: SessionState, attempt: int) -> str:
+    made = session.attempt(attempt)
+    return LINK if made is None else LINKS.get(made.candidate.method, LINK)
 
 
 def _behind_gateway(session: SessionState, joined: JoinedChild) -> NewDevice:
