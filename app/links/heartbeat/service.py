@@ -4,6 +4,7 @@ import asyncio
 from typing import Final, Literal, cast
 
 from app.accounts.codes import hash_token
+from app.caller import demand
 from app.companion.limits import Buckets, refusal
 from app.control.model import Command
 from app.control.service import Control
@@ -11,8 +12,11 @@ from app.devices.credential_model import HEARTBEAT
 from app.devices.model import Device
 from app.devices.reset_model import Departing
 from app.devices.service import Devices
+from app.errors import NotFound
 from app.links.heartbeat import queries
 from app.links.heartbeat.codec import FACTORY_RESET, Beat, Heard, Order
+from app.links.heartbeat.queries import HeartbeatView, view_of
+from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.text import clean
@@ -40,6 +44,19 @@ class Heartbeats:
         self._missing: dict[str, asyncio.TimerHandle] = {}
         self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
         devices.on_left.append(lambda device: self._forget(device.id))
+
+    def __len__(self) -> int:
+        """How many devices call home now."""
+        return len(self._missing)
+
+    async def last(self, actor: Actor, device_id: str) -> HeartbeatView:
+        """The newest of a device; raises NotFound (there is none), Refused."""
+        resource = self._devices.access.device(actor, device_id)
+        demand(actor, Action.DEVICE_READ, resource, self._store.clock.now())
+        found = await self._store.read(lambda reader: queries.last(reader, device_id))
+        if found is None:
+            raise NotFound
+        return view_of(found)
 
     def close(self) -> None:
         """No timer is left; the hub ends."""

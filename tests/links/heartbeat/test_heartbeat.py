@@ -27,6 +27,7 @@ async def online(house: House, device_id: str, wanted: bool) -> Any:
 
 async def test_what_it_says_is_on_disk_when_it_is_answered(house: House) -> None:
     device_id, token = await house.register()
+    assert (await house.owner.get(f"/api/devices/{device_id}/heartbeat")).status_code == 404
     said = {"service": "light", "values": {"on": True, "brightness": 500}}
     health = {"battery_percent": 81, "storage_used_mb": 12, "storage_total_mb": 64, "signal_strength_dbm": -61}
     heard = await house.heard(token, firmware="1.2.0", services=[said], **health)
@@ -36,6 +37,9 @@ async def test_what_it_says_is_on_disk_when_it_is_answered(house: House) -> None
     assert last is not None
     assert (last.battery_percent, last.storage_used_mb, last.storage_total_mb) == (81, 12, 64)
     assert last.signal_strength_dbm == -61
+    seen = await house.get(f"/api/devices/{device_id}/heartbeat")
+    assert {name: seen[name] for name in health} == health
+    assert seen["every"] == service.EVERY_S
     shown = await house.get(f"/api/devices/{device_id}")
     assert (shown["online"], shown["firmware"], shown["link"]) == (True, "1.2.0", "heartbeat")
     assert shown["services"]["light"]["reported"]["brightness"]["value"] == 500
