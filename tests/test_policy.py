@@ -42,7 +42,7 @@ ADMIN = (
     "group.manage "
     "share.read share.manage pair"
 )
-OWNER = "home.dissolve home.hand_over"
+OWNER = "home.dissolve home.hand_over mesh.manage"
 ALLOWED = {
     Role.GUEST: set(GUEST.split()),
     Role.MEMBER: set(f"{GUEST} {MEMBER}".split()),

@@ -91,13 +91,17 @@ class Mesh:
             home.open()
         return home
 
-    async def taken_up_anew(self, home_id: str) -> None:
-        """The home's network was replaced, or ended."""
+    @asynccontextmanager
+    async def stopped(self, home_id: str) -> AsyncIterator[None]:
+        """Nothing is sent or kept for the home's network meanwhile; then it is taken up as it is on disk."""
         home = self._homes.pop(home_id, None)
         if home is not None:
             await home.close()
-        if await self._store.read(lambda reader: queries.network(reader, home_id)) is not None:
-            self._take_up(home_id)
+        try:
+            yield
+        finally:
+            if await self._store.read(lambda reader: queries.network(reader, home_id)) is not None:
+                self._take_up(home_id)
 
     # pairing
 
