@@ -34,12 +34,10 @@ from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
-from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
 from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
-from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
 from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
 from app.dialects.bota.service import Bota
 from app.events.bus import Bus
@@ -111,8 +109,6 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
-    NAME_ROUTES,
-    DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
     UPGRADE_ROUTES,
@@ -231,6 +227,8 @@ class Services:
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
+        ended_too = (self._device_leaving_in, self.rewiring.device_leaving_in, self.groups.device_leaving_in)
+        self.devices.transfers.on_moving.extend(ended_too)
         self.groups.on_leaving.append(self._group_leaving_in)
         self.homes.on_dissolving.append(self.groups.home_dissolving_in)
         self.homes.on_dissolving.append(self.mesh.home_dissolving_in)
@@ -262,6 +260,7 @@ class Services:
         self.keys.start_housekeeping()
         self.iotda.start_housekeeping()
         self.devices.resets.start_housekeeping()
+        self.devices.absences.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()
@@ -274,7 +273,6 @@ class Services:
         await self.mesh.close()
         await self.rewiring.close()
         await self.control.stop()
-        self.heartbeats.close()
         self.devices.close()
         self.bus.close()
         self.passwords.close()

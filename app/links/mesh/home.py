@@ -278,7 +278,7 @@ class HomeMesh:
         if away:
             self._there.discard(address)
             for placed in self.places.on(address):
-                self._hub.devices.offline(placed.device_id)
+                self._hub.devices.offline(placed.device_id, LINK)
 
     def _all_away(self) -> None:
         for address in tuple(self._there):
