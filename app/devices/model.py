@@ -10,6 +10,8 @@ from app.errors import Conflict, Invalid, NotFound
 Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
 # What a device is trusted as that somebody let in by hand: nothing but its id was proved.
 REGISTERED: Final = "registered"
+# The link of nodes of a Bluetooth mesh: they are on no Wi-Fi.
+MESH: Final = "mesh"
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 

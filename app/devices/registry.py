@@ -10,6 +10,7 @@ from app.devices import queries
 from app.devices.access import Access
 from app.devices.memory import Live, Memory
 from app.devices.model import (
+    MESH,
     REGISTERED,
     BoundElsewhere,
     Device,
@@ -265,8 +266,9 @@ class Registry:
         return queries.ids_in(reader, home_id, ids)
 
     def linked_in(self, reader: Reader, home_id: str) -> list[str]:
-        """The devices of a home that have a link of their own: those behind gateways have none."""
-        return [it.id for it in queries.devices_where(reader, "home_id", home_id) if it.gateway_id is None]
+        """The devices of a home with a link of their own over its network: not those behind gateways, or of a mesh."""
+        found = queries.devices_where(reader, "home_id", home_id)
+        return [it.id for it in found if it.gateway_id is None and it.link != MESH]
 
     async def was_let_go(self, hardware_id: str) -> bool:
         """Whether that hardware was in a home, and is in none since it was removed."""
