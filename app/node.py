@@ -10,6 +10,7 @@ from litestar.types import ASGIApp
 
 from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
+from app.links.ble import BleLinks
 from app.links.lan import LanLink
 from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
@@ -84,7 +85,7 @@ class Node:
 
     async def _reach_devices(self) -> None:
         """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
-        settings, services = self.settings, self.services
+        settings, services, mesh = self.settings, self.services, self.services.mesh
         if settings.role == "cloud":
             # A cloud node stands in no home's network: devices reach it through their hubs.
             await services.onboarding.open([])
@@ -96,6 +97,7 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
+        self._link_over_bluetooth(link)
         if settings.mqtt:
             await self._speak_mqtt(services.mqtt, identity.hub_id)
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
@@ -105,10 +107,27 @@ class Node:
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         browse, gateways = self.discovery.browse, services.lan.gateways
-        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, radio=self.radio, lan=settings.lan)
+        await mesh.open(self.radio)
+        self.metrics.follow("mesh_listeners", "Models of mesh nodes that listen to a group.", lambda: mesh.listeners)
+        self.metrics.follow("mesh_group_messages", "Messages sent to mesh groups.", lambda: mesh.group_messages)
+        methods = hub_methods(
+            identity,
+            offers,
+            browse=browse,
+            gateways=gateways,
+            meshes=services.mesh,
+            radio=self.radio,
+            lan=settings.lan,
+        )
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
+
+    def _link_over_bluetooth(self, link: LanLink) -> None:
+        over_bluetooth = BleLinks(self.radio, link, self.services.lan.over_bluetooth)
+        over_bluetooth.start()
+        self._closing.append(over_bluetooth.stop)
+        self.services.lan.on_missed = over_bluetooth.wanted
 
     async def _speak_mqtt(self, speakers: Speakers, hub_id: str) -> None:
         self.mqtt = MqttFaces(self.store, self.settings, speakers, hub_id)
@@ -143,6 +162,7 @@ class Node:
         return discovery
 
     def _measure(self) -> None:
+        self.metrics.follow("devices_calling_home", "Devices whose heartbeats come.", self.services.heartbeats.__len__)
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)
         self.metrics.follow("writes_waiting", "Acts that wait for the writer.", lambda: self.store.status().waiting)
         self.metrics.follow("log_bytes", "Size of the write-ahead log.", lambda: self.store.status().wal_bytes)

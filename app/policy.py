@@ -58,6 +58,8 @@ class Action(StrEnum):
     DEVICE_UPDATE = "device.update"
     DEVICE_REMOVE = "device.remove"
     DEVICE_FREEZE = "device.freeze"
+    # Out of its home; into the other one it is PAIR.
+    DEVICE_TRANSFER = "device.transfer"
     # The people a device tells apart: their bodies are the business of those they live with.
     DEVICE_USER_READ = "device_user.read"
     DEVICE_USER_MANAGE = "device_user.manage"
@@ -68,6 +70,8 @@ class Action(StrEnum):
     SHARE_READ = "share.read"
     SHARE_MANAGE = "share.manage"
     PAIR = "pair"
+    # The home's mesh with all its keys: whoever has them can do with its devices what the hub can.
+    MESH_MANAGE = "mesh.manage"
     # A device, about itself.
     DEVICE_SPEAK = "device.speak"
 
@@ -111,6 +115,7 @@ LEAST: dict[Action, Role] = {
     Action.DEVICE_UPDATE: Role.ADMIN,
     Action.DEVICE_REMOVE: Role.ADMIN,
     Action.DEVICE_FREEZE: Role.ADMIN,
+    Action.DEVICE_TRANSFER: Role.ADMIN,
     Action.DEVICE_USER_READ: Role.MEMBER,
     Action.DEVICE_USER_MANAGE: Role.MEMBER,
     Action.DEVICE_JOURNAL: Role.MEMBER,
@@ -120,6 +125,7 @@ LEAST: dict[Action, Role] = {
     Action.SHARE_READ: Role.ADMIN,
     Action.SHARE_MANAGE: Role.ADMIN,
     Action.PAIR: Role.ADMIN,
+    Action.MESH_MANAGE: Role.OWNER,
 }
 
 # Whose membership each role may give, change or take (specs/tuya/notes.md, 7: the owner all but their own, which is

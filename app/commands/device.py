@@ -12,6 +12,7 @@ import click
 from app.commands.exits import Exit
 from app.commands.setup_network import SetupNetwork, setup_network_options
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
+from app.commands.virtual_bluetooth import be_mesh_node, bluetooth_options, face_on, improv_on, no_air
 from app.virtual import iotda_links, misbehaviour, process
 from app.virtual.air import broadcasts, every_frame
 from app.virtual.camera import Camera
@@ -20,6 +21,7 @@ from app.virtual.notices import Notice
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
 from app.virtual.process import SetupMode
+from ble.errors import RadioOff
 from pairing.errors import PairingError
 from pairing.mdns import LOOPBACK
 from pairing.qr import picture
@@ -35,6 +37,14 @@ SAYS = {
     "not_joined": "[yellow]✗[/] did not get onto {ssid}: {reason}",
     "label": "  its label says {text}",
     "ready": "[green]●[/] {name} [dim]{id}[/] can be paired at {host} port {port}",
+    "ready_bluetooth": "[green]●[/] {name} [dim]{id}[/] can be paired over Bluetooth, as {address}",
+    "linked_bluetooth": "[green]⇄[/] linked to the hub over Bluetooth",
+    "not_linked": "[yellow]✗[/] the hub did not link: {code}",
+    "ready_mesh": "[green]●[/] {id} can be added to a Bluetooth mesh",
+    "attention": "[bold]✱[/] blinks for {seconds} s: say yes at the hub if this is the one",
+    "code_mesh": "  [bold]shows {code}[/]: type it at the hub",
+    "provisioned_mesh": "[green]✓[/] is node {address} of a mesh",
+    "switched": "  outlet {element} is on: {on}",
     "proving": "  a hub is here",
     "code": "  [bold]blinks {code}[/]: say yes at the hub if it shows the same",
     "prepared": "  taken over, waiting for the hub",
@@ -77,12 +87,14 @@ SAYS = {
 @click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
 @click.option(
     "--method",
-    type=click.Choice(["wired", "qr", "ez", "ap"]),
+    type=click.Choice(["wired", "qr", "ez", "ap", "ble", "improv", "mesh"]),
     default="wired",
     show_default=True,
     help="How it comes onto the network: by a cable, by a code held before its camera, overhearing the hub, "
-    "or told in a setup network.",
+    "told in a setup network, or by Improv over virtual Bluetooth; with ble it has none and is reached over Bluetooth, "
+    "with mesh it is a node of a Bluetooth mesh.",
 )
+@bluetooth_options
 @setup_network_options
 @click.option(
     "--wifi", multiple=True, metavar="SSID=PASSWORD", help="A Wi-Fi network there is, for it to join. May be repeated."
@@ -141,6 +153,10 @@ def device(
     setup_host: str,
     setup_port: int,
     air: Path | None,
+    bluetooth: str | None,
+    button: bool,
+    outlets: int,
+    oob: str | None,
     link: str,
     at: str | None,
     device_id: str | None,
@@ -159,6 +175,9 @@ def device(
         how, pace = _how(misbehave), EVERY_S[link] if every is None else every
         _speak(link, product, children, how, pace, at=at, device_id=device_id, secret=secret, ca=ca)
         return
+    if method == "mesh":
+        be_mesh_node(bluetooth, tell, product=product, outlets=outlets, oob=oob, state=state, misbehave=misbehave)
+        return
     place, networks = _place(**where), _networks(wifi)
     setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port)
     options = process.Options(
@@ -166,7 +185,10 @@ def device(
         name=name,
         state=state,
         pin=pin or None,
-        setup=_setup(method, networks, place.host, air_interface, setup_network),
+        setup=improv_on(bluetooth, name or product, networks, button=button)
+        if method == "improv"
+        else _setup(method, networks, place.host, air_interface, setup_network),
+        bluetooth=face_on(bluetooth) if method == "ble" else None,
         networks=networks,
         air=air,
         label=label,
@@ -184,6 +206,8 @@ def device(
     except PairingError as error:
         hint = "Delete the file to begin anew as another device."
         raise CommandError(f"{state} cannot be used: {error}", exit=Exit.UNSOUND, code=error.code, hint=hint) from error
+    except RadioOff as error:
+        raise no_air(error) from error
     except OSError as error:
         raise CommandError(f"cannot start: {error}", exit=Exit.CONFLICT, code="cannot_start") from error
 
@@ -216,7 +240,8 @@ def _speak(
 def tell(notice: Notice) -> None:
     """One line for what has happened."""
     shown = {key: plain(str(value)) for key, value in notice.details.items()}
-    text = SAYS.get(notice.event)
+    over = f"_{shown['over']}" if "over" in shown else ""
+    text = SAYS.get(notice.event + over)
     told = " ".join(f"{key}={value}" for key, value in shown.items())
     data = {"event": notice.event, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **notice.details}
     event(data, text.format(**shown) if text else f"  {notice.event} [dim]{told}[/]")

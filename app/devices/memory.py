@@ -46,7 +46,15 @@ class Live:
         if self._outside is None:
             self._outside = _encode(
                 msgspec.structs.replace(
-                    self.view(), home_id=None, room_id=None, gateway_id=None, position=0, serial="", link="", trust=""
+                    self.view(),
+                    home_id=None,
+                    room_id=None,
+                    gateway_id=None,
+                    position=0,
+                    serial="",
+                    link="",
+                    trust="",
+                    offline_alert_after=None,
                 )
             )
         return self._outside
@@ -72,6 +80,7 @@ class Live:
             serial=it.serial,
             bound_at=to_time(it.bound_at),
             unbound_at=None if it.unbound_at is None else to_time(it.unbound_at),
+            offline_alert_after=it.offline_alert_after,
             version=it.version,
             names=self.names,
             services={name: state.view() for name, state in self.services.items()},
@@ -112,9 +121,11 @@ class Memory:
         self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
         self._of_hardware: dict[str, str] = {}
         self._hardware: list[str] = []
+        self._removed: list[str] = []
         self._ids: dict[str, list[str]] = {}
         self.get = self.devices.get
         self.devices.watch(self._index)
+        self.bonds.watch(self._index_bond)
         store.keep_resident(self.devices)
         store.keep_resident(self.bonds)
 
@@ -123,10 +134,13 @@ class Memory:
         live = self.get(self._of_hardware.get(hardware_id, ""))
         return None if live is None else live.device
 
-    def has_hardware(self, beginning: str) -> bool:
-        """Whether there is a device whose hardware id begins so."""
-        at = bisect_left(self._hardware, beginning)
-        return at < len(self._hardware) and self._hardware[at].startswith(beginning)
+    def hardware(self, beginning: str) -> str | None:
+        """The hardware id, of a device here, that begins so; the first where there are several."""
+        return _beginning(self._hardware, beginning)
+
+    def removed_hardware(self, beginning: str) -> str | None:
+        """As `hardware`, of a device that was let go and has perhaps not heard of it."""
+        return _beginning(self._removed, beginning)
 
     def in_place(self, place_id: str, after: str | None = None) -> Iterator[Live]:
         """The devices of a home, a room or a gateway in order of id, those after the id `after`."""
@@ -172,6 +186,26 @@ class Memory:
         """What proves that hardware from `tx` on."""
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
 
+    def raised(self, tx: Tx, hardware_id: str, epoch: int) -> None:
+        """From `tx` on the binding of that hardware is of this owner epoch."""
+
+        def raise_() -> None:
+            if (bond := self.bonds.get(hardware_id)) is not None:
+                self.bonds.change(hardware_id, msgspec.structs.replace(bond, owner_epoch=epoch))
+
+        tx.after(raise_)
+
+    def undesired(self, tx: Tx, device_id: str, versions: dict[str, int]) -> None:
+        """From `tx` on nothing is desired of a device; `versions` by service."""
+
+        def forget() -> None:
+            if (live := self.get(device_id)) is not None:
+                for service, version in versions.items():
+                    live.desired(service, version, dict.fromkeys(live.services[service].desired))
+
+        if versions:
+            tx.after(forget)
+
     def left(self, tx: Tx, device: Device) -> None:
         """From `tx` on there is no such device; its hardware is recognised, to be told so."""
         self.devices.drop(tx, device.id)
@@ -189,19 +223,30 @@ class Memory:
     def _index(self, device_id: str, old: Live | None, new: Live | None) -> None:
         self._move(None if old is None else old.device, None if new is None else new.device)
 
+    def _index_bond(self, hardware_id: str, old: Bond | None, new: Bond | None) -> None:
+        if old is not None and old.removed:
+            del self._removed[bisect_left(self._removed, hardware_id)]
+        if new is not None and new.removed:
+            insort(self._removed, hardware_id)
+
     def _move(self, old: Device | None, new: Device | None) -> None:
         before, after = _places(old), _places(new)
         for place in before - after:
             _drop(self._ids, place, old.id if old else "")
         for place in after - before:
             insort(self._ids.setdefault(place, []), new.id if new else "")
-        if old is not None:
-            self._of_hardware.pop(old.hardware_id, None)
         if old is not None and old.unbound_at is None:
+            self._of_hardware.pop(old.hardware_id, None)
             del self._hardware[bisect_left(self._hardware, old.hardware_id)]
         if new is not None and new.unbound_at is None:
             self._of_hardware[new.hardware_id] = new.id
             insort(self._hardware, new.hardware_id)
+
+
+def _beginning(ids: list[str], beginning: str) -> str | None:
+    at = bisect_left(ids, beginning)
+    found = ids[at] if at < len(ids) else ""
+    return found if found.startswith(beginning) else None
 
 
 def _places(device: Device | None) -> set[str]:

@@ -17,7 +17,7 @@ from app.devices.access import Access
 from app.devices.credential_model import Credential, Kind, derived_secret
 from app.devices.credentials import DeviceCredentials
 from app.devices.memory import Memory
-from app.devices.model import REGISTERED, Device, NewDevice
+from app.devices.model import REGISTERED, BoundElsewhere, Device, NewDevice
 from app.devices.registry import OnLeaving, Registry
 from app.devices.reset_model import (
     EXPIRES_MS,
@@ -175,24 +175,33 @@ class Resets:
             if reset is not None and reset.state is ResetState.QUEUED:
                 self._move_in(tx, reset, state=ResetState.DELIVERED, delivered_at=tx.now)
 
-    async def confirmed(self, hardware_id: str) -> None:
-        """The device said, by what proved it, that it has forgotten everything."""
+    async def confirmed(self, hardware_id: str, reset_id: str | None = None) -> None:
+        """The device said, by what proved it, that it has forgotten everything.
+
+        `reset_id` where it names which reset it means: a newer one is not confirmed by that.
+        """
         if hardware_id in self._departing:
             await self._delivered.flush()
-            await self._store.write(lambda tx: self.confirmed_in(tx, hardware_id))
+            await self._store.write(lambda tx: self.confirmed_in(tx, hardware_id, reset_id))
 
-    def confirmed_in(self, tx: Tx, hardware_id: str) -> None:
+    def confirmed_in(self, tx: Tx, hardware_id: str, reset_id: str | None = None) -> None:
         """`confirmed` inside `tx`; what has ended stays as it ended."""
         reset = queries.reset(tx, hardware_id)
-        if reset is not None and not reset.state.ended:
+        if reset is not None and not reset.state.ended and reset_id in (None, reset.id):
             self._end_in(tx, reset, ResetState.CONFIRMED)
 
     def _bound_in(self, tx: Tx, by: Caller, device: Device, new: NewDevice) -> None:
-        """It is in a home again. Only what proved itself by a key is known to have forgotten."""
+        """It is in a home again. Only what proved itself by a key is known to have forgotten.
+
+        Raises BoundElsewhere: a name let in by hand does not call off the wipe that another home waits for.
+        """
         reset = queries.reset(tx, device.hardware_id)
-        if reset is not None and not reset.state.ended:
-            known = new.trust != REGISTERED
-            self._end_in(tx, reset, ResetState.CONFIRMED if known else ResetState.SUPERSEDED)
+        if reset is None or reset.state.ended:
+            return
+        proved = new.trust != REGISTERED
+        if not proved and reset.home_id != device.home_id:
+            raise BoundElsewhere
+        self._end_in(tx, reset, ResetState.CONFIRMED if proved else ResetState.SUPERSEDED)
 
     def _end_in(self, tx: Tx, reset: Reset, state: ResetState) -> Reset:
         delivered_at = reset.delivered_at or (tx.now if state is ResetState.CONFIRMED else None)

@@ -1,4 +1,4 @@
-"""Between the LAN link, which knows hardware, and the services, which know devices."""
+"""Between the link, over the LAN and over Bluetooth, which knows hardware, and the services, which know devices."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +9,7 @@ from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.errors import NotFound
+from app.links.ble import LINK as BLE
 from app.links.gateways import LINK, Gateways, split
 from app.links.lan import LanLink
 from pairing import messages
@@ -37,11 +38,13 @@ class LanDevices:
         self._devices = devices
         self._control = control
         self.link: LanLink | None = None
+        # Told, on any thread, of hardware that something waits for, and that is not linked.
+        self.on_missed: Callable[[str], None] = _to_nobody_missed
         # Told what a device says of its network, by its id in its home.
         self.on_network: Callable[[str, Hello | WifiAccepted | WifiRefused], None] = _to_nobody
         self._hellos: dict[str, Hello] = {}
         self.gateways = Gateways(devices, self._tell, self._linked)
-        control.links[LINK] = self
+        control.links[LINK] = control.links[BLE] = self
         devices.on_left.append(self._left)
         devices.freezing.on_frozen.append(self._frozen)
         devices.freezing.on_unfrozen.append(self.gateways.unfrozen)
@@ -58,6 +61,14 @@ class LanDevices:
         # A device that is to hear of its reset is let in for that alone: `departing`.
         return Peer(bond.public_key, bond.credential, bond.removed and not self.departing(hardware_id))
 
+    def over_bluetooth(self, beginning: str) -> str | None:
+        """Whose hardware id begins so and is to be linked over Bluetooth: a device's, or of one that was let go."""
+        hardware_id = self._devices.hardware(beginning)
+        if hardware_id is None:
+            return self._devices.memory.removed_hardware(beginning)
+        device = self._devices.of_hardware(hardware_id)
+        return hardware_id if device is not None and device.link == BLE else None
+
     # Hearing
 
     def up(self, hardware_id: str, hello: Hello) -> None:
@@ -73,7 +84,7 @@ class LanDevices:
         self.gateways.down(hardware_id)
         self._hellos.pop(hardware_id, None)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.offline(device.id)
+            self._devices.offline(device.id, LINK)
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Into the shadow; what a device that is just leaving says is let go."""
@@ -125,7 +136,10 @@ class LanDevices:
     def is_online(self, device_id: str) -> bool:
         """Whether the device's connection stands, or its gateway's and it is there behind it."""
         linked, child = self._hardware(device_id)
-        return self._linked(linked) and (child is None or self.gateways.is_there(linked, child))
+        if not self._linked(linked):
+            self.on_missed(linked)
+            return False
+        return child is None or self.gateways.is_there(linked, child)
 
     def send(self, device_id: str, command: Command) -> bool:
         """Hand the command to the device's connection, or to its gateway's."""
@@ -169,6 +183,10 @@ class LanDevices:
         self.gateways.let_go(device.hardware_id)
         if self.link is not None:
             self.link.let_go(device.hardware_id)
+
+
+def _to_nobody_missed(hardware_id: str) -> None:
+    """Where the hub connects to nobody."""
 
 
 def _to_nobody(device_id: str, said: Hello | WifiAccepted | WifiRefused) -> None:

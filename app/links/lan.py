@@ -160,17 +160,21 @@ class LanLink:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         with suppress(asyncio.CancelledError):
-            await self._serve(reader, writer, address)
+            await self.serve(reader, writer, address)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> bool:
+        """A link over this connection, to its end; whether the device was proven to be one of ours.
+
+        `address` is what the connection comes from, or leads to: a LAN's, or that of a Bluetooth device.
+        """
         try:
             hardware_id, channel = await self._prove(reader, writer, address)
         except LinkRefusedError as error:
             _log.info("link refused", address=address, reason=str(error))
-            return
+            return False
         except PairingError as error:
             _log.info("link failed", address=address, code=error.code)
-            return
+            return False
         linked = _Linked(hardware_id, channel, reader, writer)
         try:
             await self._stay(linked)
@@ -180,6 +184,7 @@ class LanLink:
         finally:
             self._leave(linked)
             await close(writer)
+        return True
 
     async def _prove(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str

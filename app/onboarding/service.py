@@ -73,7 +73,8 @@ class Onboarding:
         self._devices = devices
         self._log = DurableLog(store)
         self._registrar = HomeRegistrar(store, devices, self._log, networks)
-        self.inbox = Inbox(devices.has_hardware)
+        self.unfold = self._registrar.unfold
+        self.inbox = Inbox(lambda beginning: devices.hardware(beginning) is not None)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()
         self._one_word = WeakValueDictionary[str, asyncio.Lock]()

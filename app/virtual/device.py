@@ -3,16 +3,18 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from typing import Self
+from typing import Any, Self
 
 from msgspec.structs import replace
 
 from app.devices.product.model import Product
 from app.devices.product.values import Value
+from app.virtual.accepting import Accepting
 from app.virtual.body import Changes
 from app.virtual.children import Children
+from app.virtual.face import Announcing, Face
 from app.virtual.joining import Joining
 from app.virtual.kinds import body_of
 from app.virtual.linking import Linking
@@ -22,11 +24,14 @@ from app.virtual.notices import Notice, Notices
 from app.virtual.parts import Parts, Place
 from app.virtual.setup import Setup, WifiSetup
 from app.virtual.station import ListedNetworks, Station
+from ble.errors import NotOffered, RadioOff
 from pairing import device as memory
 from pairing.activation.device import label_record
 from pairing.activation.exchange import normal_pin
 from pairing.device import DeviceStore, Facts
 from pairing.errors import PairingError
+from pairing.gatt.device import Inside
+from pairing.gatt.profile import announcement
 from pairing.mdns import Announcer, Service, announcing, device_service
 from pairing.qr import label
 from pairing.spake2plus import Record
@@ -40,8 +45,10 @@ class VirtualDevice:
 
     `tell` is called with each notice; `wait` awaits one. `died` is set once a `dies_at` has come: it is off then, and
     stays so. `setup` is how it is told its network, `station` where it joins that; without them it hangs on a cable.
+    `bluetooth` is its face where it has no network at all, and is paired and linked over Bluetooth LE.
     `waiting` are the devices that join behind it, where it is a gateway, as soon as it lets any.
-    Entering raises StorageFailedError, OSError where it cannot listen.
+    `broken` is set once it cannot go on: leaving raises why.
+    Entering raises StorageFailedError, OSError where it cannot listen, RadioOff where there is no air.
     """
 
     def __init__(
@@ -56,10 +63,12 @@ class VirtualDevice:
         tell: Callable[[Notice], None] | None = None,
         setup: Setup | None = None,
         station: Station | None = None,
+        bluetooth: Face | None = None,
         waiting: Sequence[Product] = (),
     ) -> None:
         self.body = body_of(product)
         self.died = asyncio.Event()
+        self.broken = asyncio.Event()
         self._name = name or product.name
         self._pin = normal_pin(pin)
         self._store = store or MemoryStore()
@@ -68,9 +77,11 @@ class VirtualDevice:
         self._notices = Notices(tell)
         self._told_by = setup
         self._station = station or ListedNetworks({})
+        self._face = bluetooth
         self._waiting = waiting
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._off_air: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -127,15 +138,48 @@ class VirtualDevice:
         record = await asyncio.to_thread(label_record, identity, pin) if pin else None
         self._parts = self._made_of(state, record)
         self._joining = Joining(self._parts, self._die)
-        self._linking = Linking(self._parts, self._joining.free, self._die)
+        accepting = Accepting(self._parts, self._joining.free, self._die) if self._face else None
+        self._linking = accepting or Linking(self._parts, self._joining.free, self._die)
         if self._parts.children is not None:
             self._parts.children.say = self._linking.say
             stack.push_async_callback(self._parts.children.close)
         stack.push_async_callback(self._end_tasks)
-        if self._parts.wifi is None:
+        if self._face is not None and accepting is not None:
+            inside = Inside(identity.fingerprint, self._joining.accept, accepting.accept, _no_token)
+            await self._live_on_bluetooth(await stack.enter_async_context(self._face.open(inside, self._name)))
+            stack.push_async_callback(self._end_tasks)  # before it goes off the air
+        elif self._parts.wifi is None:
             await self._live_on_network(stack)
         else:
-            self._tasks.append(asyncio.create_task(self._live_on_wifi(self._parts.wifi)))
+            self._begin(self._live_on_wifi(self._parts.wifi))
+
+    async def _live_on_bluetooth(self, air: Announcing) -> None:
+        """Announce, be spoken to, and age."""
+        await air.announce(self._announcement())
+        self._tell_ready(over="bluetooth", address=air.address)
+        self._off_air = air.close
+        for work in (self._keep_advertised(air), self._age(), _until_lost(air.lost)):
+            self._begin(work)
+
+    def _announcement(self) -> bytes:
+        state = self.state
+        return announcement(state.identity.fingerprint, paired=state.paired, pin=self._pin is not None)
+
+    async def _keep_advertised(self, air: Announcing) -> None:
+        while True:
+            said = self._announcement()
+            await air.announce(said)
+            await self._parts.memory.until(lambda _, said=said: self._announcement() != said)  # type: ignore[misc]
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(lambda task: None if task.cancelled() or not task.exception() else self.broken.set())
+        self._tasks.append(task)
+
+    def _tell_ready(self, **where: Any) -> None:
+        product = self._parts.facts.product
+        ready = {"id": self.id, "product": product, "name": self._name, "paired": self.state.paired, "auth": self._auth}
+        self._notices.tell("ready", **ready, **where)
 
     async def _live_on_wifi(self, wifi: WifiSetup) -> None:
         """Told a network, on it until its hub has it try another, or a reset by hand makes it forget all."""
@@ -151,16 +195,7 @@ class VirtualDevice:
         await self._joining.start()
         stack.push_async_callback(self._joining.stop)
         announcer = await self._announce(stack)
-        self._notices.tell(
-            "ready",
-            id=self.id,
-            product=self._parts.facts.product,
-            name=self._name,
-            host=self._place.host or "*",
-            port=self.port,
-            paired=self.state.paired,
-            auth=self._auth,
-        )
+        self._tell_ready(host=self._place.host or "*", port=self.port)
         doing = [self._linking.run(), self._age(), self._forget_token()]
         if announcer is not None:
             doing.append(self._keep_announced(announcer))
@@ -257,6 +292,8 @@ class VirtualDevice:
         for task in self._tasks[:-1]:
             task.cancel()
         await self._joining.stop()
+        if self._off_air is not None:
+            await self._off_air()
 
     async def _end_tasks(self) -> None:
         await self._end(self._tasks)
@@ -272,3 +309,12 @@ class VirtualDevice:
         for outcome in ended:
             if isinstance(outcome, Exception):
                 raise outcome
+
+
+def _no_token(_: bytes) -> None:
+    raise NotOffered("it joins no network")
+
+
+async def _until_lost(lost: asyncio.Future[None]) -> None:
+    await asyncio.shield(lost)
+    raise RadioOff("the virtual air has gone")

@@ -1,4 +1,7 @@
-"""The device's pairing port: it listens, and holds one activation at a time (pairing/PROTOCOL.md, "Activation")."""
+"""Where the device is paired: it listens on its port, or is spoken to over Bluetooth; one activation at a time.
+
+See pairing/PROTOCOL.md, "Activation".
+"""
 
 import asyncio
 import socket
@@ -37,9 +40,9 @@ class Joining:
         """Listen. Raises OSError."""
         place = self._parts.place
         if place.host:
-            self._server = await asyncio.start_server(self._accept, place.host, place.port)
+            self._server = await asyncio.start_server(self.accept, place.host, place.port)
         else:
-            self._server = await asyncio.start_server(self._accept, sock=_everywhere(place.port))
+            self._server = await asyncio.start_server(self.accept, sock=_everywhere(place.port))
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -56,7 +59,8 @@ class Joining:
             self._talking.cancel()
             await asyncio.gather(self._talking, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A hub is here, by whatever way; returns when it has gone."""
         if len(self._tasks) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return

@@ -30,9 +30,11 @@ MAX_ENDPOINTS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class _Reached:
+class Reached:
+    """A hub that has proved itself; `endpoint` None: over Bluetooth."""
+
     binding: Binding
-    endpoint: Endpoint
+    endpoint: Endpoint | None
     channel: Channel
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -57,11 +59,11 @@ class Linking:
                 state = await known.until(lambda state: bool(state.candidates))
                 # Whatever is pending or active is of one hub: a device that may be another's takes no offer.
                 hub_id = state.candidates[0].hub_id
-                await _first_of(self._keep_linked(hub_id), known.until(partial(self._over, _marks(state))))
+                await first_of(self._keep_linked(hub_id), known.until(partial(self._over, marks_of(state))))
 
     def _over(self, marks: tuple[bytes, ...], state: DeviceState) -> bool:
         """Whether the binding to work with is no longer the one of `marks`, the state's when the work began."""
-        return self._used not in _marks(state) if self._used is not None else _marks(state) != marks
+        return self._used not in marks_of(state) if self._used is not None else marks_of(state) != marks
 
     async def report(self, changes: Changes) -> None:
         """Tell the hub, if it is linked; a hub that is not will hear everything when it is."""
@@ -92,7 +94,7 @@ class Linking:
             await self._stay(await self._reach(hub_id))
             await asyncio.sleep(self._parts.place.retry_first)
 
-    async def _reach(self, hub_id: str) -> _Reached:
+    async def _reach(self, hub_id: str) -> Reached:
         if (reached := await self._round(())) is not None:
             return reached
         place = self._parts.place
@@ -104,7 +106,7 @@ class Linking:
                     return reached
         raise AssertionError("pauses have no end")
 
-    async def _round(self, heard: Endpoints) -> _Reached | None:
+    async def _round(self, heard: Endpoints) -> Reached | None:
         """One attempt with each binding at each endpoint."""
         for binding in self._parts.memory.state.candidates:
             for endpoint in dict.fromkeys((*heard, *binding.endpoints)):
@@ -118,20 +120,23 @@ class Linking:
                     continue  # nobody there, or somebody who is not the hub
         return None
 
-    async def _attempt(self, binding: Binding, endpoint: Endpoint) -> _Reached:
+    async def _attempt(self, binding: Binding, endpoint: Endpoint) -> Reached:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 reader, writer = await asyncio.open_connection(*endpoint, limit=wire.MAX_FRAME)
         except UnicodeError as error:  # a name no resolver takes
             raise OSError(str(error)) from error
+        return Reached(binding, endpoint, await self._proved(binding, reader, writer), reader, writer)
+
+    async def _proved(self, binding: Binding, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Channel:
+        """A channel to the hub of this binding; closes the connection where it raises PairingError."""
         how = self._parts.how
         shown = replace(binding, credential=self._parts.entropy(32)) if how.wrong_credential else binding
         talk = device_talk(self._parts.memory.state.identity, shown, entropy=self._parts.entropy)
         polite = replace(how, silent=False, dies_at="")
-        channel = await pump(
+        return await pump(
             misbehave(talk, polite), reader, writer, on_progress=waiting(_ignore_progress), keep_open=True
         )
-        return _Reached(binding, endpoint, channel, reader, writer)
 
     async def _refused(self, binding: Binding, error: LinkRefusedError) -> None:
         now = time.monotonic()
@@ -142,14 +147,14 @@ class Linking:
             if not state.candidates:
                 self._parts.notices.tell("reset", by="hub")
 
-    async def _stay(self, reached: _Reached) -> None:
+    async def _stay(self, reached: Reached) -> None:
         self._used = reached.binding.credential
         self._linked = Linked(self._parts, reached.channel, reached.reader, reached.writer)
-        host, port = reached.endpoint
+        where = _where(reached.endpoint)
         code = "closed"
         try:
             await self._parts.memory.change(lambda state: _linked(state, reached))
-            self._parts.notices.tell("linked", hub=reached.binding.hub_id, host=host, port=port)
+            self._parts.notices.tell("linked", hub=reached.binding.hub_id, **where)
             await self._linked.stay()
         except PairingError as error:
             code = error.code
@@ -163,15 +168,20 @@ class Linking:
             self._parts.notices.tell("unlinked", hub=reached.binding.hub_id, code=code)
 
 
-def _linked(state: DeviceState, reached: _Reached) -> DeviceState:
+def _linked(state: DeviceState, reached: Reached) -> DeviceState:
     """The state after a link came up: its binding is the hub's, and this is where the hub is."""
     state = memory.linked(state, reached.binding)
-    if state.active is None or reached.endpoint in state.active.endpoints:
+    if state.active is None or reached.endpoint is None or reached.endpoint in state.active.endpoints:
         return state
     return memory.moved(state, (reached.endpoint, *state.active.endpoints)[:MAX_ENDPOINTS])
 
 
-def _marks(state: DeviceState) -> tuple[bytes, ...]:
+def _where(endpoint: Endpoint | None) -> dict[str, Any]:
+    """Of the hub, as it is told; None: it has connected over Bluetooth."""
+    return {"over": "bluetooth"} if endpoint is None else {"host": endpoint[0], "port": endpoint[1]}
+
+
+def marks_of(state: DeviceState) -> tuple[bytes, ...]:
     return tuple(binding.credential for binding in state.candidates)
 
 
@@ -186,7 +196,7 @@ async def _ignore_progress(_: object) -> None:
     return None
 
 
-async def _first_of(*works: Coroutine[Any, Any, Any]) -> None:
+async def first_of(*works: Coroutine[Any, Any, Any]) -> None:
     """Until one of them ends; the others are cancelled. Raises what the one that ended raised."""
     tasks = [asyncio.create_task(work) for work in works]
     try:

@@ -21,12 +21,14 @@ from app.devices.product.values import ValueUnfit
 from app.virtual import heartbeat_link, iotda_links
 from app.virtual.camera import Camera
 from app.virtual.device import VirtualDevice
+from app.virtual.face import Face
 from app.virtual.kinds import body_of
 from app.virtual.memory import file_store
 from app.virtual.misbehaviour import Misbehaviour
 from app.virtual.notices import Notice, Notices
 from app.virtual.overhearing import Overhearing
 from app.virtual.parts import Place
+from app.virtual.setup import WithButton
 from app.virtual.setup_ap import ProtocommAp, TuyaAp
 from app.virtual.station import AirStation, ListedNetworks
 from pairing.errors import PairingError
@@ -44,7 +46,7 @@ class StateInUse(Exception):
     """Another process is this device."""
 
 
-SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp
+SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp | WithButton
 """The ways a virtual device is told its network."""
 
 
@@ -52,7 +54,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """What `run` is told. `state`: the file that is the device's disk; None: it forgets everything with the process.
 
     `setup` is how it is told its network, None on a cable; `networks` are the Wi-Fi there is, with their passwords,
-    unless it has a radio on the simulated `air` behind that socket.
+    unless it has a radio on the simulated `air` behind that socket. `bluetooth` is its face where it has no network.
     `label`: tell what its label says, PIN and all.
     `children`: so many devices join behind it, where it is a gateway, as soon as it lets any.
     """
@@ -64,6 +66,7 @@ class Options(Struct, frozen=True, kw_only=True):
     setup: SetupMode | None = None
     networks: dict[str, str] = {}
     air: Path | None = None
+    bluetooth: Face | None = None
     label: bool = False
     place: Place = msgspec.field(default_factory=Place)
     how: Misbehaviour = Misbehaviour()
@@ -83,7 +86,7 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
 
     A line `put SERVICE {"property": value}` is somebody doing something to it, `scan TEXT` holds a code before its
     camera. Each notice goes to `tell` as it happens. A `dies_at` ends the process by SIGKILL, as a power cut would.
-    Raises UnknownProduct, StateInUse, StorageFailedError, OSError where it cannot listen.
+    Raises UnknownProduct, StateInUse, StorageFailedError, OSError where it cannot listen, RadioOff without an air.
     """
     product = await asyncio.to_thread(product_named, options.product)
     lock = await asyncio.to_thread(_own, options.state) if options.state else None
@@ -99,13 +102,13 @@ async def run(options: Options, tell: Callable[[Notice], None]) -> None:
             setup=options.setup,
             waiting=[product_named(name) for name in islice(cycle(WAITING), options.children)],
             station=AirStation(options.air) if options.air else ListedNetworks(options.networks),
+            bluetooth=options.bluetooth,
         )
         lines = _listen()  # before the first line it says: who reads that one may press the button
         async with device:
             if options.label:
-                _tell(tell, Notice("label", {"text": device.label(_way(options.setup))}))
-            camera = options.setup if isinstance(options.setup, Camera) else None
-            await _attend(device, lines, partial(_tell, tell), camera)
+                _tell(tell, Notice("label", {"text": device.label(_way(options))}))
+            await _attend(device, lines, partial(_tell, tell), options.setup)
     finally:
         if lock is not None:
             os.close(lock)
@@ -132,17 +135,19 @@ async def run_registered(
         await being
 
 
-def _way(setup: SetupMode | None) -> str:
-    """How its label says it comes onto the network."""
-    match setup:
+def _way(options: Options) -> str:
+    """How its label says it comes onto the network, or is reached without one."""
+    match options.setup:
         case Camera():
             return "qr"
         case Overhearing():
             return "ez"
-        case None:
-            return "wired"
-        case _:
+        case ProtocommAp() | TuyaAp():
             return "ap"
+        case None:
+            return "wired" if options.bluetooth is None else "ble"
+        case _:
+            return "ble"
 
 
 def _tell_where(tell: Callable[[Notice], None], setup: SetupMode | None, notice: Notice) -> None:
@@ -184,16 +189,27 @@ def _listen() -> asyncio.Queue[str]:
 
 
 async def _attend(
-    device: VirtualDevice, lines: asyncio.Queue[str], tell: Callable[[Notice], None], camera: Camera | None
+    device: VirtualDevice, lines: asyncio.Queue[str], tell: Callable[[Notice], None], setup: SetupMode | None
 ) -> None:
-    while (said := (await lines.get()).strip()) != "quit":
+    while (said := await _next(lines, device.broken)) != "quit":
         try:
-            await _do(device, said, camera)
+            await _do(device, said, setup)
         except (ValueError, ValueUnfit, PairingError) as error:
             tell(Notice("misunderstood", {"cause": str(error)}))
 
 
-async def _do(device: VirtualDevice, said: str, camera: Camera | None) -> None:
+async def _next(lines: asyncio.Queue[str], broken: asyncio.Event) -> str:
+    """What is asked next; "quit" where the device cannot go on."""
+    asked, ended = asyncio.ensure_future(lines.get()), asyncio.ensure_future(broken.wait())
+    try:
+        await asyncio.wait((asked, ended), return_when=asyncio.FIRST_COMPLETED)
+        return "quit" if ended.done() else asked.result().strip()
+    finally:
+        asked.cancel()
+        ended.cancel()
+
+
+async def _do(device: VirtualDevice, said: str, setup: SetupMode | None) -> None:
     verb, _, rest = said.partition(" ")
     match verb:
         case "":
@@ -209,11 +225,14 @@ async def _do(device: VirtualDevice, said: str, camera: Camera | None) -> None:
             await device.children.reach(rest.strip(), online=verb == "back")
         case "leave":
             await device.children.leave(rest.strip())
-        case "scan" if camera is not None:
-            camera.see(rest.strip())
+        case "scan" if isinstance(setup, Camera):
+            setup.see(rest.strip())
+        case "press" if isinstance(setup, WithButton):
+            await setup.press()
         case _:
             children = "child PRODUCT, away|back|leave CHILD (a gateway's)"
-            raise ValueError(f"one of: reset, put SERVICE JSON, scan TEXT (where it has a camera), {children}, quit")
+            setup_mode = "scan TEXT (where it has a camera), press (with Improv)"
+            raise ValueError(f"one of: reset, put SERVICE JSON, {setup_mode}, {children}, quit")
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, take: Callable[[str], None]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,6 +29,14 @@ class Setup(Protocol):
 
     def open(self) -> AbstractAsyncContextManager[Told]:
         """In setup mode while the context lasts. Raises OSError."""
+
+
+@runtime_checkable
+class WithButton(Setup, Protocol):
+    """A way of being told that may ask for a button to be pressed first."""
+
+    async def press(self) -> None:
+        """Somebody presses it."""
 
 
 class Trial(Struct, frozen=True):

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+from app.virtual.on_air import short
 from ble.adverts import IMPROV
 from ble.errors import Disconnected
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
@@ -14,6 +15,7 @@ from pairing.improv.device import ImprovDevice, Inside, Notified
 from pairing.improv.messages import Info
 from pairing.wifi import Provisioned
 
+LINGER_S = 5.0
 _STATED = (messages.STATE, messages.ERROR, messages.CAPABILITIES, messages.RESULT)
 
 
@@ -57,14 +59,16 @@ class _Told:
         self, info: Info, networks: Sequence[SeenNetwork], identify: Callable[[], None], *, authorized: bool
     ) -> None:
         self._letter: asyncio.Queue[Provisioned] = asyncio.Queue()
-        self._name = info.name
+        self._name = short(info.name)
         inside = Inside(lambda: networks, self._letter.put_nowait, identify)
         self._device = ImprovDevice(info, inside, authorized=authorized)
         stated = [self._stated(uuid) for uuid in _STATED]
         command = Characteristic(uuid=messages.COMMAND, write=self._written)
         token = Characteristic(uuid=profile.TOKEN, write=self._device.take_token)
         services = [Service(messages.SERVICE, [*stated, command]), Service(profile.SERVICE, [token])]
-        self.peripheral = Peripheral(services, disconnected=self._device.forget_client)
+        self._alone = asyncio.Event()
+        self._alone.set()
+        self.peripheral = Peripheral(services, connected=self._alone.clear, disconnected=self._left)
 
     async def advertise(self) -> None:
         """What it is, and whether it takes a network."""
@@ -75,11 +79,21 @@ class _Told:
         return await self._letter.get()
 
     async def outcome(self, refused: str | None) -> None:
-        await self._notify(self._device.joined() if refused is None else self._device.not_joined())
+        if refused is not None:
+            await self._notify(self._device.not_joined())
+            return
+        await self._notify(self._device.joined())
+        with suppress(TimeoutError):  # whoever told it hears of it before it goes off the air
+            async with asyncio.timeout(LINGER_S):
+                await self._alone.wait()
 
     async def authorize(self) -> None:
         await self._notify(self._device.authorize())
         await self.advertise()
+
+    def _left(self) -> None:
+        self._device.forget_client()
+        self._alone.set()
 
     def _stated(self, uuid: str) -> Characteristic:
         return Characteristic(uuid=uuid, read=lambda: self._device.read(uuid), notify=uuid != messages.CAPABILITIES)

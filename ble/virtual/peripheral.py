@@ -13,14 +13,16 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from bumble import att, gatt
+from bumble import att, core, gatt
 from bumble.core import UUID
 from bumble.device import AdvertisingType
+from bumble.transport.common import TransportLostError
 from msgspec import Struct
 
-from ble.errors import NotOffered
+from ble.errors import NotOffered, RadioOff
 from ble.virtual.host import Host, join, random_address
 from ble.virtual.payload import adverts_of
 
@@ -111,21 +113,25 @@ class Peripheral:
     ) -> None:
         """Say this from now on, until a peer is connected and again after it. The name goes into the scan response.
 
-        Raises ValueError for what does not fit into 31 octets.
+        Raises ValueError for what does not fit into 31 octets, RadioOff where the air has gone.
         """
-        assert self._host is not None
+        if self._host is None:
+            raise RadioOff("it is off the air")
         said, answered = adverts_of(services, service_data or {}, manufacturer_data or {}, name)
         # Fault 9, a set advertised again with its old data: start_advertising stops what was before.
-        await self._host.device.start_advertising(
-            advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
-            if connectable
-            else AdvertisingType.UNDIRECTED,
-            advertising_data=said,
-            scan_response_data=answered,
-            auto_restart=connectable,
-            advertising_interval_min=_INTERVAL_MS,
-            advertising_interval_max=_INTERVAL_MS,
-        )
+        try:
+            await self._host.device.start_advertising(
+                advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
+                if connectable
+                else AdvertisingType.UNDIRECTED,
+                advertising_data=said,
+                scan_response_data=answered,
+                auto_restart=connectable,
+                advertising_interval_min=_INTERVAL_MS,
+                advertising_interval_max=_INTERVAL_MS,
+            )
+        except TransportLostError as error:
+            raise RadioOff("the virtual air has gone") from error
 
     async def silence(self) -> None:
         assert self._host is not None
@@ -142,7 +148,8 @@ class Peripheral:
     async def hang_up(self) -> None:
         """End the connections to all peers."""
         for peer in list(self._peers):
-            await peer.disconnect()
+            with suppress(core.BaseBumbleError, TransportLostError):  # it has gone already
+                await peer.disconnect()
 
     def _connected(self, peer: Any) -> None:
         self._peers.append(peer)

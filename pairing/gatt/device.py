@@ -24,9 +24,11 @@ class Inside(Struct, frozen=True):
 
 
 class GattDevice:
-    """One client at a time. `notify` carries a value of at most `size` octets to it, and returns when it is sent."""
+    """One client at a time. `notify` carries a value of at most `size()` octets to it, and returns when it is sent."""
 
-    def __init__(self, inside: Inside, notify: Callable[[str, bytes], Awaitable[None]], size: int) -> None:
+    def __init__(
+        self, inside: Inside, notify: Callable[[str, bytes], Awaitable[None]], size: Callable[[], int]
+    ) -> None:
         self._inside = inside
         self._notify = notify
         self._size = size
@@ -74,7 +76,7 @@ class GattDevice:
         async def send(part: bytes) -> None:
             await self._notify(stream.from_device, part)
 
-        transport = self._open[stream.to_device] = GattTransport(send, self._size, "client")
+        transport = self._open[stream.to_device] = GattTransport(send, self._size(), "client")
         task = asyncio.ensure_future(self._serve(transport, serve))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

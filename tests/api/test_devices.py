@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.caller import Caller
+from app.devices.absence_queries import left_online
 from app.devices.model import BoundElsewhere, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
-from app.devices.queries import left_online
 from app.devices.shadows import NOTED_UNFIT
 from app.errors import NotFound
 from app.policy import Grant, Level
@@ -62,6 +62,7 @@ async def test_an_entry_changes_for_who_saw_its_version(api: Api) -> None:
         "home_id": home_id,
         "product_id": "lamp",
         "frozen": False,
+        "offline_alert_after": None,
         "version": 0,
     }
     for wrong in ({"name": ""}, {"name": "a\nb"}, {"icon": "A B"}, {"position": -1}, {"colour": "red"}):
@@ -338,7 +339,7 @@ async def test_an_idempotent_removal_answers_the_same_twice(api: Api) -> None:
 async def test_products_are_for_everybody(api: Api) -> None:
     nobody = api.client()
     listed = (await nobody.get("/api/products")).json()["items"]
-    assert len(listed) == 10
+    assert len(listed) == 17
     lamp = (await nobody.get("/api/products/lamp")).json()
     assert lamp in listed
     assert (await nobody.get("/api/products/teapot")).status_code == 404

@@ -32,10 +32,12 @@ async def hub(tmp_path: Path) -> AsyncIterator[HubProcess]:
         yield running
 
 
-async def pair(hub: HubProcess, *options: str) -> tuple[int, list[dict[str, Any]]]:
+async def pair(
+    hub: HubProcess, *options: str, environ: dict[str, str] | None = None
+) -> tuple[int, list[dict[str, Any]]]:
     """The exit code of `doorstep pair`, and what it printed."""
     lines = []
-    async with Child("pair", "--data", hub.ready["data"], *options) as pairing:
+    async with Child("pair", "--data", hub.ready["data"], *options, environ=environ) as pairing:
         try:
             while True:
                 lines.append(await pairing.line())

@@ -139,12 +139,17 @@ SAMPLES: dict[str, Sample] = {
     "renewDeviceSecret": Sample("manage the device"),
     "resetDevice": Sample("manage the device"),
     "getDeviceReset": Sample("see the device's journal", ok=(404,)),
+    "getDeviceHeartbeat": Sample("see the device", ok=(404,)),
     "listResets": Sample("read as an admin"),
     "getDevice": Sample("see the device"),
     "getDeviceService": Sample("see the device"),
     "updateDevice": Sample("manage the device", body=lambda w, a: {"name": "Mine", "room_id": w.here.room_id}),
     "freezeDevice": Sample("manage the device"),
     "unfreezeDevice": Sample("manage the device"),
+    # Into the home it is in already: who may in both is in test_transferred.
+    "transferDevice": Sample(
+        "manage the device", body=lambda w, a: {"home_id": w.here.home_id}, ok=(409,), also=("pair",)
+    ),
     "getDeviceNames": Sample("see the device"),
     "nameDeviceParts": Sample("manage the device"),
     "listDeviceUsers": Sample("see the device's people"),
@@ -173,6 +178,8 @@ SAMPLES: dict[str, Sample] = {
     "startPairing": Sample("pair", body=lambda w, a: {"method": "wired"}, ok=(400,)),
     "listPairings": Sample("pair"),
     "listPairingInbox": Sample("pair"),
+    "exportMesh": Sample("own the home", ok=(404,)),
+    "importMesh": Sample("own the home", ok=(409,), also=("pair",)),
     "readPrintedCode": Sample("read a code"),
     "getPairing": Sample("pair"),
     "showPairingCode": Sample("see the code of one's own pairing", ok=(410,)),

@@ -1,17 +1,22 @@
 """Heartbeats: what a device says goes in, and what it is to do goes out, in one act each."""
 
-import asyncio
+import time
 from typing import Final, Literal, cast
 
 from app.accounts.codes import hash_token
+from app.caller import demand
+from app.companion.limits import Buckets, refusal
 from app.control.model import Command
 from app.control.service import Control
 from app.devices.credential_model import HEARTBEAT
 from app.devices.model import Device
 from app.devices.reset_model import Departing
 from app.devices.service import Devices
+from app.errors import NotFound
 from app.links.heartbeat import queries
 from app.links.heartbeat.codec import FACTORY_RESET, Beat, Heard, Order
+from app.links.heartbeat.queries import HeartbeatView, view_of
+from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.text import clean
@@ -20,6 +25,10 @@ from pairing.text import clean
 EVERY_S: Final = 60
 # A device is gone when so many intervals have passed without it: one may be lost, and the next be late.
 MISSED: Final = 3
+# Of one device: an answer is worth a heartbeat of its own, and after a long absence there is much to answer.
+BEATS_AT_ONCE: Final = 60
+BEATS_PER_SECOND: Final = 1.0
+MOST_CALLERS: Final = 50_000
 # What a device may say of its interval: more often costs the disk, more rarely nobody would call it online.
 EVERY_LEAST_S: Final = 5
 EVERY_MOST_S: Final = 3600
@@ -32,14 +41,25 @@ class Heartbeats:
         self._store = store
         self._devices = devices
         self._control = control
-        self._missing: dict[str, asyncio.TimerHandle] = {}
-        devices.on_left.append(lambda device: self._forget(device.id))
+        self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
 
-    def close(self) -> None:
-        """No timer is left; the hub ends."""
-        for timer in self._missing.values():
-            timer.cancel()
-        self._missing.clear()
+    def __len__(self) -> int:
+        """How many devices call home now."""
+        return self._devices.presence.count(HEARTBEAT)
+
+    async def last(self, actor: Actor, device_id: str) -> HeartbeatView:
+        """The newest of a device; raises NotFound (there is none), Refused."""
+        resource = self._devices.access.device(actor, device_id)
+        demand(actor, Action.DEVICE_READ, resource, self._store.clock.now())
+        found = await self._store.read(lambda reader: queries.last(reader, device_id))
+        if found is None:
+            raise NotFound
+        return view_of(found)
+
+    def take(self, name: str) -> None:
+        """Count a heartbeat of that device; raises TooMany. One fills a log, which is everybody's, all too fast."""
+        if (wait := self._pace.take(name, time.monotonic())) > 0:
+            raise refusal(wait)
 
     def device_of(self, token: str) -> Device | None:
         """The device that calls home with this token; None where it is wrong, renewed or revoked."""
@@ -54,7 +74,7 @@ class Heartbeats:
         """All of it is on disk when this returns. Raises NotFound (it has just left), DeviceFrozen, StoreError."""
         every = min(max(beat.every or EVERY_S, EVERY_LEAST_S), EVERY_MOST_S)
         taken = await self._store.write(lambda tx: self._beat_in(tx, device, beat, every))
-        self._there(device.id, every * MISSED)
+        self._devices.online(device.id, HEARTBEAT, lifetime=every * MISSED)
         return Heard(self._store.clock.now().ms, EVERY_S, tuple(_order(command) for command in taken))
 
     def _beat_in(self, tx: Tx, device: Device, beat: Beat, every: int) -> list[Command]:
@@ -74,23 +94,10 @@ class Heartbeats:
         """To who was reset: that, until it has acknowledged it. Nothing else of what it says is taken."""
         reset, now = departing.reset, self._store.clock.now().ms
         if any(done.id == reset.id and done.ok for done in beat.answers):
-            await self._devices.resets.confirmed(reset.hardware_id)
+            await self._devices.resets.confirmed(reset.hardware_id, reset.id)
             return Heard(now, EVERY_S)
         self._devices.resets.delivered(reset.hardware_id)
         return Heard(now, EVERY_S, (Order(reset.id, FACTORY_RESET, reset.expires_at),))
-
-    def _there(self, device_id: str, seconds: float) -> None:
-        self._forget(device_id)
-        self._devices.online(device_id, HEARTBEAT)
-        self._missing[device_id] = asyncio.get_running_loop().call_later(seconds, self._missed, device_id)
-
-    def _missed(self, device_id: str) -> None:
-        self._missing.pop(device_id, None)
-        self._devices.offline(device_id)
-
-    def _forget(self, device_id: str) -> None:
-        if (timer := self._missing.pop(device_id, None)) is not None:
-            timer.cancel()
 
 
 def _order(command: Command) -> Order:

@@ -42,7 +42,7 @@ class Bulb(Lamp):
             connection.notify(characteristic, value)
 
         inside = Inside(self.claims, self._connected, self._no_link, lambda _: None)
-        half = GattDevice(inside, notify, 244)
+        half = GattDevice(inside, notify, lambda: 244)
         self.halves.append(half)
 
         def writing(name: str) -> Callable[[bytes], None]:

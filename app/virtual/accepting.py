@@ -1,0 +1,44 @@
+"""How a paired device without a network is linked: it is connected to by its hub, over Bluetooth LE."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+
+from app.virtual.finding import Endpoints
+from app.virtual.linking import Linking, Reached, first_of, marks_of
+from app.virtual.misbehaviour import PowerLost
+from pairing.errors import LinkRefusedError, PairingError
+from pairing.pump import close
+
+
+class Accepting(Linking):
+    """`accept` is given each stream that a hub opens; the device speaks first."""
+
+    _turn = 0
+
+    async def run(self) -> None:
+        """Whoever is to be linked comes by itself."""
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Link, with each binding in turn where one is refused; returns when the link is over."""
+        known = self._parts.memory
+        state = known.state
+        if not state.candidates:
+            await close(writer)
+            return
+        binding = state.candidates[self._turn % len(state.candidates)]
+        try:
+            channel = await self._proved(binding, reader, writer)
+        except LinkRefusedError as error:
+            self._turn += 1
+            await self._refused(binding, error)
+        except PairingError as error:
+            self._turn += 1
+            self._parts.notices.tell("not_linked", code=error.code)
+        else:
+            with suppress(PowerLost):
+                reached = Reached(binding, None, channel, reader, writer)
+                await first_of(self._stay(reached), known.until(partial(self._over, marks_of(state))))
+
+    async def _round(self, heard: Endpoints) -> None:
+        """Nobody is connected to."""
