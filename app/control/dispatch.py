@@ -71,10 +71,10 @@ class Dispatch:
         here = None if command.state.ended else self.get(command.device_id, command.id)
         return command if here is None else replace(command, state=here.state)
 
-    def wishes(self, device_id: str) -> list[Command]:
-        """Those of the shadow that its device has not been told yet; asked from the writer's thread."""
+    def wishes(self, device_id: str, service: str) -> list[Command]:
+        """Those of the shadow that have not ended; asked from the writer's thread."""
         waiting = tuple(self._open.get(device_id, {}).values())
-        return [command for command in waiting if command.body.wish and command.state is State.QUEUED]
+        return [command for command in waiting if command.body.wish and command.body.service == service]
 
     def is_there(self, device_id: str) -> bool:
         """Whether commands are sent to the device as they come; asked from the writer's thread too."""

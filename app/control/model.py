@@ -95,13 +95,14 @@ class NewCommand(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Body(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What the device is told. `wish`: the shadow's, which a newer one takes the place of."""
+    """What the device is told. `wish`: the shadow's, which a newer one takes the place of; `again`: for which time."""
 
     service: str
     values: dict[str, Any] = {}
     name: str | None = None
     params: dict[str, Any] = {}
     wish: bool = False
+    again: int = 0
     message: Message | None = None
 
 

@@ -96,7 +96,10 @@ class Moves:
 
         def act(tx: Tx) -> None:
             for command in queries.commands(tx, command_ids):
-                self.move_in(tx, command, Event.EXPIRE, Outcome(error="expired"))
+                moved = self.move_in(tx, command, Event.EXPIRE, Outcome(error="expired"))
+                if moved is not None and moved.body.wish:
+                    body = moved.body
+                    self._devices.shadows.unmet_in(tx, moved.device_id, body.service, body.values, moved.created_at)
 
         try:
             await self._store.write(act)

@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 
@@ -29,6 +28,7 @@ from app.control.model import (
 from app.control.moves import Moves, change
 from app.control.states import State
 from app.control.taking import Taking
+from app.control.wishes import Wishes
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.errors import NotFound
@@ -37,9 +37,6 @@ from app.journal.service import Journal
 from app.policy import Action, Actor, Resource, allowed
 from app.store.store import Store
 from app.store.tx import Tx
-
-# A wish (shadow, desired) waits for its device this long.
-DESIRED_EXPIRES_S = 24 * 3600.0
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,7 +68,9 @@ class Control:
         devices.on_leaving.append(self.device_leaving_in)
         devices.freezing.on_freezing.append(self.device_freezing_in)
         devices.on_unbinding.append(self.device_unbinding_in)
-        devices.shadows.on_desired.append(self.desired_in)
+        wishes = Wishes(devices, self.dispatch, moves, insert_in=self.insert_in)
+        devices.shadows.on_desired.append(wishes.desired_in)
+        devices.shadows.on_reported.append(wishes.reported_in)
 
     def start(self) -> None:
         """Begin to expire what is due."""
@@ -226,24 +225,6 @@ class Control:
     def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
         for command in queries.open_of_device(tx, device.id):
             self.moves.end_in(tx, command, why)
-
-    def desired_in(self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any]) -> None:
-        """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
-
-        Raises DeviceUnbound, TooManyCommands.
-        """
-        self._devices.registry.demand_bound_in(tx, device_id)
-        for old in self.dispatch.wishes(device_id):
-            if old.body.service == service and old.body.values.keys() <= wanted.keys():
-                self.moves.end_in(tx, old, "superseded")
-        values = {name: value for name, value in wanted.items() if value is not None}
-        device = self._devices.memory.get(device_id)
-        if device is not None and values:
-            if self.dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
-                raise TooManyCommands
-            new = NewCommand(service, values=values, expires_in=DESIRED_EXPIRES_S)
-            body = Body(service, values=values, wish=True)
-            self.insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
 
     def _link_of(self, device_id: str) -> Link | None:
         """Its own link, or while that is down any other that it is there by."""

@@ -95,11 +95,6 @@ class Presence:
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
 
-    def unbound(self, device_id: str) -> None:
-        """It was let go and stays in its home: gone, and there is nothing to wait for."""
-        self.forget(device_id)
-        self._gone(device_id)
-
     def close(self) -> None:
         """No timer is left; the hub ends."""
         for timer in self._leaving.values():

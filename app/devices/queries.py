@@ -212,6 +212,12 @@ def shadow_version(reader: Reader, device_id: str, service: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def reported_after(reader: Reader, device_id: str, service: str, at: int) -> set[str]:
+    """The properties of which there is a newer report than of `at`."""
+    sql = "SELECT property FROM shadow WHERE device_id=? AND service=? AND reported_at>?"
+    return {row[0] for row in reader.all(sql, (device_id, service, at))}
+
+
 def service_state(reader: Reader, device_id: str, service: str) -> ServiceState:
     """One service as it is on disk."""
     state = ServiceState(shadow_version(reader, device_id, service))

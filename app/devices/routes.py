@@ -13,6 +13,7 @@ from app.companion.conditions import Cursor, Limit, Page, answer, encode_cursor,
 from app.devices.model import DeviceEntry, DeviceView, Icon, Position, ServiceView
 from app.devices.product.model import Product
 from app.devices.service import Devices
+from app.devices.shadows import MAX_VALID_S, VALID_S
 from app.errors import NotFound
 from app.homes.model import Name
 from app.policy import Action, Actor
@@ -30,9 +31,10 @@ class DeviceChange(Struct, forbid_unknown_fields=True):
 
 
 class Desired(Struct, forbid_unknown_fields=True):
-    """Values by property, as the product's model has them; null: no longer wanted."""
+    """Values by property, as the product's model has them; null: no longer wanted. `valid_for` is in seconds."""
 
     values: Annotated[dict[str, bool | int | float | str | None], Meta(min_length=1, max_length=64)]
+    valid_for: Annotated[float, Meta(gt=0, le=MAX_VALID_S)] = VALID_S
 
 
 @get("/products", operation_id="listProducts", opt={"action": Action.PUBLIC})
@@ -167,8 +169,12 @@ async def desire_values(
     service: FromPath[str],
     data: JSONBody[Desired],
 ) -> Response[ServiceView]:
-    """Want values of a device: set at once if it is there, else when it comes back. If-Match is the service's ETag."""
-    view = await devices.shadows.desire(caller, device_id, service, data.values)
+    """Want values of a device: set at once if it is there, else when it comes back. If-Match is the service's ETag.
+
+    A wish ends when the device has done it, or says that it is so already; or when its time is over, and it leaves the
+    shadow.
+    """
+    view = await devices.shadows.desire(caller, device_id, service, data.values, valid_for=data.valid_for)
     return answer(view, view.version)
 
 

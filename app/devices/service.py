@@ -55,7 +55,7 @@ class Devices:
         self.of_hardware = memory.of_hardware
         self.hardware = memory.hardware
         self.bond_of = memory.bonds.get
-        self.on_left.append(lambda device: self.presence.unbound(device.id))
+        self.on_left.append(lambda device: self.presence.lost(device.id))
 
     def close(self) -> None:
         """The hub ends."""

@@ -1,5 +1,7 @@
 """What is known of a device's services, as memory holds it."""
 
+from typing import Any
+
 import msgspec
 from msgspec import Struct
 
@@ -12,6 +14,10 @@ class Point(Struct, frozen=True, gc=False):
 
     value: str
     at: int
+
+    @property
+    def decoded(self) -> Any:
+        return msgspec.json.decode(self.value)
 
     def view(self) -> PointView:
         return PointView(msgspec.Raw(self.value), to_time(self.at))

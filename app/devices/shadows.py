@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -16,14 +16,14 @@ from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
 from app.devices.product.model import Service
 from app.devices.product.values import Values, ValueUnfit, check_set, sort_report
-from app.devices.shadow_state import Point
+from app.devices.shadow_state import Point, ServiceState
 from app.errors import NotFound
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.policy import SYSTEM, Action, Actor
 from app.store.retention import DAY_MS
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Change, Reader, Tx
 
 # A device without a set clock says 1970; one that was offline tells of the days it missed.
 MAX_REPORT_AGE_MS = 7 * DAY_MS
@@ -31,9 +31,21 @@ MAX_REPORT_AGE_MS = 7 * DAY_MS
 NOTED_CHARACTERS = 200
 # A device that says much that does not fit says it in every report.
 NOTED_UNFIT = 8
-# Told within the transaction that wants values of a device (None: no longer); control makes a command of it.
-OnDesired = Callable[[Tx, Caller, str, str, Mapping[str, Any]], None]
+# So long a wish is one, unless somebody says otherwise; and at most.
+VALID_S = 24 * 3600.0
+MAX_VALID_S = 7 * 24 * 3600.0
+# Told within the transaction that has new values of a device's service.
+OnReported = Callable[[Tx, str, str], None]
 _text = msgspec.json.Encoder().encode
+
+
+class OnDesired(Protocol):
+    """Told within the transaction that wants values of a device; control makes a command of it."""
+
+    def __call__(
+        self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any], *, valid_for: float
+    ) -> None:
+        """None as a value: no longer. `valid_for` is in seconds."""
 
 
 class Shadows:
@@ -56,15 +68,16 @@ class Shadows:
         self._journal = journal
         self._presence = presence
         self.on_desired: list[OnDesired] = []
+        self.on_reported: list[OnReported] = []
 
     async def reported(
         self, device_id: str, service: str, values: Mapping[str, Any], at: int | None = None
     ) -> int | None:
         """What a device says it is; returns the service's version once it is on disk, None when nothing of it fits.
 
-        `at` is the device's own time (ms), taken if it is plausible. What does not fit the product model is kept out of
-        the shadow and noted in the journal; of a frozen device nothing is taken. Raises NotFound for a device that is
-        not here (any more).
+        `at` is the device's own time (ms), taken if it is plausible: what is older than what the shadow has goes into
+        the journal alone. What does not fit the product model is kept out of the shadow and noted in the journal; of a
+        frozen device nothing is taken. Raises NotFound for a device that is not here (any more).
         """
         return await self._store.write(lambda tx: self.reported_in(tx, device_id, service, values, at))
 
@@ -85,9 +98,17 @@ class Shadows:
         if not fitting:
             tx.after(lambda: self._presence.seen(device_id))
             return None
+        if when < tx.now:
+            newer = queries.reported_after(tx, device_id, service, when)
+            fitting = {name: value for name, value in fitting.items() if name not in newer}
+            if not fitting:
+                tx.after(lambda: self._presence.seen(device_id))
+                return queries.shadow_version(tx, device_id, service)
         version = self._store_reported(tx, device_id, service, fitting, when)
         data = {"service": service, "values": fitting, "version": version}
         tx.record(SYSTEM, _change("device.reported", device_id, device.home_id, data, audit=False))
+        for told in self.on_reported:
+            told(tx, device_id, service)
         return version
 
     def _store_reported(self, tx: Tx, device_id: str, service: str, values: Values, at: int) -> int:
@@ -106,17 +127,31 @@ class Shadows:
         product = self._catalogue.get(product_id)
         return None if product is None else product.service(service)
 
-    async def desire(self, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> ServiceView:
-        """Want values of a device (null: no longer), to be set as soon as it is there.
+    async def desire(
+        self, by: Caller, device_id: str, service: str, values: Mapping[str, Any], *, valid_for: float = VALID_S
+    ) -> ServiceView:
+        """Want values of a device (null: no longer), to be set as soon as it is there, for `valid_for` seconds.
 
+        A wish that is not met by then is none any more: it leaves the shadow, and its command expires.
         Raises NotFound, Refused, ValueUnfit, VersionMismatch (If-Match is the service's version), DeviceFrozen, and
         TooMany when as much as may be waits for the device already.
         """
         return await self._store.write(
-            lambda tx: self.desire_in(tx, by, device_id, service, values), once=by.once, returns=ServiceView
+            lambda tx: self.desire_in(tx, by, device_id, service, values, valid_for=valid_for),
+            once=by.once,
+            returns=ServiceView,
         )
 
-    def desire_in(self, tx: Tx, by: Caller, device_id: str, service: str, values: Mapping[str, Any]) -> ServiceView:
+    def desire_in(
+        self,
+        tx: Tx,
+        by: Caller,
+        device_id: str,
+        service: str,
+        values: Mapping[str, Any],
+        *,
+        valid_for: float = VALID_S,
+    ) -> ServiceView:
         """`desire` inside `tx`."""
         demand(by.actor, Action.DEVICE_CONTROL, self._access.device_in(tx, by.actor, device_id), tx.moment)
         device = queries.device(tx, device_id)
@@ -135,8 +170,23 @@ class Shadows:
         data: dict[str, Any] = {"service": service, "values": {**fitting, **dict.fromkeys(dropped)}}
         tx.record(by.actor, _change("device.desired", device_id, device.home_id, data))
         for told in self.on_desired:
-            told(tx, by, device_id, service, data["values"])
+            told(tx, by, device_id, service, data["values"], valid_for=valid_for)
         return queries.service_state(tx, device_id, service).view()
+
+    def state_in(self, reader: Reader, device_id: str, service: str) -> ServiceState:
+        """One service as it is on disk."""
+        return queries.service_state(reader, device_id, service)
+
+    def unmet_in(self, tx: Tx, device_id: str, service: str, values: Mapping[str, Any], asked_at: int) -> None:
+        """What was wanted at `asked_at` (ms), and not of late, is no wish any more: its time is over."""
+        device = queries.device(tx, device_id)
+        desired = queries.service_state(tx, device_id, service).desired
+        over = [name for name, value in values.items() if _is_that(desired.get(name), value, asked_at)]
+        if device is None or not over:
+            return
+        self._store_desired(tx, device_id, service, {}, over)
+        data = {"service": service, "values": dict.fromkeys(over), "why": "expired"}
+        tx.record(SYSTEM, _change("device.desired", device_id, device.home_id, data))
 
     def _store_desired(self, tx: Tx, device_id: str, service: str, values: Values, dropped: list[str]) -> None:
         points: dict[str, Point | None] = {n: Point(_text(v).decode(), tx.now) for n, v in values.items()}
@@ -158,6 +208,10 @@ class Shadows:
             raise NotFound
         state = live.services.get(service)
         return ServiceView() if state is None else state.view()
+
+
+def _is_that(point: Point | None, value: object, asked_at: int) -> bool:
+    return point is not None and point.at <= asked_at and point.decoded == value
 
 
 def _fitting(entry: Entry, values: Values) -> Iterator[Entry]:

@@ -23,6 +23,8 @@ Said: TypeAlias = tuple[str, bytes]
 
 REFUSED: Final = 1
 FIRST_VERSION: Final = "v1.0"
+# The service and the name of the hub's command to forget everything (app/links/iotda/README.md).
+RESET: Final = ("$device", "factory_reset")
 
 
 class Download(Struct, frozen=True):
@@ -50,6 +52,8 @@ class IotdaVoice:
         self.versions = {"firmware": FIRST_VERSION, "software": FIRST_VERSION}
         self.downloads: list[Download] = []
         self.heard: list[str] = []
+        # The reset it was told of: it is as new, and its secret is still to go.
+        self.wiped = ""
         self._joining = children or {}
         self._children: dict[str, Body] = {}
         self._refuses = refuses
@@ -162,6 +166,9 @@ class IotdaVoice:
         body = self._whose(given(told.object_device_id, ""))
         service = names.service_of(body.product, given(told.service_id, ""))
         name = given(told.command_name, "")
+        if (given(told.service_id, ""), name) == RESET:
+            yield self._said(topics.Kind.COMMAND_RESPONSE, self.wipe(request), request)
+            return
         model = None if service is None else next((c for c in service.commands if name in (c.iotda, c.id)), None)
         try:
             self._check_willing()
@@ -178,6 +185,13 @@ class IotdaVoice:
         yield self._said(topics.Kind.COMMAND_RESPONSE, answer, request)
         if changes and body is self.body:
             yield self.report(changes)
+
+    def wipe(self, reset_id: str) -> payloads.CommandResponse:
+        """As it left the factory, but for its secret, by which it says that it has forgotten."""
+        self.body.wake({})
+        self._children, self._joining = {}, {}
+        self.wiped = reset_id
+        return payloads.CommandResponse(result_code=0)
 
     def _told(self, event: events.Event) -> Iterator[Said]:
         self.heard.append(event.event_type)

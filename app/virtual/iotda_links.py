@@ -4,7 +4,6 @@ import asyncio
 import ssl
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -16,7 +15,7 @@ from msgspec import Struct
 
 from app.links.iotda.codec import payloads, topics
 from app.links.iotda.codec.errors import IotdaError
-from app.links.iotda.codec.fields import decode, encode
+from app.links.iotda.codec.fields import decode, encode, given
 from app.links.iotda.codec.signing import ClientId, password
 from app.links.iotda.codec.times import hour_stamp
 from app.virtual.body import Body
@@ -48,17 +47,26 @@ class Place(Struct, frozen=True, kw_only=True):
         return f"Place(url={self.url!r}, device_id={self.device_id!r})"
 
 
+class _Forgotten(Exception):
+    """It was reset, and has said that it has forgotten: there is nothing left to connect with."""
+
+
 async def run(place: Place, body: Body, children: dict[str, Body], notices: Notices) -> None:
-    """Be the device for ever, through lost connections."""
+    """Be the device through lost connections, until it was reset: then it is nobody's."""
     voice = IotdaVoice(place.device_id, body, children, refuses=place.how.refuses)
     serve = _by_mqtt if urlsplit(place.url).scheme.startswith("mqtt") else _by_https
     tls = await asyncio.to_thread(_tls, place)
-    while True:
+    forgotten = False
+    while not forgotten:
         try:
             await serve(place, voice, notices, tls)
+        except* _Forgotten:
+            forgotten = True
+            notices.tell("reset", by="hub")
+            notices.tell("unpaired")
         except* (aiomqtt.MqttError, httpx2.HTTPError, OSError) as error:
             notices.tell("unlinked", code=str(error.exceptions[0])[:100])
-        await asyncio.sleep(RETRY_S)
+        await asyncio.sleep(0 if forgotten else RETRY_S)
 
 
 def _tls(place: Place) -> ssl.SSLContext | None:
@@ -107,6 +115,8 @@ async def _hear(
         await asyncio.sleep(place.how.slow)
         said = list(voice.hear(str(message.topic), bytes(message.payload)))
         await _say(client, said * 2 if place.how.twice else said)
+        if voice.wiped:
+            raise _Forgotten
         for what, details in voice.body.shown:
             notices.tell(what, **details)
         voice.body.shown.clear()
@@ -159,7 +169,7 @@ async def _by_https(place: Place, voice: IotdaVoice, notices: Notices, tls: ssl.
     """Report what is different, and everything now and then; a token that is refused is renewed."""
     base = place.url.rstrip("/")
     async with await _http(tls if tls is not None else False) as client:
-        token = await _token(client, place, base)
+        token = await _token(client, place, voice, base)
         notices.tell("linked", host=urlsplit(place.url).hostname, port=urlsplit(place.url).port)
         chance, since = Random(), place.every  # noqa: S311 - weather, not secrets
         while True:
@@ -179,11 +189,18 @@ async def _by_https(place: Place, voice: IotdaVoice, notices: Notices, tls: ssl.
             since += place.tick
 
 
-async def _token(client: httpx2.AsyncClient, place: Place, base: str) -> str:
+async def _token(client: httpx2.AsyncClient, place: Place, voice: IotdaVoice, base: str) -> str:
     claimed, proof = _signed(place)
     asked = payloads.DeviceAuth(device_id=place.device_id, sign_type=1, timestamp=claimed.stamp, password=proof)
     answer = await client.post(f"{base}/v5/device-auth", content=encode(asked))
     answer.raise_for_status()
-    with suppress(IotdaError):
-        return decode(payloads.device_token, answer.content).access_token
-    raise httpx2.HTTPError("the hub's token cannot be read")
+    try:
+        given_token = decode(payloads.device_token, answer.content)
+    except IotdaError as error:
+        raise httpx2.HTTPError("the hub's token cannot be read") from error
+    if (reset := given(given_token.factory_reset, "")) and not place.how.deaf:
+        path = f"{base}/v5/devices/{place.device_id}/sys/commands/response/{topics.REQUEST}{reset}"
+        headers = {"access_token": given_token.access_token}
+        (await client.post(path, content=encode(voice.wipe(reset)), headers=headers)).raise_for_status()
+        raise _Forgotten
+    return given_token.access_token

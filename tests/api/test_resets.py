@@ -95,7 +95,8 @@ async def test_nothing_is_done_with_a_device_that_was_reset(api: Api) -> None:
     ):
         assert (answer.status_code, answer.json()["code"]) == (409, "device_unbound")
     told = (await anna.post(f"/api/groups/{group_id}/commands", json=ON)).json()
-    assert (told["unable"], [each["device_id"] for each in told["commands"]]) == ([device_id], [other])
+    assert [each["device_id"] for each in told["commands"]] == [other]
+    assert [(each["device_id"], each["code"]) for each in told["unable"]] == [(device_id, "device_unbound")]
     assert api.services.devices.of_hardware("d-1") is None
     with pytest.raises(NotFound):
         await api.services.devices.reported(device_id, "light", {"on": False})

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
+from msgspec import Struct
 
 from app.accounts.attempts import Allowance, Attempts, peer_of
 from app.accounts.model import TooManyAttempts
 from app.clock import Clock
 from app.devices.credential_model import Credential, Kind
 from app.devices.model import Device
+from app.devices.reset_model import Departing, Reset
 from app.devices.service import Devices
 from app.links.iotda.codec import topics
 from app.links.iotda.codec.errors import MalformedError, TopicUnknownError
@@ -29,6 +31,21 @@ PER_ADDRESS: Final = Allowance(60, 60)
 # Compared with where there is nothing to compare with.
 _NOBODYS: Final = (b"a secret of nobody's at all", b"and a second one of theirs")
 _log = structlog.get_logger("doorstep.iotda")
+
+
+class Departed(Struct, frozen=True):
+    """`Principal.facts` of a device that was reset: what it calls itself, and its reset."""
+
+    wire_id: str
+    reset_id: str
+
+    def __str__(self) -> str:
+        return self.wire_id
+
+
+def principal_of(reset: Reset) -> Principal:
+    """Of a device that was reset. It is none of the devices there are: whatever it says as one is nobody's."""
+    return Principal(f"reset/{reset.id}", session=reset.hardware_id, facts=Departed(reset.hardware_id, reset.id))
 
 
 class Proving:
@@ -78,9 +95,7 @@ class Proving:
         if not known.fingerprints:
             adopted = await self._devices.credentials.adopt(device.id, hashlib.sha256(certificate).hexdigest())
             return device if adopted else None
-        shown = {40: hashlib.sha1(certificate).hexdigest(), 64: hashlib.sha256(certificate).hexdigest()}  # noqa: S324
-        found = [hmac.compare_digest(shown[len(each)], each) for each in known.fingerprints]
-        return device if any(found) else None
+        return device if _is_one_of(certificate, known.fingerprints) else None
 
     def known(self, device_id: str) -> tuple[Device | None, Credential | None]:
         """The device that calls itself so and connects by itself, and what proves it."""
@@ -89,8 +104,38 @@ class Proving:
             return None, None
         return device, self._devices.credentials.of(device)
 
+    # of devices that were reset: what proved them then lets them hear of that, and acknowledge it
+
+    def departing(self, device_id: str) -> Departing | None:
+        """The open reset of the hardware that calls itself so."""
+        return self._devices.resets.departing(device_id)
+
+    def departed_by_secret(self, claimed: ClientId, password: bytes) -> Reset | None:
+        """`by_secret` for one that was reset; asked of everybody who was not right, and as long about it."""
+        found = self.departing(claimed.device_id)
+        old = None if found is None else found.credential
+        secrets = old.secrets if old is not None and old.kind is Kind.SECRET else ()
+        proved = proves(password, secrets, claimed.stamp)
+        proves(password, _NOBODYS[len(secrets) :], claimed.stamp)
+        timely = claimed.mode == 0 or in_time(claimed.stamp, self._clock.now().ms)
+        return found.reset if found is not None and proved and timely else None
+
+    def departed_by_certificate(self, device_id: str, certificate: bytes) -> Reset | None:
+        """`by_certificate` for one that was reset."""
+        found = self.departing(device_id)
+        old = None if found is None else found.credential
+        if found is None or old is None or old.kind is not Kind.CERTIFICATE:
+            return None
+        return found.reset if _is_one_of(certificate, old.fingerprints) else None
+
     def _forget(self, device_id: str) -> None:
         self._at_home.pop(device_id, None)
+
+
+def _is_one_of(certificate: bytes, fingerprints: Sequence[str]) -> bool:
+    shown = {40: hashlib.sha1(certificate).hexdigest(), 64: hashlib.sha256(certificate).hexdigest()}  # noqa: S324
+    found = [hmac.compare_digest(shown[len(each)], each) for each in fingerprints]
+    return any(found)
 
 
 class IotdaAdmission:
@@ -109,6 +154,9 @@ class IotdaAdmission:
             raise NotAdmitted(Reason.CLIENT_ID, "no keep-alive")
         self._take(claimed.device_id, offered.address)
         device = await self._device(claimed, offered)
+        if device is None and (reset := self._departed(claimed, offered)) is not None:
+            self._proving.right(claimed.device_id, offered.address)
+            return principal_of(reset)
         if device is None:
             _log.info("device not admitted", device=claimed.device_id, address=offered.address)
             raise NotAdmitted(Reason.CREDENTIALS)
@@ -129,6 +177,13 @@ class IotdaAdmission:
         if offered.certificate is not None and not offered.password:
             return await self._proving.by_certificate(claimed.device_id, offered.certificate)
         return self._proving.by_secret(claimed, offered.password or b"")
+
+    def _departed(self, claimed: ClientId, offered: Offered) -> Reset | None:
+        if offered.username != claimed.device_id:
+            return None
+        if offered.certificate is not None and not offered.password:
+            return self._proving.departed_by_certificate(claimed.device_id, offered.certificate)
+        return self._proving.departed_by_secret(claimed, offered.password or b"")
 
     def may_publish(self, principal: Principal, topic: str) -> bool:
         """See the Protocol."""
@@ -160,7 +215,11 @@ class IotdaAddressing:
         except TopicUnknownError:
             return None
         device, credential = self._proving.known(read.device_id)
-        if device is None or credential is None or not topics.may_publish(read.device_id, topic):
+        if not topics.may_publish(read.device_id, topic):
+            return None
+        if device is None and (departing := self._proving.departing(read.device_id)) is not None:
+            return principal_of(departing.reset)
+        if device is None or credential is None:
             return None
         if self._proving.is_frozen(device.id):
             return None

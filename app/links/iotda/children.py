@@ -44,6 +44,7 @@ class Children:
         self._down = down
         devices.credentials.on_registered.append(self._registered_in)
         devices.on_leaving.append(self._leaving_in)
+        devices.on_unbinding.append(self._leaving_in)
 
     def handlers(self) -> Handlers:
         """By (service, event type)."""
@@ -81,6 +82,8 @@ class Children:
             raise Invalid("device_id: not one")
         extension = _extension(new.extension_info)
         known = device_queries.device_of_hardware(tx, wire_id)
+        if known is not None and known.unbound_at is not None and known.home_id == gateway.home_id:
+            known = None  # it was reset, and joins again
         if known is not None:
             if known.gateway_id != gateway.id:
                 raise DeviceIdTaken
@@ -152,7 +155,7 @@ class Children:
             has, now = given(asked.version, 0), queries.children_version(tx, gateway.id)
             rows = queries.children_after(tx, gateway.id, has if has <= now else 0)
             for kind, notice in self._notices(tx, gateway, rows):
-                tx.after(partial(self._down.event, gateway, CHILDREN, kind, notice))
+                tx.after(partial(self._tell, gateway, kind, notice))
 
         return act
 
@@ -180,7 +183,14 @@ class Children:
 
     def _tell_in(self, tx: Tx, gateway: Device, rows: list[queries.ChildRow]) -> None:
         for kind, notice in self._notices(tx, gateway, rows):
-            tx.after(partial(self._down.event, gateway, CHILDREN, kind, notice))
+            tx.after(partial(self._tell, gateway, kind, notice))
+
+    def _tell(self, gateway: Device, kind: str, notice: paras.ChildrenAdded | paras.ChildrenDeleted) -> None:
+        told = self._down.told(gateway, CHILDREN, kind, notice)
+        if told and isinstance(notice, paras.ChildrenDeleted):
+            # The protocol has no answer to it: of one that was reset, this is all that will be known.
+            for child in notice.devices:
+                self._devices.resets.delivered(child.device_id)
 
     def _notices(
         self, reader: Reader, gateway: Device, rows: Iterable[queries.ChildRow]
@@ -199,7 +209,7 @@ class Children:
     def _known(self, reader: Reader, gateway: Device, rows: list[queries.ChildRow]) -> Iterator[paras.Child]:
         for row in rows:
             device = device_queries.device_of_hardware(reader, row.child_id)
-            if device is not None and device.gateway_id == gateway.id:
+            if device is not None and device.gateway_id == gateway.id and device.unbound_at is None:
                 yield self._shown(gateway, device, row.node_id, None, queries.details(reader, device.id))
 
     def _shown(

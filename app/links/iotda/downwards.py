@@ -87,6 +87,10 @@ class Downwards:
 
     def event(self, device: Device, service: str, kind: str, paras: Struct, event_id: str | None = None) -> None:
         """Tell `device` of an event, now or not at all."""
+        self.told(device, service, kind, paras, event_id)
+
+    def told(self, device: Device, service: str, kind: str, paras: Struct, event_id: str | None = None) -> bool:
+        """`event`, and whether it could be told."""
         said = events.Event(
             service_id=service,
             event_type=kind,
@@ -94,7 +98,7 @@ class Downwards:
             event_id=UNSET if event_id is None else event_id,
             paras=paras,
         )
-        self._put(device, topics.Kind.EVENT_DOWN, "", events.encode_events((said,), device.hardware_id))
+        return self._put(device, topics.Kind.EVENT_DOWN, "", events.encode_events((said,), device.hardware_id))
 
     def answer(self, speaker: Device, kind: topics.Kind, request_id: str, payload: Struct) -> None:
         """Answer a question that `speaker` asked under `request_id`."""

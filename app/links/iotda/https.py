@@ -1,6 +1,7 @@
 """The device side over HTTPS (chapter 3): a token, messages, values, and the values of devices behind a gateway.
 
-Nothing goes down to a device here, so one that speaks only HTTPS is told nothing; it is seen whenever it speaks.
+Nothing goes down to a device here, so one that speaks only HTTPS is told nothing but, as it asks for a token, that it
+was reset; it is seen whenever it speaks.
 """
 
 from collections.abc import Collection
@@ -15,6 +16,7 @@ from litestar.types import Scope, Send
 from app.caller import demand
 from app.control.model import Command, Kind
 from app.devices.model import Device
+from app.devices.reset_model import Reset
 from app.devices.service import Devices
 from app.links.iotda import answers
 from app.links.iotda.admission import Proving
@@ -24,6 +26,7 @@ from app.links.iotda.codec.errors import MalformedError
 from app.links.iotda.codec.fields import decode
 from app.links.iotda.codec.signing import ClientId
 from app.links.iotda.codec.times import parse_hour
+from app.links.iotda.codec.topics import REQUEST
 from app.links.iotda.messages import Messages
 from app.links.iotda.reports import Reports
 from app.links.iotda.speaking import Act
@@ -71,8 +74,13 @@ class HttpsSide:
     def actor_of(self, scope: Scope) -> Actor | None:
         """The device whose token a request carries."""
         shown = next((value for name, value in scope["headers"] if name == _HEADER), None)
-        device = None if shown is None else self.tokens.device_of(shown.decode("latin-1"), self._store.clock.now().ms)
-        return None if device is None else Actor(None, f"device/{device.id}", frozenset(), device_id=device.id)
+        if shown is None:
+            return None
+        token = shown.decode("latin-1")
+        if (device := self.tokens.device_of(token, self._store.clock.now().ms)) is not None:
+            return Actor(None, f"device/{device.id}", frozenset(), device_id=device.id)
+        reset = self.tokens.reset_of(token)
+        return None if reset is None else _as_reset(reset)
 
     async def refuse(self, send: Send, error: Exception, request_id: str) -> None:
         """In this protocol's words."""
@@ -88,12 +96,35 @@ class HttpsSide:
         claimed = ClientId(asked.device_id, asked.sign_type, asked.timestamp)
         device = self._proving.by_secret(claimed, asked.password.encode())
         if device is None:
-            raise Unproved
+            return self._farewell(claimed, asked.password.encode(), address)
         self._proving.right(asked.device_id, address)
         if self._proving.is_frozen(device.id):
             raise Unproved
         token = self.tokens.make(device, self._store.clock.now().ms)
         return payloads.DeviceToken(access_token=token, expires_in=LIFE_S - 1)
+
+    def _farewell(self, claimed: ClientId, password: bytes, address: str) -> payloads.DeviceToken:
+        """For who was reset: that, and a token to acknowledge it with."""
+        reset = self._proving.departed_by_secret(claimed, password)
+        if reset is None:
+            raise Unproved
+        self._proving.right(claimed.device_id, address)
+        self._devices.resets.delivered(reset.hardware_id)
+        token = self.tokens.make_last(reset)
+        return payloads.DeviceToken(access_token=token, expires_in=LIFE_S - 1, factory_reset=reset.id)
+
+    async def acknowledge(self, actor: Actor | None, device_id: str, request: str, body: bytes) -> None:
+        """The device says that it has forgotten; raises TokenInvalid, MalformedError."""
+        found = self._proving.departing(device_id)
+        if actor is None or found is None:
+            raise TokenInvalid
+        about = Resource(things=(_as_reset(found.reset).device_id or "",))
+        demand(actor, Action.DEVICE_SPEAK, about, self._store.clock.now())
+        said = decode(payloads.command_response, body)
+        if request != f"{REQUEST}{found.reset.id}":
+            raise TokenInvalid
+        if said.ok:
+            await self._devices.resets.confirmed(found.reset.hardware_id)
 
     def speaker(self, actor: Actor | None, device_id: str) -> Device:
         """The device a request is of; raises TokenInvalid or NotFound where its token is another's."""
@@ -141,6 +172,11 @@ def _speaker(
     return iotda_https.speaker(request.scope["state"].get("speaker"), device_id)
 
 
+def _as_reset(reset: Reset) -> Actor:
+    name = f"reset/{reset.id}"
+    return Actor(None, name, frozenset(), device_id=name)
+
+
 def _nothing() -> Response[bytes]:
     return Response(b"", status_code=200, media_type=MediaType.JSON)
 
@@ -186,9 +222,26 @@ async def report_children(
     return _nothing()
 
 
+@post(
+    "/devices/{device_id:str}/sys/commands/response/{request_id:str}",
+    opt={"action": Action.DEVICE_SPEAK},
+    status_code=200,
+)
+async def respond(
+    request: Request[Any, Any, Any],
+    iotda_https: NamedDependency[HttpsSide],
+    device_id: FromPath[str],
+    request_id: FromPath[str],
+) -> Response[bytes]:
+    """To the one command there is over HTTPS, the reset; as its topic is over MQTT (2.5.1)."""
+    actor = request.scope["state"].get("speaker")
+    await iotda_https.acknowledge(actor, device_id, request_id, await request.body())
+    return _nothing()
+
+
 ROUTER = Router(
     PREFIX,
-    route_handlers=[authenticate, message_up, report_properties, report_children],
+    route_handlers=[authenticate, message_up, report_properties, report_children, respond],
     dependencies={"speaker": Provide(_speaker, sync_to_thread=False)},
     exception_handlers={Exception: answers.to_response},
     request_max_body_size=MAX_BODY,

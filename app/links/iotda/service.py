@@ -11,6 +11,7 @@ from app.links.iotda.blobs import Blobs
 from app.links.iotda.children import Children
 from app.links.iotda.configs import Configs
 from app.links.iotda.downwards import LINK, Downwards
+from app.links.iotda.farewells import Farewells
 from app.links.iotda.files import Files
 from app.links.iotda.https import LINK as HTTPS_LINK
 from app.links.iotda.https import HttpsSide, NothingDown
@@ -73,7 +74,7 @@ class Iotda:
         )
         self.configs = Configs(store, devices.access, journal, self.down)
         arrived = store.later(self._arrived)
-        self.hearing = Upwards(
+        upwards = Upwards(
             store,
             devices,
             control,
@@ -84,13 +85,14 @@ class Iotda:
             shadows=ShadowAnswers(devices, whose, self.down),
             handlers=self._handlers(),
         )
-        self.hearing.on_connected.append(arrived.add)
+        upwards.on_connected.append(arrived.add)
+        self.hearing = Farewells(devices.resets, upwards, self.down)
         devices.on_leaving.append(self.files.leaving_in)
         self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
         control.links[LINK] = self.down
         control.links[HTTPS_LINK] = NothingDown()
         devices.credentials.on_changed.append(self.down.drop)
-        devices.on_left.append(lambda device: self.down.drop(device.id))
+        devices.on_left.append(lambda device: self.hearing.forget(device.id))
         devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
 
@@ -100,6 +102,7 @@ class Iotda:
 
     async def stop(self) -> None:
         """End it."""
+        await self.hearing.stop()
         await self.files.stop()
 
     def _handlers(self) -> Handlers:

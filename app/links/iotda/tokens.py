@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from app.devices.model import Device
+from app.devices.reset_model import Reset
 from app.links.iotda.admission import Proving
 from app.store.vault import Vault
 
@@ -14,6 +15,7 @@ LIFE_S: Final = 86_400
 # How long the former token is good for beside a newer one (3.1).
 BESIDE_MS: Final = 30_000
 MAX_TOKEN: Final = 256
+LAST_PARTS: Final = 3
 
 
 class _Claims(Struct, frozen=True):
@@ -55,6 +57,27 @@ class Tokens:
         elif claims.made < newest and now_ms > newest + BESIDE_MS:
             return None
         return device
+
+    # of devices that were reset
+
+    def make_last(self, reset: Reset) -> str:
+        """A token that is good for acknowledging this reset, as long as that is open."""
+        return f"{reset.hardware_id}.{reset.id}.{self._last_mac(reset)}"
+
+    def reset_of(self, token: str) -> Reset | None:
+        """The open reset that this token may acknowledge."""
+        parts = token.split(".")
+        if len(token) > MAX_TOKEN or len(parts) != LAST_PARTS or not token.isascii():
+            return None
+        wire_id, reset_id, shown = parts
+        found = self._proving.departing(wire_id)
+        if found is None or found.reset.id != reset_id:
+            return None
+        return found.reset if hmac.compare_digest(shown, self._last_mac(found.reset)) else None
+
+    def _last_mac(self, reset: Reset) -> str:
+        said = f"iotda reset\n{reset.hardware_id}\n{reset.id}"
+        return base64.urlsafe_b64encode(self._vault.mac(said.encode())).decode().rstrip("=")
 
     def forget(self, device_id: str) -> None:
         """There is no such device any more."""

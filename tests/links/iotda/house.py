@@ -68,6 +68,10 @@ class Line:
         self._iotda.hearing.connected(principal, Connected("192.0.2.7", 4))
         return Speaker(self, self._iotda, principal)
 
+    def admit(self, principal: Principal) -> None:
+        """It has a connection, of which nobody is told."""
+        self._up[principal.device_id] = principal
+
     def cut(self, device_id: str) -> None:
         """Its connection ends."""
         self._iotda.hearing.disconnected(self._up.pop(device_id), "lost")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 
 from app.serving import Serving
@@ -95,7 +96,8 @@ async def virtual(link: str, at: str, product: str, device_id: str, *more: str) 
     try:
         yield Process(child)
     finally:
-        child.terminate()
+        if child.returncode is None:
+            child.terminate()
         assert await child.wait() == 0
 
 
@@ -197,3 +199,22 @@ async def test_one_that_refuses_says_why(hub: Hub) -> None:
         await lamp.until("linked")
         done = await hub.command(device_id, service="light", values={"on": True})
         assert (done["state"], done["outcome"]["error"]) == ("failed", "busy")
+
+
+@pytest.mark.parametrize("link", ["mqtt", "https"])
+async def test_reset_while_it_is_there_it_forgets_and_ends(hub: Hub, link: str) -> None:
+    device_id, wire_id = await hub.register("lamp", "8")
+    at = hub.mqtt if link == "mqtt" else hub.url
+    async with virtual(link, at, "lamp", wire_id, "--every", "0.2") as device:
+        await device.until("linked")
+        async with asyncio.timeout(WAIT):
+            while not (await hub.device(device_id))["services"]:
+                await asyncio.sleep(0.02)
+        assert (await hub.api.post(f"/api/devices/{device_id}/reset", json={})).status_code == 200
+        assert (await device.until("reset"))["by"] == "hub"
+        await device.until("unpaired")
+    async with asyncio.timeout(WAIT):
+        while (await hub.api.get(f"/api/devices/{device_id}/reset")).json()["state"] != "confirmed":
+            await asyncio.sleep(0.02)
+    async with virtual(link, at, "lamp", wire_id) as again:
+        await again.until("unlinked")

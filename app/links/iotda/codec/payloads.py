@@ -144,10 +144,14 @@ class DeviceAuth(Struct, frozen=True, kw_only=True):
 
 
 class DeviceToken(Struct, frozen=True, kw_only=True):
-    """The token; `expires_in` in seconds."""
+    """The token; `expires_in` in seconds.
+
+    `factory_reset` is ours: the device was reset, and this token is good for acknowledging that one.
+    """
 
     access_token: str
     expires_in: int
+    factory_reset: str | UnsetType = UNSET
 
     def __repr__(self) -> str:
         return "DeviceToken(...)"
