@@ -52,6 +52,7 @@ class Answers(Struct, frozen=True):
 @click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
 @click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
 @click.option("--ble-name", help="The name or address a device with Wi-Fi has over Bluetooth, where there are several.")
+@click.option("--bind-key", help="What deciphers a BTHome sensor, 32 hexadecimal digits: its maker's app shows it.")
 @click.option("--pop", help="The proof of possession printed on a device with a setup network.")
 @click.option("--gateway", help="Let devices join behind this gateway (id or name).")
 @click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
@@ -79,6 +80,7 @@ async def pair(
     setup_ssid: str | None,
     setup_address: str | None,
     ble_name: str | None,
+    bind_key: str | None,
     pop: str | None,
     gateway: str | None,
     seconds: int | None,
@@ -99,7 +101,7 @@ async def pair(
         return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
-    wanted |= {"ble_name": ble_name}
+    wanted |= {"ble_name": ble_name, "bind_key": bind_key}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:
