@@ -17,7 +17,7 @@ from app.devices.access import Access
 from app.devices.credential_model import Credential, Kind, derived_secret
 from app.devices.credentials import DeviceCredentials
 from app.devices.memory import Memory
-from app.devices.model import REGISTERED, Device, NewDevice
+from app.devices.model import REGISTERED, BoundElsewhere, Device, NewDevice
 from app.devices.registry import OnLeaving, Registry
 from app.devices.reset_model import (
     EXPIRES_MS,
@@ -188,11 +188,17 @@ class Resets:
             self._end_in(tx, reset, ResetState.CONFIRMED)
 
     def _bound_in(self, tx: Tx, by: Caller, device: Device, new: NewDevice) -> None:
-        """It is in a home again. Only what proved itself by a key is known to have forgotten."""
+        """It is in a home again. Only what proved itself by a key is known to have forgotten.
+
+        Raises BoundElsewhere: a name let in by hand does not call off the wipe that another home waits for.
+        """
         reset = queries.reset(tx, device.hardware_id)
-        if reset is not None and not reset.state.ended:
-            known = new.trust != REGISTERED
-            self._end_in(tx, reset, ResetState.CONFIRMED if known else ResetState.SUPERSEDED)
+        if reset is None or reset.state.ended:
+            return
+        proved = new.trust != REGISTERED
+        if not proved and reset.home_id != device.home_id:
+            raise BoundElsewhere
+        self._end_in(tx, reset, ResetState.CONFIRMED if proved else ResetState.SUPERSEDED)
 
     def _end_in(self, tx: Tx, reset: Reset, state: ResetState) -> Reset:
         delivered_at = reset.delivered_at or (tx.now if state is ResetState.CONFIRMED else None)

@@ -10,7 +10,6 @@ from typing import Final
 import structlog
 from msgspec import Struct, field
 
-from app.clock import Clock
 from app.devices.model import Device
 from app.devices.product.sensors import SERVICE
 from app.devices.product.values import Values
@@ -30,7 +29,6 @@ from pairing.methods.bthome import id_of
 LINK: Final = "bthome"
 SILENT_S: Final = 15 * 60.0
 """Seconds without a word after which a sensor is offline: some say one in ten minutes."""
-LOOK_EVERY_S: Final = 15.0
 REPORT_EVERY_S: Final = 1.0
 """At most one report a second and sensor is written, with what was said last."""
 REPEAT_S: Final = 600.0
@@ -39,11 +37,10 @@ _log = structlog.get_logger("doorstep.sensors")
 
 
 class _Listened(Struct):
-    """A sensor that is listened to: what it said last, what is to be written, when it was heard and last written."""
+    """A sensor that is listened to: what it said last, when that was written, and what is to be."""
 
     secret: SensorSecret
     sensor: Sensor
-    heard_at: float
     told: Values = field(default_factory=dict)
     told_at: float = 0.0
     pending: Values = field(default_factory=dict)
@@ -57,24 +54,23 @@ class SensorLink:
         self._radio = radio
         self._devices = devices
         self._store = store
-        self._clock: Clock = store.clock
         self._listened: dict[str, _Listened] = {}
-        self._looking: asyncio.Task[None] | None = None
+        devices.on_left.append(self._left)
         self.unread = 0
         """Advertisements of our sensors that could not be read: not their key, or nonsense."""
 
     def start(self) -> None:
         self._unlisten = self._radio.listen(self._hear)
-        self._looking = asyncio.create_task(self._look(), name="silent sensors")
 
     async def stop(self) -> None:
         self._unlisten()
         tasks = [each.writing for each in self._listened.values() if each.writing is not None]
-        if self._looking is not None:
-            tasks.append(self._looking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _left(self, device: Device) -> None:
+        self._listened.pop(device.id, None)
 
     def _hear(self, advertisement: Advertisement) -> None:
         if BTHOME not in advertisement.service_data:
@@ -91,8 +87,7 @@ class SensorLink:
             return
         if heard is None and secret.key is not None:
             return  # an old one, perhaps played by somebody else
-        one.heard_at = _now()
-        self._devices.online(device.id, LINK)
+        self._devices.online(device.id, LINK, lifetime=SILENT_S)
         if heard is not None:
             points = points_of(heard)
             values: Values = {each.name: each.value for each in points}
@@ -105,7 +100,7 @@ class SensorLink:
     def _one(self, device_id: str, secret: SensorSecret) -> _Listened:
         one = self._listened.get(device_id)
         if one is None or one.secret.key != secret.key:
-            one = self._listened[device_id] = _Listened(secret, Sensor(secret.key, counter=secret.counter), _now())
+            one = self._listened[device_id] = _Listened(secret, Sensor(secret.key, counter=secret.counter))
         return one
 
     async def _write(self, device: Device, one: _Listened) -> None:
@@ -126,14 +121,6 @@ class SensorLink:
     def _report_in(self, tx: Tx, device: Device, values: Values, counter: int) -> None:
         self._devices.sensors.took_in(tx, device.id, counter)
         self._devices.reported_in(tx, device.id, SERVICE, values)
-
-    async def _look(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            for device_id, one in list(self._listened.items()):
-                if _now() - one.heard_at > SILENT_S:
-                    del self._listened[device_id]
-                    self._devices.offline(device_id)
 
 
 def _now() -> float:

@@ -28,7 +28,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     devices join behind, for `seconds` at most. `encoding` is what EZ speaks; `setup_ssid`, `setup_password` and `pop`
     (the proof of possession) are of the device's own setup network. `ble_name` is the name or the address by which a
     device with Wi-Fi is heard over Bluetooth, where there are several. `bind_key` (32 hexadecimal digits) deciphers
-    what the BTHome sensor `device_id` says, where it enciphers that.
+    what the BTHome sensor `device_id` says, where it enciphers that. `oob` is the static secret on a mesh device's
+    label in hex; with `identify` false, devices of a mesh are taken without a person saying that they blink.
     """
 
     method: Annotated[str, Meta(max_length=40)] = ANY
@@ -52,6 +53,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     ble_name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     bind_key: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{32}\Z")] | None = None
     pop: Annotated[str, Meta(max_length=64)] | None = None
+    oob: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    identify: bool = True
 
 
 class Wanted(Struct, frozen=True):
@@ -68,8 +71,10 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     """Checked, before anything is kept or sent; raises Invalid."""
     seconds = None if new.seconds is None else str(new.seconds)
     named = {"name": new.name, "room_id": new.room_id, "gateway": new.gateway_id, "seconds": seconds}
-    inputs = _given(named | {"encoding": new.encoding, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name})
-    secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password, "bind_key": new.bind_key})
+    named |= {"identify": None if new.identify else NO, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name}
+    inputs = _given(named | {"encoding": new.encoding})
+    secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password, "oob": new.oob})
+    secrets |= _given({"bind_key": new.bind_key})
     method, device = new.method, new.device_id
     if method == bthome.NAME and device is not None:
         inputs["sensor"] = device

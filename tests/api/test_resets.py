@@ -166,6 +166,18 @@ async def test_a_name_that_is_registered_elsewhere_takes_no_kept_record(api: Api
     assert api.services.devices.resets.departing("lamp_1") is None
 
 
+async def test_another_home_calls_off_no_wipe_by_registering_the_name(api: Api) -> None:
+    anna, ben = await api.person("anna"), await api.person("ben")
+    annas, bens = await home_of(anna), await home_of(ben)
+    device_id = (await register(anna, annas)).json()["device"]["id"]
+    await reset(anna, device_id, "remove")
+    taken = await register(ben, bens)
+    assert (taken.status_code, taken.json()["code"]) == (409, "device_bound_elsewhere")
+    assert api.services.devices.resets.departing("lamp_1") is not None
+    await api.services.devices.resets.confirmed("lamp_1")
+    assert (await register(ben, bens)).status_code == 201
+
+
 async def test_a_record_that_is_removed_is_gone_and_the_device_still_to_be_told(tmp_path: Path) -> None:
     async with Api(tmp_path) as api:
         anna = await api.person("anna")

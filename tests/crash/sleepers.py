@@ -1,17 +1,20 @@
 """Devices that sleep: what they were given, and did, and said, over every life of the hub."""
 
 import asyncio
+import json
 import secrets
 import time
 from contextlib import suppress
 from random import Random
 from typing import Any
 
+import aiomqtt
 import httpx2
 from msgspec import Struct, field
 
 from app.caller import BY_SYSTEM
 from app.devices.model import NewDevice
+from app.links.iotda.codec.signing import password
 from app.store.tx import Tx
 from pairing import wire
 from pairing.channel import Channel
@@ -24,14 +27,15 @@ from pairing.pump import pump, read_frame
 from tests.e2e.living import WAIT, Living
 
 PING_S = 0.02
+STAMP = "2026112909"
 
 
 class Done(Struct):
-    """A command, done. `late_by` (ms): it came so long after its time."""
+    """A command, done, and when (ms)."""
 
     id: str
     values: dict[str, Any]
-    late_by: int
+    at: int
 
 
 class Life(Struct):
@@ -39,6 +43,7 @@ class Life(Struct):
 
     client: httpx2.AsyncClient
     link_port: int
+    mqtt_port: int
     hub_key: bytes
     hub_id: str
     happened: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
@@ -69,18 +74,18 @@ class Sleeper:
         """It remembers."""
         return any(each.id == command_id for each in self.done)
 
-    def take(self, command_id: str, values: dict[str, Any], expires_at: int, hub_at: int) -> None:
-        """It is given a command, and does it."""
+    def take(self, command_id: str, values: dict[str, Any], expires_at: int | None = None, hub_at: int = 0) -> None:
+        """It is given a command, and does it. `hub_at`: the hub handed it out later than that (ms)."""
         self.given += 1
-        if hub_at >= expires_at:
+        if expires_at is not None and hub_at >= expires_at:
             self.expired.append(command_id)
-        self.done.append(Done(command_id, values, time.time_ns() // 1_000_000 - expires_at))
+        self.done.append(Done(command_id, values, time.time_ns() // 1_000_000))
 
     async def live(self, life: Life) -> None:
         """Wake and sleep, until the hub's life is over."""
         while not life.over:
             await asyncio.sleep(self.dice.uniform(0.1, 0.8))
-            with suppress(OSError, PairingError, httpx2.TransportError):
+            with suppress(OSError, PairingError, httpx2.TransportError, aiomqtt.MqttError):
                 await self.wake(life)
 
     async def wake(self, life: Life) -> None:
@@ -180,6 +185,84 @@ class _Awake:
             return False
         self.say(Answer(command.id, ok=True, values=values))
         return how < 0.9
+
+
+class MqttSleeper(Sleeper):
+    """It has an MQTT session that outlives its connections, at QoS 1; it acknowledges what it has done."""
+
+    kind = "by MQTT"
+
+    def __init__(self, dice: Random) -> None:
+        super().__init__(dice)
+        self.wire_id = f"lamp_{self.identity.device_id[2:]}"
+        self.secret = secrets.token_hex(16)
+        self.to_answer: list[str] = []
+
+    async def enter(self, hub: Living) -> None:
+        """Registered; it subscribes once, before anything is asked of it."""
+        new = {"product_id": "lamp", "node_id": self.identity.device_id[2:], "secret": self.secret}
+        made = await hub.owner.post(f"/api/homes/{hub.home_id}/devices", json=new)
+        assert made.status_code == 201, made.text
+        self.id = made.json()["device"]["id"]
+        assert hub.node.mqtt is not None
+        async with self.connection(hub.node.mqtt.ports["tcp"]) as client:
+            await client.subscribe(f"{self.topic}/#", 1)
+
+    @property
+    def topic(self) -> str:
+        return f"$oc/devices/{self.wire_id}/sys/properties/set"
+
+    def connection(self, port: int) -> aiomqtt.Client:
+        """Not yet entered."""
+        client = aiomqtt.Client(
+            "127.0.0.1",
+            port,
+            identifier=f"{self.wire_id}_0_0_{STAMP}",
+            username=self.wire_id,
+            password=password(self.secret.encode(), STAMP),
+            clean_session=False,
+        )
+        client._client.manual_ack_set(True)
+        return client
+
+    async def wake(self, life: Life) -> None:
+        """A connection, for some time. What it could not say before it says first."""
+        client = self.connection(life.mqtt_port)
+        try:
+            async with client:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self.dice.uniform(0.1, 0.5)):
+                        await self.talk(life, client)
+        finally:
+            # It holds how the connection ended, whether or not anybody asks.
+            if client._disconnected.done():
+                client._disconnected.exception()
+
+    async def talk(self, life: Life, client: aiomqtt.Client) -> None:
+        await self.answer(client)
+        async for message in client.messages:
+            if not self.hear(client, message):
+                return
+            life.happened.put_nowait("given")
+            await self.answer(client)
+
+    def hear(self, client: aiomqtt.Client, message: aiomqtt.Message) -> bool:
+        command_id = str(message.topic).rpartition("request_id=")[2]
+        if self.has_done(command_id):
+            self.given += 1
+        else:
+            (service,) = json.loads(bytes(message.payload))["services"]
+            self.take(command_id, service["properties"])
+            self.to_answer.append(command_id)
+        if self.dice.random() < 0.1:  # gone before it says so
+            return False
+        client._client.ack(message.mid, message.qos)
+        return self.dice.random() < 0.9
+
+    async def answer(self, client: aiomqtt.Client) -> None:
+        for command_id in tuple(self.to_answer):
+            await client.publish(f"{self.topic}/response/request_id={command_id}", b'{"result_code":0}', 1)
+            self.to_answer.remove(command_id)
 
 
 class Fetcher(Sleeper):

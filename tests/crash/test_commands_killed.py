@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
@@ -14,12 +15,13 @@ import httpx2
 import pytest
 from msgspec import Struct, field
 
+from app.clock import to_ms
 from tests.crash.killing import Claimed
 from tests.crash.served import Hub, client_of, serving
-from tests.crash.sleepers import Fetcher, Life, LinkSleeper, SilentFetcher, Sleeper
+from tests.crash.sleepers import Fetcher, Life, LinkSleeper, MqttSleeper, SilentFetcher, Sleeper
 from tests.e2e.living import WAIT, living
 
-FLEET = (LinkSleeper, LinkSleeper, LinkSleeper, Fetcher, Fetcher, SilentFetcher)
+FLEET = (LinkSleeper, LinkSleeper, MqttSleeper, MqttSleeper, Fetcher, SilentFetcher)
 LONG_S = 600.0
 # One in so many is to be over soon: before its device wakes, or just after, or while the hub is dead.
 SHORT_OF = 3
@@ -34,6 +36,7 @@ class Asked(Struct):
     """A command that was answered with yes; `long` ones have no reason to expire."""
 
     id: str
+    expires_at: int
     long: bool
     end: dict[str, Any] = {}
 
@@ -71,7 +74,8 @@ class Asker(Struct):
             except httpx2.TransportError:
                 return
             assert answer.status_code == 202, answer.text
-            self.asked.append(Asked(answer.json()["id"], not order["short"] and not self.is_unheard))
+            made, long = answer.json(), not order["short"] and not self.is_unheard
+            self.asked.append(Asked(made["id"], to_ms(datetime.fromisoformat(made["expires_at"])), long))
             self.waiting, self.left = None, self.left - 1
             life.happened.put_nowait("asked")
             await asyncio.sleep(self.dice.uniform(0, 0.1))
@@ -100,7 +104,9 @@ async def furnished(folder: Path, fleet: list[Sleeper]) -> House:
 async def lived(hub: Hub, house: House, fleet: list[Sleeper]) -> AsyncIterator[Life]:
     """A life of the hub, in which the fleet wakes and sleeps."""
     async with client_of(hub, house.owner.token) as client:
-        life = Life(client, int(hub.ready["link_port"]), house.hub_key, house.hub_id)
+        life = Life(
+            client, int(hub.ready["link_port"]), int(hub.ready["mqtt_ports"]["tcp"]), house.hub_key, house.hub_id
+        )
         tasks = [asyncio.create_task(device.live(life)) for device in fleet]
         try:
             yield life
@@ -145,7 +151,8 @@ def judge(asker: Asker) -> Counter[str]:
     assert len(done) == len(set(done)), f"{device.kind}: done twice"
     assert done == [each for each in asked if each in set(done)], f"{device.kind}: out of order, or never asked"
     assert device.expired == [], f"{device.kind}: handed out after their time"
-    assert max((each.late_by for each in device.done), default=0) < ON_THE_WAY_MS
+    expires = {each.id: each.expires_at for each in asker.asked}
+    assert max((each.at - expires[each.id] for each in device.done), default=0) < ON_THE_WAY_MS
     assert device.unasked == [], f"{device.kind}: handed out after they were acknowledged"
     ends = Counter(each.end["state"] for each in asker.asked)
     assert ends.keys() <= {"answered", "expired"}, ends

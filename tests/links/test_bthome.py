@@ -32,7 +32,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     patience = replace(SensorPatience(), hearing=20.0, gathering=0.5)
     monkeypatch.setattr(bthome, "SensorPatience", lambda: patience)
     monkeypatch.setattr(links, "REPORT_EVERY_S", 0.05)
-    monkeypatch.setattr(links, "LOOK_EVERY_S", 0.05)
 
 
 class Sensor(Peripheral):

@@ -187,6 +187,34 @@ async def test_one_removed_while_its_gateway_was_away_is_forgotten_at_the_next_l
         assert again.children.ids == ()
 
 
+async def test_one_that_is_reset_is_forgotten_by_its_gateway_and_may_join_again(hub: Living) -> None:
+    async with gateway_of(waiting=[LAMP]) as gateway:
+        gateway_id = await bring_in(hub, gateway)
+        (lamp,) = await join(hub, gateway_id)
+        answer = await hub.owner.post(f"/api/devices/{lamp}/reset", json={})
+        assert answer.status_code == 200
+        await gateway.wait("child_left")
+        assert gateway.children.ids == ()
+        await until(hub, f"/api/devices/{lamp}/reset", lambda shown: shown["state"] == "confirmed")
+        shown = (await hub.owner.get(f"/api/devices/{lamp}")).json()
+        assert (shown["unbound_at"] is not None, shown["online"]) == (True, False)
+        refused = await hub.owner.post(
+            f"/api/devices/{lamp}/commands", json={"service": "light", "values": {"on": True}}
+        )
+        assert refused.json()["code"] == "device_unbound"
+
+
+async def test_one_reset_while_its_gateway_was_away_is_forgotten_at_the_next_link(hub: Living) -> None:
+    disk = MemoryStore()
+    async with gateway_of(waiting=[LAMP], store=disk) as gateway:
+        (lamp,) = await join(hub, await bring_in(hub, gateway))
+    await hub.owner.post(f"/api/devices/{lamp}/reset", json={})
+    async with gateway_of(store=disk) as again:
+        await again.wait("child_left")
+        assert again.children.ids == ()
+        await until(hub, f"/api/devices/{lamp}/reset", lambda shown: shown["state"] == "confirmed")
+
+
 async def test_with_their_gateway_children_leave_the_home(hub: Living) -> None:
     async with gateway_of(waiting=[LAMP]) as gateway:
         gateway_id = await bring_in(hub, gateway)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from pairing.activation import Offer
 from pairing.device import Binding
 from pairing.errors import LinkRefusedError, PairingError
 from pairing.identity import Identity
-from pairing.pump import pump
+from pairing.messages import FromDevice, FromHub, Reset, decode_from_hub, encode
+from pairing.pump import pump, read_frame, write_frame
 from pairing.talk import Send, Talk
 
 WAIT = 60.0
@@ -75,6 +77,24 @@ def _frames(octets: bytes) -> list[bytes]:
         frames.append(octets[wire.LENGTH_SIZE : end])
         octets = octets[end:]
     return frames
+
+
+async def said_in_link(port: int, identity: Identity, binding: Binding, *said: FromDevice) -> list[FromHub]:
+    """Say so in a link, and go on listening until the hub has said something or hangs up: what it said."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    talk = link.device_talk(identity, binding, entropy=secrets.token_bytes)
+    channel = await pump(talk, reader, writer, keep_open=True)
+    try:
+        for message in said:
+            await write_frame(writer, channel.seal(encode(message)))
+        heard = [decode_from_hub(channel.open(await read_frame(reader, WAIT, step="linked", limit=wire.MAX_FRAME)))]
+        if isinstance(said[-1], Reset):
+            with suppress(PairingError):
+                frame = await read_frame(reader, WAIT, step="linked", limit=wire.MAX_FRAME)
+                heard.append(decode_from_hub(channel.open(frame)))
+        return heard
+    finally:
+        writer.close()
 
 
 async def linked(port: int, identity: Identity, binding: Binding) -> str:

@@ -21,12 +21,14 @@ from app.virtual.parts import Place
 from app.virtual.process import product_named
 from pairing.device import Binding
 from pairing.identity import Identity
+from pairing.messages import Answer, Hello, Report, Reset
 from tests.e2e.living import WAIT, Living, living
-from tests.security.knocking import GARBAGE, activated, activated_at_once, admin, linked, raw, recorded
+from tests.security.knocking import GARBAGE, activated, activated_at_once, admin, linked, raw, recorded, said_in_link
 
 PIN, WRONG_PIN = "31415926", "27182818"
 # What a port that speaks the device protocol says to what is no first frame of it; to less than a frame, nothing.
 MALFORMED = dict.fromkeys(GARBAGE, "malformed_message") | {"nothing": "closed", "half a frame": "closed"}
+HELLO = Hello("1.0.0", "lamp")
 STOLEN = Identity(bytes(range(32)))
 
 
@@ -140,6 +142,40 @@ async def test_the_link_port(tmp_path: Path) -> None:
         assert await here.rows() == before
         assert await obeys(here.hub, here.lamp_id)
         assert await linked(port, mine, binding) == "linked"
+
+
+async def test_the_link_port_and_a_lamp_that_was_reset(tmp_path: Path) -> None:
+    async with living(tmp_path / "hub") as hub:
+        await hub.claim()
+        async with lamp() as device, lamp() as other:
+            device_id = await paired(hub, device)
+            await paired(hub, other)
+            mine, binding = device.state.identity, binding_of(device)
+            theirs = binding_of(other)
+        port, path = hub.node.link_port, f"/api/devices/{device_id}"
+        assert (await hub.owner.post(f"{path}/reset", json={})).status_code == 200
+        outcomes = {
+            "without its credential": await linked(port, mine, replace(binding, credential=bytes(32))),
+            "with another's": await linked(port, mine, replace(binding, credential=theirs.credential)),
+            "another key with its credential": await linked(port, STOLEN, binding),
+            "another key under its id": await linked(port, Impostor(STOLEN.private, mine.fingerprint), binding),
+        }
+        assert outcomes == {
+            "without its credential": "refused: credential",
+            "with another's": "refused: credential",
+            "another key with its credential": "refused: unknown",
+            "another key under its id": "refused: credential",
+        }
+        report = Report("light", {"on": True, "brightness": 777})
+        before = (await hub.owner.get(path)).json()
+        assert await said_in_link(port, mine, binding, HELLO, report, Answer("x", ok=True)) == [Reset()]
+        assert (await hub.owner.get(path)).json() == before
+        assert await said_in_link(port, mine, binding, HELLO, report, Reset()) == [Reset()]
+        async with asyncio.timeout(WAIT):
+            while (await hub.owner.get(f"{path}/reset")).json()["state"] != "confirmed":
+                await asyncio.sleep(0.02)
+        assert (await hub.owner.get(path)).json() == before
+        assert await linked(port, mine, binding) == "refused: removed"
 
 
 async def test_the_pairing_port_of_a_free_device(tmp_path: Path) -> None:
