@@ -145,6 +145,8 @@ async def test_a_sensor_in_clear_is_found_added_heard_and_missed(
     audited = (await hub.owner.get(f"/api/homes/{hub.home_id}/audit")).json()["items"]
     assert "device.added" in {each["type"] for each in audited}
     monkeypatch.setattr(links, "SILENT_S", 0.3)
+    await sensor.say(CLIMATE)
+    await measured(hub, path, temperature=25.06)
     await sensor.silence()
     await online(hub, path, wanted=False)
     await sensor.say(CLIMATE)
