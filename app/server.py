@@ -64,8 +64,7 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
-from app.links.heartbeat.routes import ROUTER as HEARTBEAT_ROUTES
-from app.links.heartbeat.routes import HeartbeatFace
+from app.links.heartbeat import routes as heartbeat
 from app.links.heartbeat.service import Heartbeats
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
@@ -111,6 +110,7 @@ ROUTERS = (
     DEVICE_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
+    heartbeat.API_ROUTER,
     UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
@@ -312,7 +312,7 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats), services.bota]
+    faces: list[Face] = [services.iotda.https, heartbeat.HeartbeatFace(services.heartbeats), services.bota]
     front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
         front,
@@ -332,7 +332,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             Router("/api", route_handlers=ROUTERS),
             IOTDA_ROUTES,
             IOTDA_DEVICE_ROUTES,
-            HEARTBEAT_ROUTES,
+            heartbeat.ROUTER,
             BOTA_ROUTES,
         ],
         dependencies={

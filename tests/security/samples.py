@@ -139,6 +139,7 @@ SAMPLES: dict[str, Sample] = {
     "renewDeviceSecret": Sample("manage the device"),
     "resetDevice": Sample("manage the device"),
     "getDeviceReset": Sample("see the device's journal", ok=(404,)),
+    "getDeviceHeartbeat": Sample("see the device", ok=(404,)),
     "listResets": Sample("read as an admin"),
     "getDevice": Sample("see the device"),
     "getDeviceService": Sample("see the device"),
