@@ -199,3 +199,18 @@ async def test_by_a_real_adapters_radio_it_is_paired_linked_and_missed_once_that
         await rig.bluez.plug()
         await lamp.wait("linked")
         assert online(await shown(hub, path, is_on))
+
+
+async def test_one_that_was_reset_hears_of_it_and_says_that_it_has_forgotten(tmp_path: Path, air: Air) -> None:
+    store = MemoryStore()
+    async with hub_on(tmp_path, air) as hub:
+        async with lamp_on(air, store) as lamp:
+            path = await paired(hub, lamp)
+            await lamp.wait("linked")
+        answer = await hub.owner.post(f"{path}/reset", json={})
+        assert answer.json()["state"] == "queued"
+        async with lamp_on(air, store) as lamp:
+            assert (await lamp.wait("reset")).details["by"] == "hub"
+            await shown(hub, f"{path}/reset", lambda reset: reset["state"] == "confirmed")
+            assert not lamp.state.paired
+            assert await paired(hub, lamp) == path
