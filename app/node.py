@@ -85,7 +85,7 @@ class Node:
 
     async def _reach_devices(self) -> None:
         """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
-        settings, services = self.settings, self.services
+        settings, services, mesh = self.settings, self.services, self.services.mesh
         if settings.role == "cloud":
             # A cloud node stands in no home's network: devices reach it through their hubs.
             await services.onboarding.open([])
@@ -107,7 +107,18 @@ class Node:
             lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
         )
         browse, gateways = self.discovery.browse, services.lan.gateways
-        methods = hub_methods(identity, offers, browse=browse, gateways=gateways, radio=self.radio, lan=settings.lan)
+        await mesh.open(self.radio)
+        self.metrics.follow("mesh_listeners", "Models of mesh nodes that listen to a group.", lambda: mesh.listeners)
+        self.metrics.follow("mesh_group_messages", "Messages sent to mesh groups.", lambda: mesh.group_messages)
+        methods = hub_methods(
+            identity,
+            offers,
+            browse=browse,
+            gateways=gateways,
+            meshes=services.mesh,
+            radio=self.radio,
+            lan=settings.lan,
+        )
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
@@ -151,7 +162,6 @@ class Node:
         return discovery
 
     def _measure(self) -> None:
-        self.metrics.follow("devices_calling_home", "Devices whose heartbeats come.", self.services.heartbeats.__len__)
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)
         self.metrics.follow("writes_waiting", "Acts that wait for the writer.", lambda: self.store.status().waiting)
         self.metrics.follow("log_bytes", "Size of the write-ahead log.", lambda: self.store.status().wal_bytes)

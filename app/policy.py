@@ -58,6 +58,8 @@ class Action(StrEnum):
     DEVICE_UPDATE = "device.update"
     DEVICE_REMOVE = "device.remove"
     DEVICE_FREEZE = "device.freeze"
+    # Out of its home; into the other one it is PAIR.
+    DEVICE_TRANSFER = "device.transfer"
     # The people a device tells apart: their bodies are the business of those they live with.
     DEVICE_USER_READ = "device_user.read"
     DEVICE_USER_MANAGE = "device_user.manage"
@@ -111,6 +113,7 @@ LEAST: dict[Action, Role] = {
     Action.DEVICE_UPDATE: Role.ADMIN,
     Action.DEVICE_REMOVE: Role.ADMIN,
     Action.DEVICE_FREEZE: Role.ADMIN,
+    Action.DEVICE_TRANSFER: Role.ADMIN,
     Action.DEVICE_USER_READ: Role.MEMBER,
     Action.DEVICE_USER_MANAGE: Role.MEMBER,
     Action.DEVICE_JOURNAL: Role.MEMBER,

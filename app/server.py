@@ -1,12 +1,10 @@
 """Builds the application: the only place that wires things together."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.di import Provide
-from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from msgspec import Struct
 
@@ -26,6 +24,7 @@ from app.caller import Caller
 from app.clock import Clock
 from app.companion import problems
 from app.companion.conditions import ApiRequest, caller_of
+from app.companion.declared import require_actions
 from app.companion.docs import ROUTER as DOCS_ROUTES
 from app.companion.fast import FastLane
 from app.companion.layers import Authenticator, DeclaredLayer, Face, FrontLayer
@@ -35,12 +34,10 @@ from app.control.routes import ROUTER as CONTROL_ROUTES
 from app.control.service import Control
 from app.devices.credential_routes import ROUTER as CREDENTIAL_ROUTES
 from app.devices.model import Device
-from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.catalogue import built_in
 from app.devices.reset_routes import ROUTER as RESET_ROUTES
 from app.devices.routes import ROUTER as DEVICE_ROUTES
 from app.devices.service import Devices
-from app.devices.users_routes import ROUTER as DEVICE_USER_ROUTES
 from app.dialects.bota.routes import ROUTER as BOTA_ROUTES
 from app.dialects.bota.service import Bota
 from app.events.bus import Bus
@@ -73,6 +70,7 @@ from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
 from app.links.iotda.service import Iotda
+from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
 from app.onboarding.networks_routes import ROUTER as NETWORK_ROUTES
@@ -80,7 +78,6 @@ from app.onboarding.rewiring import Rewiring
 from app.onboarding.rewiring_routes import ROUTER as REWIRING_ROUTES
 from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.onboarding.service import Onboarding
-from app.policy import Action
 from app.settings import Limits
 from app.sharing.ledger import Ledger
 from app.sharing.model import Kind
@@ -92,6 +89,7 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
 PRODUCTS = built_in()
@@ -108,8 +106,6 @@ ROUTERS = (
     SHARING_ROUTES,
     RECEIVING_ROUTES,
     DEVICE_ROUTES,
-    NAME_ROUTES,
-    DEVICE_USER_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
     heartbeat.API_ROUTER,
@@ -183,6 +179,8 @@ class Services:
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
+        self.mesh = Mesh(store, self.devices, self.control, self.groups.access)
+        self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
         self.bota = Bota(store, self.credentials, self.devices)
@@ -225,8 +223,11 @@ class Services:
         self.members.known_things.append(self.devices.registry.known_in)
         self.members.known_things.append(self.groups.known_in)
         self.devices.on_leaving.append(self.groups.device_leaving_in)
+        ended_too = (self._device_leaving_in, self.rewiring.device_leaving_in, self.groups.device_leaving_in)
+        self.devices.transfers.on_moving.extend(ended_too)
         self.groups.on_leaving.append(self._group_leaving_in)
         self.homes.on_dissolving.append(self.groups.home_dissolving_in)
+        self.homes.on_dissolving.append(self.mesh.home_dissolving_in)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
@@ -255,6 +256,7 @@ class Services:
         self.keys.start_housekeeping()
         self.iotda.start_housekeeping()
         self.devices.resets.start_housekeeping()
+        self.devices.absences.start_housekeeping()
         await self.hub.open(name)
         await self.devices.presence.resume()
         self.control.start()
@@ -264,16 +266,12 @@ class Services:
         """End what runs by itself; the store is the caller's to close."""
         await self.iotda.stop()
         await self.onboarding.close()
+        await self.mesh.close()
         await self.rewiring.close()
         await self.control.stop()
-        self.heartbeats.close()
         self.devices.close()
         self.bus.close()
         self.passwords.close()
-
-
-class UndeclaredRoute(Exception):
-    """A route does not say which action it is; the application is not built."""
 
 
 def _signing_in(services: Services) -> SigningIn:
@@ -380,18 +378,3 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
 
 def _instance(service: Any) -> Provide:
     return Provide(lambda: service, sync_to_thread=False)
-
-
-def require_actions(litestar: Litestar) -> None:
-    """Raise UndeclaredRoute unless every route declares its Action."""
-    missing = [name for name, handler in _handlers(litestar) if not isinstance(handler.opt.get("action"), Action)]
-    if missing:
-        raise UndeclaredRoute(", ".join(missing))
-
-
-def _handlers(litestar: Litestar) -> Iterable[tuple[str, HTTPRouteHandler]]:
-    for route in litestar.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if handler.http_methods == {"OPTIONS"}:  # made by Litestar itself; says only which verbs a path knows
-                continue
-            yield f"{sorted(handler.http_methods)} {route.path}", handler

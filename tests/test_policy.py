@@ -39,8 +39,7 @@ GUEST = "home.read home.leave room.read device.read device.control group.read gr
 MEMBER = "member.read device.journal device_user.read device_user.manage"
 ADMIN = (
     "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "
-    "group.manage "
-    "share.read share.manage pair"
+    "device.transfer group.manage share.read share.manage pair"
 )
 OWNER = "home.dissolve home.hand_over"
 ALLOWED = {

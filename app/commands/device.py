@@ -12,7 +12,7 @@ import click
 from app.commands.exits import Exit
 from app.commands.setup_network import SetupNetwork, setup_network_options
 from app.commands.terminal import CommandError, event, json_option, out, plain, wants_json
-from app.commands.virtual_bluetooth import bluetooth_options, face_on, improv_on
+from app.commands.virtual_bluetooth import be_mesh_node, bluetooth_options, face_on, improv_on, no_air
 from app.virtual import iotda_links, misbehaviour, process
 from app.virtual.air import broadcasts, every_frame
 from app.virtual.camera import Camera
@@ -40,6 +40,11 @@ SAYS = {
     "ready_bluetooth": "[green]●[/] {name} [dim]{id}[/] can be paired over Bluetooth, as {address}",
     "linked_bluetooth": "[green]⇄[/] linked to the hub over Bluetooth",
     "not_linked": "[yellow]✗[/] the hub did not link: {code}",
+    "ready_mesh": "[green]●[/] {id} can be added to a Bluetooth mesh",
+    "attention": "[bold]✱[/] blinks for {seconds} s: say yes at the hub if this is the one",
+    "code_mesh": "  [bold]shows {code}[/]: type it at the hub",
+    "provisioned_mesh": "[green]✓[/] is node {address} of a mesh",
+    "switched": "  outlet {element} is on: {on}",
     "proving": "  a hub is here",
     "code": "  [bold]blinks {code}[/]: say yes at the hub if it shows the same",
     "prepared": "  taken over, waiting for the hub",
@@ -82,11 +87,12 @@ SAYS = {
 @click.option("--label", is_flag=True, help="Print its label, PIN and all, as text and as a QR code.")
 @click.option(
     "--method",
-    type=click.Choice(["wired", "qr", "ez", "ap", "ble", "improv"]),
+    type=click.Choice(["wired", "qr", "ez", "ap", "ble", "improv", "mesh"]),
     default="wired",
     show_default=True,
     help="How it comes onto the network: by a cable, by a code held before its camera, overhearing the hub, "
-    "told in a setup network, or by Improv over virtual Bluetooth; with ble it has none and is reached over Bluetooth.",
+    "told in a setup network, or by Improv over virtual Bluetooth; with ble it has none and is reached over Bluetooth, "
+    "with mesh it is a node of a Bluetooth mesh.",
 )
 @bluetooth_options
 @setup_network_options
@@ -149,6 +155,8 @@ def device(
     air: Path | None,
     bluetooth: str | None,
     button: bool,
+    outlets: int,
+    oob: str | None,
     link: str,
     at: str | None,
     device_id: str | None,
@@ -166,6 +174,9 @@ def device(
     if link != "lan":
         how, pace = _how(misbehave), EVERY_S[link] if every is None else every
         _speak(link, product, children, how, pace, at=at, device_id=device_id, secret=secret, ca=ca)
+        return
+    if method == "mesh":
+        be_mesh_node(bluetooth, tell, product=product, outlets=outlets, oob=oob, state=state, misbehave=misbehave)
         return
     place, networks = _place(**where), _networks(wifi)
     setup_network = SetupNetwork(pop, int(security), tuya, setup_host, setup_port)
@@ -196,8 +207,7 @@ def device(
         hint = "Delete the file to begin anew as another device."
         raise CommandError(f"{state} cannot be used: {error}", exit=Exit.UNSOUND, code=error.code, hint=hint) from error
     except RadioOff as error:
-        hint = "Start the air with `doorstep air`, and name its port: --bluetooth virtual:PORT"
-        raise CommandError(f"no Bluetooth: {error}", exit=Exit.CONFLICT, code=error.code, hint=hint) from error
+        raise no_air(error) from error
     except OSError as error:
         raise CommandError(f"cannot start: {error}", exit=Exit.CONFLICT, code="cannot_start") from error
 

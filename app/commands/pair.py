@@ -53,6 +53,8 @@ class Answers(Struct, frozen=True):
 @click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
 @click.option("--ble-name", help="The name or address a device with Wi-Fi has over Bluetooth, where there are several.")
 @click.option("--pop", help="The proof of possession printed on a device with a setup network.")
+@click.option("--oob", metavar="HEX", help="The secret on the label of a mesh device.")
+@click.option("--unseen", is_flag=True, help="Take mesh devices without asking whether they are the ones that blink.")
 @click.option("--gateway", help="Let devices join behind this gateway (id or name).")
 @click.option("--seconds", type=click.IntRange(1, MAX_JOINING), help="How long the gateway lets them.  [default: 180]")
 @click.option("--want", type=click.IntRange(1, 32), default=1, help="How many devices to bring in.  [default: 1]")
@@ -80,6 +82,8 @@ async def pair(
     setup_address: str | None,
     ble_name: str | None,
     pop: str | None,
+    oob: str | None,
+    unseen: bool,
     gateway: str | None,
     seconds: int | None,
     want: int,
@@ -99,7 +103,7 @@ async def pair(
         return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
-    wanted |= {"ble_name": ble_name}
+    wanted |= {"ble_name": ble_name, "oob": oob, "identify": False if unseen else None}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:
@@ -178,11 +182,11 @@ async def _show_code(api: Client, path: str) -> None:
 async def _answer(api: Client, path: str, attempt: Any, answers: Answers) -> None:
     which = plain(attempt["name"] or attempt["product"] or "the device")
     if attempt["state"] == "asking":
-        question = f"PIN on the label of {which}"
+        question = f"PIN on the label of {which}, or the code that it shows"
         pin = answers.label_pin or await _ask(lambda: click.prompt(question, err=True), "--label-pin")
         await _tell(api, f"{path}/pin", {"pin": pin, "attempt": attempt["number"]})
         return
-    question = f"Does {which} show {attempt['code']}?"
+    question = f"Does {which} show {attempt['code']}?" if attempt["code"] else f"Is {which} the one that blinks?"
     accepted = answers.yes or await _ask(lambda: click.confirm(question, err=True), "--yes")
     await _tell(api, f"{path}/confirm", {"accepted": accepted, "attempt": attempt["number"]})
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,6 +11,9 @@ from app.commands.exits import Exit
 from app.commands.terminal import CommandError, answer, json_option
 from app.settings import virtual_port
 from app.virtual.face import Face
+from app.virtual.notices import Notice
+from ble.errors import RadioOff
+from ble.mesh.node import faults
 from pairing.ap.setup import SeenNetwork
 from pairing.improv.messages import Info
 
@@ -51,10 +55,24 @@ def bluetooth_options(command: F) -> F:
     """The options of a device that has virtual Bluetooth."""
     options = (
         click.option(
-            "--bluetooth", metavar="virtual:PORT", help="With --method ble and improv: the air to be on (doorstep air)."
+            "--bluetooth",
+            metavar="virtual:PORT",
+            help="With --method ble, improv and mesh: the air to be on (doorstep air).",
         ),
         click.option(
             "--button", is_flag=True, help="With --method improv: it must be pressed first, by the line `press`."
+        ),
+        click.option(
+            "--outlets",
+            type=click.IntRange(1, 16),
+            default=1,
+            show_default=True,
+            help="With --method mesh and --product mesh_switch: how many.",
+        ),
+        click.option(
+            "--oob",
+            metavar="shown|HEX",
+            help="With --method mesh: it shows a number to be typed, or has this secret on its label.",
         ),
     )
     for option in reversed(options):
@@ -81,6 +99,45 @@ def improv_on(bluetooth: str | None, name: str, networks: Iterable[str], *, butt
         raise _not_installed(error) from error
     info = Info("doorstep", "1.0", "virtual", name)
     return ImprovMode(port, info, networks=[SeenNetwork(ssid) for ssid in networks], authorized=not button)
+
+
+def be_mesh_node(
+    bluetooth: str | None,
+    tell: Callable[[Notice], None],
+    *,
+    product: str,
+    outlets: int,
+    oob: str | None,
+    state: Path | None,
+    misbehave: tuple[str, ...],
+) -> None:
+    """Be a node of a Bluetooth mesh until interrupted."""
+    port = _port(bluetooth)
+    try:
+        from app.virtual import mesh_node  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from error
+    try:
+        options = mesh_node.Options(
+            air=port,
+            product=product,
+            outlets=outlets,
+            state=state,
+            static=bytes.fromhex(oob) if oob not in (None, "shown") else None,
+            shows=oob == "shown",
+            fault=faults.named(misbehave[0]) if misbehave else None,
+        )
+        asyncio.run(mesh_node.run(options, tell))
+    except ValueError as error:
+        raise CommandError(str(error), exit=Exit.USAGE, code="usage") from error
+    except RadioOff as error:
+        raise no_air(error) from error
+
+
+def no_air(error: RadioOff) -> CommandError:
+    """Nothing is where the air should be."""
+    hint = "Start the air with `doorstep air`, and name its port: --bluetooth virtual:PORT"
+    return CommandError(f"no Bluetooth: {error}", exit=Exit.CONFLICT, code=error.code, hint=hint)
 
 
 def _port(bluetooth: str | None) -> int:

@@ -125,7 +125,15 @@ _DEVICES: Examples = {
         "make one": {"disconnect": True},
         "beside the old one": {"which": "secondary", "secret": "k7mPq2vX9sLw4tRz"},
     },
-    "updateDevice": {"rename": {"name": "Reading lamp"}, "move": {"room_id": ROOM, "position": 2}},
+    "updateDevice": {
+        "rename": {"name": "Reading lamp"},
+        "move": {"room_id": ROOM, "position": 2},
+        "alert": {"offline_alert_after": 300},
+    },
+    "transferDevice": {
+        "to a room there": {"home_id": HOME, "room_id": ROOM},
+        "to the other home": {"home_id": HOME},
+    },
     "nameDeviceParts": {
         "name": {"names": {"light": {"on": "Bulb over the table"}}},
         "as the product has it": {"names": {"light": {"on": None}}},

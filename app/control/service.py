@@ -67,6 +67,7 @@ class Control:
         devices.presence.on_online.append(self.dispatch.online)
         devices.on_leaving.append(self.device_leaving_in)
         devices.freezing.on_freezing.append(self.device_freezing_in)
+        devices.transfers.on_moving.append(self.device_moving_in)
         devices.on_unbinding.append(self.device_unbinding_in)
         wishes = Wishes(devices, self.dispatch, moves, insert_in=self.insert_in)
         devices.shadows.on_desired.append(wishes.desired_in)
@@ -221,6 +222,11 @@ class Control:
     def device_freezing_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device is kept out: nobody waits for what it will not do, nor is surprised by it once it is let in."""
         self._fail_in(tx, device, "device_frozen")
+
+    def device_moving_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device goes to another home: what this one asked of it ends, and is nobody's to read there."""
+        self._fail_in(tx, device, "device_transferred")
+        queries.delete_of_device(tx, device.id)
 
     def _fail_in(self, tx: Tx, device: Device, why: str) -> None:
         for command in queries.open_of_device(tx, device.id):

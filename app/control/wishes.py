@@ -9,6 +9,7 @@ from app.control.dispatch import Dispatch
 from app.control.model import MAX_OPEN_PER_DEVICE, Body, Command, NewCommand, Outcome, TooManyCommands
 from app.control.moves import Moves
 from app.control.states import Event, State
+from app.devices import queries as device_queries
 from app.devices.service import Devices
 from app.devices.shadow_state import ServiceState
 from app.policy import SYSTEM, Actor
@@ -49,13 +50,14 @@ class Wishes:
             if old.state is State.QUEUED and old.body.values.keys() <= wanted.keys():
                 self._moves.end_in(tx, old, "superseded")
         values = {name: value for name, value in wanted.items() if value is not None}
-        device = self._devices.memory.get(device_id)
+        # From the disk: memory does not know yet of a transfer in the same batch.
+        device = device_queries.device(tx, device_id)
         if device is not None and values:
             if self._dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
                 raise TooManyCommands
             new = NewCommand(service, values=values, expires_in=valid_for)
             body = Body(service, values=values, wish=True)
-            self._insert_in(tx, by.actor, device_id, new, body=body, home_id=device.device.home_id)
+            self._insert_in(tx, by.actor, device_id, new, body=body, home_id=device.home_id)
 
     def reported_in(self, tx: Tx, device_id: str, service: str) -> None:
         """The device says what it is: wishes that are met end, and what it has been told and is not is said again."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from app.caller import Caller
 from app.devices import queries
+from app.devices.absences import Absences
 from app.devices.memory import Memory
 from app.devices.model import Device, DeviceEntry, entry_of
 from app.devices.presence import Presence
@@ -27,12 +28,20 @@ class Freezing:
     """
 
     def __init__(
-        self, store: Store, *, memory: Memory, registry: Registry, presence: Presence, journal: Journal
+        self,
+        store: Store,
+        *,
+        memory: Memory,
+        registry: Registry,
+        presence: Presence,
+        absences: Absences,
+        journal: Journal,
     ) -> None:
         self._store = store
         self._memory = memory
         self._registry = registry
         self._presence = presence
+        self._absences = absences
         self._journal = journal
         self.on_freezing: list[OnLeaving] = []
         self.on_frozen: list[Callable[[Device], None]] = []
@@ -69,6 +78,8 @@ class Freezing:
         if frozen:
             self._keep_out_in(tx, by, device)
         else:
+            behind = [each.id for each in queries.devices_where(tx, "gateway_id", device.id)]
+            self._absences.begin_anew_in(tx, [device.id, *behind])
             tx.after(partial(_tell, self.on_unfrozen, device))
         return entry_of(device)
 

@@ -46,7 +46,15 @@ class Live:
         if self._outside is None:
             self._outside = _encode(
                 msgspec.structs.replace(
-                    self.view(), home_id=None, room_id=None, gateway_id=None, position=0, serial="", link="", trust=""
+                    self.view(),
+                    home_id=None,
+                    room_id=None,
+                    gateway_id=None,
+                    position=0,
+                    serial="",
+                    link="",
+                    trust="",
+                    offline_alert_after=None,
                 )
             )
         return self._outside
@@ -72,6 +80,7 @@ class Live:
             serial=it.serial,
             bound_at=to_time(it.bound_at),
             unbound_at=None if it.unbound_at is None else to_time(it.unbound_at),
+            offline_alert_after=it.offline_alert_after,
             version=it.version,
             names=self.names,
             services={name: state.view() for name, state in self.services.items()},
@@ -176,6 +185,26 @@ class Memory:
     def bond(self, tx: Tx, hardware_id: str, public_key: bytes, credential: bytes, epoch: int) -> None:
         """What proves that hardware from `tx` on."""
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
+
+    def raised(self, tx: Tx, hardware_id: str, epoch: int) -> None:
+        """From `tx` on the binding of that hardware is of this owner epoch."""
+
+        def raise_() -> None:
+            if (bond := self.bonds.get(hardware_id)) is not None:
+                self.bonds.change(hardware_id, msgspec.structs.replace(bond, owner_epoch=epoch))
+
+        tx.after(raise_)
+
+    def undesired(self, tx: Tx, device_id: str, versions: dict[str, int]) -> None:
+        """From `tx` on nothing is desired of a device; `versions` by service."""
+
+        def forget() -> None:
+            if (live := self.get(device_id)) is not None:
+                for service, version in versions.items():
+                    live.desired(service, version, dict.fromkeys(live.services[service].desired))
+
+        if versions:
+            tx.after(forget)
 
     def left(self, tx: Tx, device: Device) -> None:
         """From `tx` on there is no such device; its hardware is recognised, to be told so."""

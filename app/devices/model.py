@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final, TypeAlias
 from msgspec import Meta, Struct, field
 
 from app.clock import Time
-from app.errors import Conflict, Invalid
+from app.errors import Conflict, Invalid, NotFound
 
 Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
 # What a device is trusted as that somebody let in by hand: nothing but its id was proved.
 REGISTERED: Final = "registered"
+# The link of nodes of a Bluetooth mesh: they are on no Wi-Fi.
+MESH: Final = "mesh"
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
@@ -37,6 +39,8 @@ class Device(Struct, frozen=True, gc=False):
     updated_at: int | None = None
     # Since when it is kept out of every link and of all commands; None: it is not.
     frozen_at: int | None = None
+    # Seconds; 0: nobody is told; None: as its home has it.
+    offline_alert_after: int | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):
@@ -96,7 +100,8 @@ class DeviceView(Struct, frozen=True):
 
     `unbound_at`: it was reset, and is in no use until it is paired again; null: it is not.
     `version` counts changes of its entry (name, room, ...) and is the ETag; values and `online` change without it.
-    `names` are what people call parts of it, by service and property.
+    `offline_alert_after` is after how many seconds somebody is told that it is gone; 0: nobody is; null: as its home
+    has it. `names` are what people call parts of it, by service and property.
     """
 
     id: str
@@ -116,6 +121,7 @@ class DeviceView(Struct, frozen=True):
     serial: str
     bound_at: Time
     unbound_at: Time | None
+    offline_alert_after: int | None
     version: int
     names: dict[str, dict[str, str]]
     services: dict[str, ServiceView]
@@ -132,6 +138,7 @@ class DeviceEntry(Struct, frozen=True):
     icon: str
     position: int
     frozen: bool
+    offline_alert_after: int | None
     version: int
 
 
@@ -146,6 +153,7 @@ def entry_of(device: Device) -> DeviceEntry:
         device.icon,
         device.position,
         device.frozen_at is not None,
+        device.offline_alert_after,
         device.version,
     )
 
@@ -176,6 +184,13 @@ class DeviceFrozen(Conflict):
 
     code = "device_frozen"
     hint = "Have the owner or an admin of its home unfreeze it first."
+
+
+class DeviceMoved(NotFound):
+    """The device has been bound anew since, here or in another home."""
+
+    code = "device_moved"
+    retryable = True
 
 
 class RoomUnknown(Invalid):

@@ -1,4 +1,7 @@
-"""Whether devices are there. In memory at once; told and kept on disk off everybody's way; a short absence is none."""
+"""Whether devices are there. In memory at once; told and kept on disk off everybody's way; a short absence is none.
+
+A device may be reached by several links: it is there while any of them says so.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +13,8 @@ from msgspec.structs import replace
 
 from app.clock import to_time
 from app.devices import queries
+from app.devices.absence_queries import left_online
+from app.devices.absences import Absences
 from app.devices.memory import Memory
 from app.devices.model import Device
 from app.journal.model import Entry, Kind
@@ -36,11 +41,16 @@ class _Mark(Struct, frozen=True, gc=False):
 class Presence:
     """Links say `online` and `offline`; `on_online` listeners are told at once, on the event loop."""
 
-    def __init__(self, store: Store, memory: Memory, journal: Journal, grace: float = GRACE_S) -> None:
+    def __init__(
+        self, store: Store, memory: Memory, journal: Journal, absences: Absences, grace: float = GRACE_S
+    ) -> None:
         self._store = store
         self._memory = memory
         self._journal = journal
+        self._absences = absences
         self.grace = grace
+        # By device and link; the timer is of a link that says for how long it is up.
+        self._up: dict[str, dict[str, asyncio.TimerHandle | None]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._marks = store.later(self._put)
         self._seen = store.later(self._put_seen, KEEP_SEEN_S)
@@ -50,17 +60,23 @@ class Presence:
     async def resume(self) -> None:
         """The hub starts, and no device is there: who was in its last life and is not back in time is told as gone."""
         loop = asyncio.get_running_loop()
-        for device_id in await self._store.read(queries.left_online):
+        for device_id in await self._store.read(left_online):
             self.forget(device_id)
             self._leaving[device_id] = loop.call_later(self.grace, self._still_gone, device_id)
 
-    def online(self, device_id: str, link: str = "", firmware: str = "") -> None:
-        """The device's `link` is up; a device that is not here, or is frozen, is ignored."""
+    def online(self, device_id: str, link: str = "", firmware: str = "", lifetime: float | None = None) -> None:
+        """The device's `link` is up; a device that is not here, or is frozen, is ignored.
+
+        `lifetime` in s: without another word from it by then, the link is taken for down. It is for links that nobody
+        sees end: the interval of heartbeats, the lifetime of a registration over CoAP. None: it says `offline` itself,
+        as MQTT does one and a half keep-alives after the last packet (3.1.2.10).
+        """
         live = self._memory.get(device_id)
         if live is None or live.device.unbound_at is not None or self._memory.is_frozen(device_id):
             return
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
+        self._is_up(device_id, link, lifetime)
         now = self._store.clock.now().ms
         if not live.online or firmware not in ("", live.device.firmware):
             self._marks.add(_Mark(device_id, now, online=None if live.online else True, firmware=firmware))
@@ -70,14 +86,41 @@ class Presence:
         for told in self.on_online:
             told(device_id)
 
-    def offline(self, device_id: str) -> None:
-        """The device's link is down; it is offline unless it is back within the grace."""
+    def offline(self, device_id: str, link: str | None = None) -> None:
+        """The device's `link` is down (None: all of them), and with it what is reached through the device.
+
+        It is offline when no other link is up, unless one is again within the grace.
+        """
         live = self._memory.get(device_id)
         if live is None or not live.online or device_id in self._leaving:
             return
-        live.seen(self._store.clock.now().ms)
-        loop = asyncio.get_running_loop()
-        self._leaving[device_id] = loop.call_later(self.grace, self._gone, device_id)
+        for down in self.links_of(device_id) if link is None else (link,):
+            self._is_down(device_id, down)
+        if not self.links_of(device_id):
+            live.seen(self._store.clock.now().ms)
+            loop = asyncio.get_running_loop()
+            self._leaving[device_id] = loop.call_later(self.grace, self._gone, device_id)
+        # After it, so that it is told first.
+        for behind in tuple(self._memory.in_place(device_id)):
+            self.offline(behind.device.id, link)
+
+    def links_of(self, device_id: str) -> tuple[str, ...]:
+        """The links a device is there by."""
+        return tuple(self._up.get(device_id, ()))
+
+    def _is_up(self, device_id: str, link: str, lifetime: float | None) -> None:
+        self._is_down(device_id, link)
+        lapses = None
+        if lifetime is not None:
+            lapses = asyncio.get_running_loop().call_later(lifetime, self.offline, device_id, link)
+        self._up.setdefault(device_id, {})[link] = lapses
+
+    def _is_down(self, device_id: str, link: str) -> None:
+        links = self._up.get(device_id, {})
+        if (timer := links.pop(link, None)) is not None:
+            timer.cancel()
+        if not links:
+            self._up.pop(device_id, None)
 
     def seen(self, device_id: str) -> None:
         """It was heard of."""
@@ -86,20 +129,21 @@ class Presence:
             self._keep_seen(device_id)
 
     def lost(self, device_id: str) -> None:
-        """It is gone for certain, and told so without the grace."""
+        """It is gone for certain (frozen, or let go and still in its home), and told so without the grace."""
         self.forget(device_id)
         self._gone(device_id)
 
     def forget(self, device_id: str) -> None:
         """It has left the home."""
+        for link in self.links_of(device_id):
+            self._is_down(device_id, link)
         if (timer := self._leaving.pop(device_id, None)) is not None:
             timer.cancel()
 
     def close(self) -> None:
         """No timer is left; the hub ends."""
-        for timer in self._leaving.values():
-            timer.cancel()
-        self._leaving.clear()
+        for device_id in {*self._leaving, *self._up}:
+            self.forget(device_id)
 
     def _still_gone(self, device_id: str) -> None:
         self._leaving.pop(device_id, None)
@@ -115,8 +159,7 @@ class Presence:
             self._keep_seen(device_id)
             # What is reached through a gateway is not reached without it.
             for behind in tuple(self._memory.in_place(device_id)):
-                self.forget(behind.device.id)
-                self._gone(behind.device.id)
+                self.lost(behind.device.id)
 
     def _keep_seen(self, device_id: str) -> None:
         if device_id not in self._unkept:
@@ -138,6 +181,7 @@ class Presence:
             _tell(tx, device, "device.online" if mark.online else "device.offline", {"at": to_time(mark.at)})
             kind = Kind.ONLINE if mark.online else Kind.OFFLINE
             self._journal.write_in(tx, [Entry(device.id, device.home_id, mark.at, kind)])
+            (self._absences.end_in if mark.online else self._absences.begin_in)(tx, device, mark.at)
 
     def _put_seen(self, tx: Tx, device_ids: list[str]) -> None:
         lives = [live for device_id in device_ids if (live := self._memory.get(device_id)) is not None]

@@ -14,13 +14,14 @@ from app.store.vault import Vault
 
 _COLUMNS = (
     "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
-    "version,bound_at,unbound_at,updated_at,frozen_at"
+    "version,bound_at,unbound_at,updated_at,frozen_at,offline_alert_after"
 )
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 19)})"
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 20)})"
 _UPDATE = """
-UPDATE devices SET room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?, firmware=?,
-  serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=? WHERE id=?
+UPDATE devices SET home_id=?, room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?,
+  firmware=?, serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=?,
+  offline_alert_after=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -108,8 +109,9 @@ def insert_device(tx: Tx, new: Device) -> None:
 
 def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
-    changing = (now.room_id, now.product_id, now.gateway_id, now.link, now.trust, now.name, now.icon, now.position)
-    times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at)
+    place = (now.home_id, now.room_id, now.product_id, now.gateway_id)
+    changing = (*place, now.link, now.trust, now.name, now.icon, now.position)
+    times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at, now.offline_alert_after)
     tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
 
 
@@ -121,19 +123,6 @@ def delete_device(tx: Tx, device_id: str) -> None:
 def keep_seen(tx: Tx, seen: Iterable[tuple[int, str]]) -> None:
     """When devices were last seen: (ms, device id)."""
     tx.db.executemany("UPDATE devices SET last_seen_at=? WHERE id=?", seen)
-
-
-# The log says what was told last; of one that has been there for longer than the log goes back it says nothing.
-_LEFT_ONLINE = """
-SELECT d.id FROM devices d WHERE d.last_seen_at IS NOT NULL AND
-  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='online'), 0) >=
-  coalesce((SELECT max(seq) FROM journal WHERE device_id=d.id AND type='offline'), 0)
-"""
-
-
-def left_online(reader: Reader) -> list[str]:
-    """The devices nobody was told are gone since they were there."""
-    return [row[0] for row in reader.all(_LEFT_ONLINE)]
 
 
 # bindings
@@ -151,6 +140,11 @@ def put_binding(tx: Tx, hardware_id: str, owner_epoch: int, public_key: bytes | 
         "INSERT OR REPLACE INTO bindings(hardware_id,owner_epoch,public_key) VALUES(?,?,?)",
         (hardware_id, owner_epoch, public_key),
     )
+
+
+def raise_epoch(tx: Tx, hardware_id: str, owner_epoch: int) -> None:
+    """The owner epoch of the binding in force."""
+    tx.run("UPDATE bindings SET owner_epoch=? WHERE hardware_id=?", (owner_epoch, hardware_id))
 
 
 def mark_binding(tx: Tx, hardware_id: str, column: str) -> None:
@@ -199,6 +193,14 @@ def put_desired(tx: Tx, device_id: str, service: str, values: Iterable[tuple[str
     rows = [(device_id, service, name, value, None if value is None else tx.now) for name, value in values]
     tx.db.executemany(_DESIRE, rows)
     return _next_version(tx, device_id, service)
+
+
+def drop_desired(tx: Tx, device_id: str) -> dict[str, int]:
+    """Nothing is desired of a device any more; returns the new versions of the services of which something was."""
+    sql = "SELECT DISTINCT service FROM shadow WHERE device_id=? AND desired IS NOT NULL"
+    wanted = [row[0] for row in tx.all(sql, (device_id,))]
+    tx.run("UPDATE shadow SET desired=NULL, desired_at=NULL WHERE device_id=?", (device_id,))
+    return {service: _next_version(tx, device_id, service) for service in wanted}
 
 
 def _next_version(tx: Tx, device_id: str, service: str) -> int:

@@ -10,11 +10,13 @@ from app.devices import queries
 from app.devices.access import Access
 from app.devices.memory import Live, Memory
 from app.devices.model import (
+    MESH,
     REGISTERED,
     BoundElsewhere,
     Device,
     DeviceEntry,
     DeviceFrozen,
+    DeviceMoved,
     DeviceUnbound,
     GatewayUnfit,
     NewDevice,
@@ -107,7 +109,7 @@ class Registry:
         entering = self._catalogue.get(new.product_id)
         if entering is None:
             raise ProductUnknown
-        self._check_room(tx, new.home_id, new.room_id)
+        self.check_room_in(tx, new.home_id, new.room_id)
         if new.gateway_id is not None:
             self.check_gateway_in(tx, new.home_id, new.gateway_id)
             # No gateway behind a gateway: so nothing is ever behind itself.
@@ -121,15 +123,20 @@ class Registry:
         if gateway is None or gateway.home_id != home_id or product is None or not product.gateway:
             raise GatewayUnfit
 
-    def _check_room(self, tx: Tx, home_id: str, room_id: str | None) -> None:
+    def check_room_in(self, tx: Tx, home_id: str, room_id: str | None) -> None:
+        """Raise RoomUnknown unless that is a room of this home, or none."""
         # Another home's room is as unknown as one that never was.
         if room_id is not None and home_queries.room(tx, home_id, room_id) is None:
             raise RoomUnknown
 
-    def _add(self, tx: Tx, new: NewDevice, epoch: int) -> Device:
+    def demand_place_in(self, tx: Tx, home_id: str) -> None:
+        """Raise TooMany where a home has as many devices as it may have."""
         # Counted on disk, which takes as long as there are devices, only when memory says that it matters.
-        if self._memory.count(new.home_id) >= MANY:
-            demand_room(tx, "devices", new.home_id)
+        if self._memory.count(home_id) >= MANY:
+            demand_room(tx, "devices", home_id)
+
+    def _add(self, tx: Tx, new: NewDevice, epoch: int) -> Device:
+        self.demand_place_in(tx, new.home_id)
         product = self._catalogue.get(new.product_id)
         device = Device(
             id=tx.new_id(),
@@ -192,7 +199,7 @@ class Registry:
         old = self.changing_in(tx, by, Action.DEVICE_UPDATE, device_id)
         by.match(old.version)
         if "room_id" in fields:
-            self._check_room(tx, old.home_id, fields["room_id"])
+            self.check_room_in(tx, old.home_id, fields["room_id"])
         device = self.replace_in(tx, old, **fields)
         seen = {name: value for name, value in fields.items() if name != "room_id"}
         if seen:
@@ -259,8 +266,9 @@ class Registry:
         return queries.ids_in(reader, home_id, ids)
 
     def linked_in(self, reader: Reader, home_id: str) -> list[str]:
-        """The devices of a home that have a link of their own: those behind gateways have none."""
-        return [it.id for it in queries.devices_where(reader, "home_id", home_id) if it.gateway_id is None]
+        """The devices of a home with a link of their own over its network: not those behind gateways, or of a mesh."""
+        found = queries.devices_where(reader, "home_id", home_id)
+        return [it.id for it in found if it.gateway_id is None and it.link != MESH]
 
     async def was_let_go(self, hardware_id: str) -> bool:
         """Whether that hardware was in a home, and is in none since it was removed."""
@@ -285,6 +293,15 @@ class Registry:
         device = queries.device(reader, device_id) if live is None else live.device
         if device is not None and device.unbound_at is not None:
             raise DeviceUnbound
+
+    def demand_current_in(self, reader: Reader, known: Device) -> None:
+        """Raise NotFound where the device has left since, DeviceMoved where it is bound anew, perhaps elsewhere."""
+        live = self._memory.get(known.id) if reader.is_as_in_memory else None
+        device = queries.device(reader, known.id) if live is None else live.device
+        if device is None:
+            raise NotFound
+        if device.owner_epoch != known.owner_epoch:
+            raise DeviceMoved
 
     def _leave(self, tx: Tx, by: Caller, device: Device) -> None:
         for behind in queries.devices_where(tx, "gateway_id", device.id):

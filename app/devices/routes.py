@@ -11,23 +11,36 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from app.caller import Caller
 from app.companion.conditions import Cursor, Limit, Page, answer, encode_cursor, limit_of, place_of
 from app.devices.model import DeviceEntry, DeviceView, Icon, Position, ServiceView
+from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.model import Product
 from app.devices.service import Devices
 from app.devices.shadows import MAX_VALID_S, VALID_S
+from app.devices.users_routes import ROUTER as USER_ROUTES
 from app.errors import NotFound
-from app.homes.model import Name
+from app.homes.model import AlertAfter, Name
 from app.policy import Action, Actor
 
 RoomFilter = Annotated[str | None, QueryParameter(max_length=64, description="only the devices of this room")]
 
 
 class DeviceChange(Struct, forbid_unknown_fields=True):
-    """What changes; what is left out stays. `room_id` null: in no room."""
+    """What changes; what is left out stays.
+
+    `room_id` null: in no room; `offline_alert_after` null: as its home has it.
+    """
 
     name: Name | UnsetType = UNSET
     icon: Icon | UnsetType = UNSET
     position: Position | UnsetType = UNSET
     room_id: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+    offline_alert_after: AlertAfter | UnsetType | None = UNSET
+
+
+class Destination(Struct, forbid_unknown_fields=True):
+    """Where a device goes; `room_id` null: into no room."""
+
+    home_id: Annotated[str, Meta(max_length=64)]
+    room_id: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Desired(Struct, forbid_unknown_fields=True):
@@ -133,6 +146,23 @@ async def unfreeze_device(
     return answer(entry, entry.version)
 
 
+@post(
+    "/devices/{device_id:str}/transfer",
+    operation_id="transferDevice",
+    opt={"action": Action.DEVICE_TRANSFER},
+    status_code=200,
+)
+async def transfer_device(
+    caller: NamedDependency[Caller],
+    devices: NamedDependency[Devices],
+    device_id: FromPath[str],
+    data: JSONBody[Destination],
+) -> Response[DeviceEntry]:
+    """Move a device, and those behind it, to another home whose devices the caller runs, without pairing it anew."""
+    entry = await devices.transfers.transfer(caller, device_id, data.home_id, data.room_id)
+    return answer(entry, entry.version)
+
+
 @delete("/devices/{device_id:str}", operation_id="removeDevice", opt={"action": Action.DEVICE_REMOVE})
 async def remove_device(
     caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
@@ -188,8 +218,11 @@ ROUTER = Router(
         update_device,
         freeze_device,
         unfreeze_device,
+        transfer_device,
         remove_device,
         get_service,
         desire_values,
+        NAME_ROUTES,
+        USER_ROUTES,
     ],
 )

@@ -1,5 +1,6 @@
 """Devices as other nouns, links and faces use them: the registry, the shadow, presence and views over one memory."""
 
+from app.devices.absences import Absences
 from app.devices.access import Access
 from app.devices.credentials import DeviceCredentials
 from app.devices.freezing import Freezing
@@ -10,6 +11,7 @@ from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
 from app.devices.resets import Resets
 from app.devices.shadows import Shadows
+from app.devices.transfers import Transfers
 from app.devices.users import DeviceUsers
 from app.devices.views import Views
 from app.homes.standing import Standings
@@ -24,16 +26,20 @@ class Devices:
         self.catalogue = catalogue
         self.memory = memory = Memory(store)
         self.access = access = Access(standings, memory)
-        self.presence = Presence(store, memory, journal)
+        self.absences = absences = Absences(store, journal)
+        self.presence = Presence(store, memory, journal, absences)
         self.registry = Registry(
             store, standings=standings, memory=memory, access=access, catalogue=catalogue, journal=journal
         )
         self.shadows = Shadows(
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
-        self.freezing = Freezing(store, memory=memory, registry=self.registry, presence=self.presence, journal=journal)
+        self.freezing = Freezing(
+            store, memory=memory, registry=self.registry, presence=self.presence, absences=absences, journal=journal
+        )
         self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
         self.users = DeviceUsers(store, access)
+        self.transfers = Transfers(store, memory=memory, registry=self.registry, journal=journal)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
         self.resets = Resets(
             store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
@@ -55,6 +61,7 @@ class Devices:
         self.of_hardware = memory.of_hardware
         self.hardware = memory.hardware
         self.bond_of = memory.bonds.get
+        self.transfers.on_moving.append(absences.moving_in)
         self.on_left.append(lambda device: self.presence.lost(device.id))
 
     def close(self) -> None:

@@ -18,6 +18,8 @@ Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 # Three windows for each day of the week.
+# Seconds after which somebody is told that a device is gone, at most 30 days; 0: nobody is.
+AlertAfter = Annotated[int, Meta(ge=0, le=2_592_000)]
 Hours = Annotated[tuple[Window, ...], Meta(max_length=21)]
 Things = Annotated[frozenset[Id], Meta(max_length=200)]
 # What somebody can be made; a home's owner is only ever made by handing it over.
@@ -81,10 +83,15 @@ class Home(Struct, frozen=True, gc=False):
     epoch: int
     version: int
     created_at: int
+    # Seconds; 0: nobody is told; None: as the program has it.
+    offline_alert_after: int | None = None
 
 
 class HomeView(Struct, frozen=True, gc=False):
-    """A home as one of its members sees it, with their own role."""
+    """A home as one of its members sees it, with their own role.
+
+    `offline_alert_after` is after how many seconds somebody is told that a device is gone (0: nobody is; null: 1800).
+    """
 
     id: str
     name: str
@@ -95,6 +102,7 @@ class HomeView(Struct, frozen=True, gc=False):
     role: Role
     version: int
     created_at: Time
+    offline_alert_after: int | None
 
 
 def home_view(home: Home, role: Role) -> HomeView:
@@ -109,6 +117,7 @@ def home_view(home: Home, role: Role) -> HomeView:
         role,
         home.version,
         to_time(home.created_at),
+        home.offline_alert_after,
     )
 
 

@@ -7,7 +7,7 @@ from app.hours import Window
 from app.policy import Role
 from app.store.tx import Reader, Row, Tx
 
-_HOME = "SELECT id,name,time_zone,latitude,longitude,address,epoch,version,created_at FROM homes"
+_HOME = "SELECT id,name,time_zone,latitude,longitude,address,epoch,version,created_at,offline_alert_after FROM homes"
 _MEMBER = "SELECT home_id,account_id,role,remark,until,hours,only,version,joined_at FROM members"
 _ROOM = "SELECT id,home_id,name,icon,position,version FROM rooms"
 
@@ -18,8 +18,8 @@ _ids = msgspec.json.Decoder(frozenset[str])
 def insert_home(tx: Tx, home: Home) -> None:
     """Store a new home."""
     tx.run(
-        "INSERT INTO homes(id,name,time_zone,latitude,longitude,address,epoch,version,created_at)"
-        " VALUES(?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO homes(id,name,time_zone,latitude,longitude,address,epoch,version,created_at,offline_alert_after)"
+        " VALUES(?,?,?,?,?,?,?,?,?,?)",
         msgspec.structs.astuple(home),
     )
 
@@ -27,7 +27,8 @@ def insert_home(tx: Tx, home: Home) -> None:
 def update_home(tx: Tx, home: Home) -> None:
     """Store what may change of a home."""
     tx.run(
-        "UPDATE homes SET name=?,time_zone=?,latitude=?,longitude=?,address=?,epoch=?,version=? WHERE id=?",
+        "UPDATE homes SET name=?,time_zone=?,latitude=?,longitude=?,address=?,epoch=?,version=?,offline_alert_after=?"
+        " WHERE id=?",
         (
             home.name,
             home.time_zone,
@@ -36,6 +37,7 @@ def update_home(tx: Tx, home: Home) -> None:
             home.address,
             home.epoch,
             home.version,
+            home.offline_alert_after,
             home.id,
         ),
     )

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from app.caller import Caller
 from app.companion.conditions import Cursor, Limit, Page, answer, limit_of, page_of, place_of
 from app.homes.members import Members
-from app.homes.model import HomeView, Id, Latitude, Longitude, MemberView, Name
+from app.homes.model import AlertAfter, HomeView, Id, Latitude, Longitude, MemberView, Name
 from app.homes.service import Homes
 from app.policy import Action
 
@@ -31,6 +31,7 @@ class HomeChange(Struct, forbid_unknown_fields=True):
     latitude: Latitude | UnsetType | None = UNSET
     longitude: Longitude | UnsetType | None = UNSET
     address: Annotated[str, msgspec.Meta(max_length=200)] | UnsetType = UNSET
+    offline_alert_after: AlertAfter | UnsetType | None = UNSET
 
 
 class Dissolution(Struct, forbid_unknown_fields=True):

@@ -27,6 +27,8 @@ class Kind(StrEnum):
     FILE = "file"
     FROZEN = "frozen"
     UNFROZEN = "unfrozen"
+    OFFLINE_ALERT = "offline_alert"
+    ALERT_CLEARED = "alert_cleared"
 
 
 class Entry(Struct, frozen=True, gc=False):

@@ -82,14 +82,14 @@ class Gateways:
         elif said.online:
             self._devices.online(device.id, LINK, clean(said.fw))
         else:
-            self._devices.offline(device.id)
+            self._devices.offline(device.id, LINK)
 
     async def child_left(self, hardware_id: str, child: str) -> None:
         """A device is behind it no more: somebody has reset it by hand, unless the hub let it go."""
         self._behind.get(hardware_id, {}).pop(child, None)
         self._tell(hardware_id, Left(hardware_of(hardware_id, child)))
         if (device := self.child_of(hardware_id, child)) is not None:
-            self._devices.offline(device.id)
+            self._devices.offline(device.id, LINK)
             await self._devices.was_reset(device.id)
         else:
             await self._devices.resets.confirmed(hardware_of(hardware_id, child))

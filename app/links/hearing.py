@@ -84,7 +84,7 @@ class LanDevices:
         self.gateways.down(hardware_id)
         self._hellos.pop(hardware_id, None)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.offline(device.id)
+            self._devices.offline(device.id, LINK)
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Into the shadow; what a device that is just leaving says is let go."""

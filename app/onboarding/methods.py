@@ -14,6 +14,7 @@ from pairing.methods.ble import Ble
 from pairing.methods.ble_wifi import BleWifi
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.gateway import BehindGateway, Gateways
+from pairing.methods.mesh import Mesh, Networks
 from pairing.methods.method import Method
 from pairing.methods.over_lan import Browse, Offers, OverLan
 from pairing.methods.qr_shown import QrShown
@@ -21,7 +22,14 @@ from pairing.methods.wired import Wired
 
 
 def hub_methods(
-    identity: Identity, offers: Offers, *, browse: Browse, gateways: Gateways, radio: BleRadio, lan: bool
+    identity: Identity,
+    offers: Offers,
+    *,
+    browse: Browse,
+    gateways: Gateways,
+    meshes: Networks,
+    radio: BleRadio,
+    lan: bool,
 ) -> tuple[Method, ...]:
     """Each method there is. `lan` False: nothing is sent to the network beyond this machine, and its Wi-Fi is left
     alone. Where `radio` is not usable, what needs it says so when it is wanted.
@@ -34,6 +42,7 @@ def hub_methods(
         Ap(over_lan, radios=spare_radio if lan else _NoRadio),
         Ble(over_lan, radio),
         BleWifi(over_lan, radio),
+        Mesh(meshes, radio),
         BehindGateway(gateways),
     )
 

@@ -1,5 +1,8 @@
 """`pairing.session.log.Registrar` over the store: a proved device becomes the home's in one transaction."""
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec.structs import replace
 
 from app.caller import Caller
@@ -45,22 +48,29 @@ class HomeRegistrar:
         self._log = log
         self._networks = networks
         self.carriers: frozenset[str] = frozenset()
+        # By kind of activation: what of it becomes devices, where that is not one alone. Raises JoinRefusedError.
+        self.unfold: dict[type, Callable[[SessionState, Any], list[NewDevice]]] = {}
 
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
-        new = _new_device(session, attempt, activated)
+        new = self._new_devices(session, attempt, activated)
         return await self._store.write(lambda tx: self._join_in(tx, session, attempt, new))
+
+    def _new_devices(self, session: SessionState, attempt: int, activated: Activation) -> list[NewDevice]:
+        unfold = self.unfold.get(type(activated))
+        found = [_new_device(session, attempt, activated)] if unfold is None else unfold(session, activated)
+        return [replace(new, room_id=session.request.inputs.get("room_id")) for new in found]
 
     async def joined(self, session: SessionState, attempt: int) -> str | None:
         """From the writer, so that a join which is still under way is seen first."""
         return await self._store.write(lambda tx: queries.joined(tx, session.id, attempt))
 
-    def _join_in(self, tx: Tx, session: SessionState, attempt: int, new: NewDevice) -> str:
+    def _join_in(self, tx: Tx, session: SessionState, attempt: int, new: list[NewDevice]) -> str:
         if (known := queries.joined(tx, session.id, attempt)) is not None:
             return known
         by = Caller(Actor(session.request.account))
         try:
-            device = self._bind_in(tx, by, new)
+            device, *_ = [self._bind_in(tx, by, each) for each in new]
         except DoorstepError as error:
             raise JoinRefusedError(_CAUSES.get(type(error), "not_allowed")) from error
         queries.insert_joined(tx, session.id, attempt, device.id)
@@ -98,12 +108,11 @@ _CAUSES: dict[type[DoorstepError], str] = {
 def _new_device(session: SessionState, attempt: int, activated: Activation) -> NewDevice:
     match activated:
         case Activated():
-            new = replace(_activated(session, activated), link=_link(session, attempt))
+            return replace(_activated(session, activated), link=_link(session, attempt))
         case JoinedChild():
-            new = _behind_gateway(session, activated)
+            return _behind_gateway(session, activated)
         case _:
             raise TypeError(f"{type(activated).__name__} is not an activation this hub knows")
-    return replace(new, room_id=session.request.inputs.get("room_id"))
 
 
 def _activated(session: SessionState, activated: Activated) -> NewDevice:

@@ -73,6 +73,7 @@ class Onboarding:
         self._devices = devices
         self._log = DurableLog(store)
         self._registrar = HomeRegistrar(store, devices, self._log, networks)
+        self.unfold = self._registrar.unfold
         self.inbox = Inbox(lambda beginning: devices.hardware(beginning) is not None)
         self._opened: Runner | None = None
         self._one_start = asyncio.Lock()

@@ -26,7 +26,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     of a code printed on the device, in place of `method`, `device_id` and `pin`. `gateway_id` is the gateway to let
     devices join behind, for `seconds` at most. `encoding` is what EZ speaks; `setup_ssid`, `setup_password` and `pop`
     (the proof of possession) are of the device's own setup network. `ble_name` is the name or the address by which a
-    device with Wi-Fi is heard over Bluetooth, where there are several.
+    device with Wi-Fi is heard over Bluetooth, where there are several. `oob` is the static secret on a mesh device's
+    label in hex; with `identify` false, devices of a mesh are taken without a person saying that they blink.
     """
 
     method: Annotated[str, Meta(max_length=40)] = ANY
@@ -49,6 +50,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     setup_password: WifiPassword | None = None
     ble_name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     pop: Annotated[str, Meta(max_length=64)] | None = None
+    oob: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    identify: bool = True
 
 
 class Wanted(Struct, frozen=True):
@@ -65,8 +68,9 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     """Checked, before anything is kept or sent; raises Invalid."""
     seconds = None if new.seconds is None else str(new.seconds)
     named = {"name": new.name, "room_id": new.room_id, "gateway": new.gateway_id, "seconds": seconds}
-    inputs = _given(named | {"encoding": new.encoding, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name})
-    secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password})
+    named |= {"identify": None if new.identify else NO, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name}
+    inputs = _given(named | {"encoding": new.encoding})
+    secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password, "oob": new.oob})
     method, device = new.method, new.device_id
     if new.code is not None:
         if new.method != ANY or new.device_id is not None or new.pin is not None:

@@ -85,9 +85,13 @@ def listed(reader: Reader, home_id: str, after: str, limit: int) -> list[Share]:
     return _all(reader.all(f"{_SHARE} WHERE home_id=? AND id>? ORDER BY id LIMIT ?", (home_id, after, limit)))
 
 
-def listed_of_thing(reader: Reader, thing_id: str, after: str, limit: int) -> list[Share]:
+def listed_of_thing(reader: Reader, home_id: str, thing_id: str, after: str, limit: int) -> list[Share]:
     """At most `limit` shares of a device or group in the order they were made, after the id `after`."""
-    return _all(reader.all(f"{_SHARE} WHERE thing_id=? AND id>? ORDER BY id LIMIT ?", (thing_id, after, limit)))
+    return _all(
+        reader.all(
+            f"{_SHARE} WHERE thing_id=? AND home_id=? AND id>? ORDER BY id LIMIT ?", (thing_id, home_id, after, limit)
+        )
+    )
 
 
 def received(reader: Reader, account_id: str, after: str, now: int, limit: int) -> list[Share]:

@@ -119,7 +119,10 @@ class Sharing:
         """The same for one device or group."""
         resource = self._sharable[kind].resource(actor, thing_id)
         demand(actor, Action.SHARE_READ, resource, self._store.clock.now())
-        return self._views(await self._store.read(lambda r: queries.listed_of_thing(r, thing_id, after, limit)))
+        # A device that was in another home before leaves what that lent of it behind.
+        home_id = resource.home_id or ""
+        found = await self._store.read(lambda r: queries.listed_of_thing(r, home_id, thing_id, after, limit))
+        return self._views(found)
 
     async def get(self, actor: Actor, home_id: str, share_id: str) -> ShareView:
         """One share; raises NotFound, Refused."""

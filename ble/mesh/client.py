@@ -138,11 +138,29 @@ class MeshClient:
         """Have the whole state on disk."""
         await self._driver.save_all()
 
+    def announce(self, net_index: int = 0) -> None:
+        """Say the state of a key refresh or an IV update, as far as the proxy carries it. Raises KeyUnknown."""
+        self.stack.beacon(net_index)
+        self._driver.wake()
+
+    def avoid(self, address: int) -> None:
+        """Reach the network through this node no more: it is to leave it."""
+        self._link.avoid(address)
+
     async def remove_node(self, address: int) -> None:
         """Forget a node that was reset, and have that on disk."""
         self.state.remove_node(address)
         self._presence.forget(address)
         await self.save()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a proxy carries messages now."""
+        return self._link.connected.is_set()
+
+    async def ended(self) -> BaseException:
+        """What ended the network: of the store or the radio; nothing is sent any more."""
+        return await asyncio.shield(self._gone)
 
     async def connected(self) -> None:
         """Return once a proxy is connected. Raises NoProxy when that takes too long, and what ended the store."""

@@ -31,6 +31,9 @@ class Link:
         self._choice = Choice()
         self._news = asyncio.Event()
         self._status: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[BleError] | None = None
+        self._avoided: set[int] = set()
+        self._node = 0
 
     async def run(self) -> None:
         stop = self._radio.listen(self._hear)
@@ -42,8 +45,21 @@ class Link:
 
     def configured(self, event: Configured) -> None:
         """The proxy has answered."""
-        if isinstance(event.message, Status) and self._status and not self._status.done():
+        self._node = event.src
+        if event.src in self._avoided:
+            self._hang_up()
+        elif isinstance(event.message, Status) and self._status and not self._status.done():
             self._status.set_result(None)
+
+    def avoid(self, address: int) -> None:
+        """Use this node as the proxy no more, and another where there is one."""
+        self._avoided.add(address)
+        if self._node == address:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._ended is not None:
+            _end(self._ended, NotReachable("another proxy is wanted"))
 
     def add_to_filter(self, addresses: Iterable[int]) -> None:
         """Have the proxy pass these on as well; nothing to do while there is none. Raises NumbersUsedUp."""
@@ -87,7 +103,8 @@ class Link:
             self._choice.failed(address, self._clock())
 
     async def _use(self, connection: Connection) -> None:
-        ended: asyncio.Future[BleError] = asyncio.get_running_loop().create_future()
+        self._ended = ended = asyncio.get_running_loop().create_future()
+        self._node = 0
         inbound = _Inbound(self._driver, ended, self._clock)
 
         async def bear(whole: Whole) -> None:

@@ -180,7 +180,11 @@ async def _let_go_unless_joined(home: Home, uuid: bytes) -> AsyncIterator[None]:
 
 async def _configured(home: Home, unicast: int) -> Configured:
     with _told():
-        return await carry_out(configure(unicast, home.setup), home.client)
+        done = await carry_out(configure(unicast, home.setup), home.client)
+        node = home.client.state.nodes[unicast]
+        node.composition, node.app_keys = done.page, [home.setup.keys.app]
+        await home.client.save()
+        return done
 
 
 def _joined(context: AttemptContext, node: Provisioned, uuid: bytes, done: Configured) -> JoinedNode:

@@ -117,8 +117,8 @@ class Listening:
             await asyncio.wait([self._task])
 
     async def place(self, place: str) -> None:
-        """Until the stream has come to `place`, be it by an event or by a heartbeat."""
-        while self.last_id != place:
+        """Until the stream has come to `place`, or past it, be it by an event or by a heartbeat."""
+        while _number(self.last_id) < _number(place):
             await self._take()
 
     def heard(self) -> list[Heard]:
@@ -134,3 +134,7 @@ class Listening:
             except EOFError:
                 break
         return heard
+
+
+def _number(place: str) -> int:
+    return int(place.rpartition("-")[2] or 0)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.caller import Caller
+from app.devices.absence_queries import left_online
 from app.devices.model import BoundElsewhere, GatewayUnfit, NewDevice, ProductUnknown, RoomUnknown
-from app.devices.queries import left_online
 from app.devices.shadows import NOTED_UNFIT
 from app.errors import NotFound
 from app.policy import Grant, Level
@@ -62,6 +62,7 @@ async def test_an_entry_changes_for_who_saw_its_version(api: Api) -> None:
         "home_id": home_id,
         "product_id": "lamp",
         "frozen": False,
+        "offline_alert_after": None,
         "version": 0,
     }
     for wrong in ({"name": ""}, {"name": "a\nb"}, {"icon": "A B"}, {"position": -1}, {"colour": "red"}):

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from app.devices.model import BoundElsewhere, GatewayUnfit
+from app.devices.model import BoundElsewhere, DeviceFrozen, GatewayUnfit
 from app.errors import NotFound
 from tests.api.harness import Api
 from tests.api.households import account_of
@@ -43,9 +43,10 @@ class House:
         steps: list[Step] = [
             self._bind, self._bind, self._bind, self._report, self._report, self._report, self._desire, self._rename,
             self._move, self._move, self._command, self._command, self._answer, self._group, self._regroup,
-            self._remove, self._reset, self._unroom, self._look, self._look, self._look,
+            self._remove, self._reset, self._unroom, self._freeze, self._name, self._name,
+            self._transfer, self._look, self._look, self._look,
         ]  # fmt: skip
-        with contextlib.suppress(BoundElsewhere, GatewayUnfit, NotFound):
+        with contextlib.suppress(BoundElsewhere, DeviceFrozen, GatewayUnfit, NotFound):
             await self._random.choice(steps)()
 
     def made(self) -> int:
@@ -127,6 +128,18 @@ class House:
     async def _reset(self) -> None:
         await self._api.services.devices.was_reset(self._device())
 
+    async def _freeze(self) -> None:
+        verb = "freeze" if self._random.random() < 0.3 else "unfreeze"
+        await self._ask("POST", f"devices/{self._device()}/{verb}")
+
+    async def _name(self) -> None:
+        name = self._random.choice(["Bulb", "Other bulb", None])
+        await self._ask("PATCH", f"devices/{self._device()}/names", {"names": {"light": {"on": name}}})
+
+    async def _transfer(self) -> None:
+        body = {"home_id": self._random.choice(self.homes), "room_id": self._random.choice([*self.rooms, None])}
+        await self._ask("POST", f"devices/{self._device()}/transfer", body)
+
     async def _unroom(self) -> None:
         if self._random.random() < 0.1:
             room = self._random.choice(self.rooms)
@@ -142,6 +155,7 @@ def known(api: Api, house: House) -> dict[str, Any]:
     return {
         "views": {live.device.id: {**live.view().services} for live in lives},
         "devices": {live.device.id: live.device for live in lives},
+        "names": sorted((live.device.id, sorted(live.names.items())) for live in lives),
         "bytes": all((live.inside(), live.outside()) == _anew(live) for live in lives),
         "places": {place: [live.device.id for live in devices.memory.in_place(place)] for place in sorted(places)},
         "hardware": [devices.of_hardware(f"d-{n}") for n in range(HARDWARE)],

@@ -146,6 +146,10 @@ SAMPLES: dict[str, Sample] = {
     "updateDevice": Sample("manage the device", body=lambda w, a: {"name": "Mine", "room_id": w.here.room_id}),
     "freezeDevice": Sample("manage the device"),
     "unfreezeDevice": Sample("manage the device"),
+    # Into the home it is in already: who may in both is in test_transferred.
+    "transferDevice": Sample(
+        "manage the device", body=lambda w, a: {"home_id": w.here.home_id}, ok=(409,), also=("pair",)
+    ),
     "getDeviceNames": Sample("see the device"),
     "nameDeviceParts": Sample("manage the device"),
     "listDeviceUsers": Sample("see the device's people"),

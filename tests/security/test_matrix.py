@@ -13,9 +13,10 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
 from app.clock import SystemClock
+from app.companion.declared import UndeclaredRoute, require_actions
 from app.companion.examples import EXAMPLES
 from app.policy import Action
-from app.server import Services, UndeclaredRoute, litestar_of, require_actions
+from app.server import Services, litestar_of
 from app.store.store import Store
 from app.store.vault import Vault
 from tests.api.harness import Api

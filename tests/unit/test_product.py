@@ -21,6 +21,13 @@ KINDS = {
     "gateway",
     "lamp",
     "lock",
+    "mesh_colour_lamp",
+    "mesh_full_lamp",
+    "mesh_lamp",
+    "mesh_level",
+    "mesh_sensor",
+    "mesh_switch",
+    "mesh_white_lamp",
     "motion_sensor",
     "plug",
     "switch",
@@ -57,7 +64,7 @@ def fields_and_values(draw: st.DrawFn) -> tuple[Property, Any]:
     return field, draw(_fitting(field))
 
 
-def test_the_catalogue_has_ten_household_kinds() -> None:
+def test_the_catalogue_has_ten_household_kinds_and_what_mesh_nodes_are() -> None:
     assert {product.id for product in built_in().all()} == KINDS
 
 

@@ -41,13 +41,7 @@ class Heartbeats:
         self._store = store
         self._devices = devices
         self._control = control
-        self._missing: dict[str, asyncio.TimerHandle] = {}
         self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
-        devices.on_left.append(lambda device: self._forget(device.id))
-
-    def __len__(self) -> int:
-        """How many devices call home now."""
-        return len(self._missing)
 
     async def last(self, actor: Actor, device_id: str) -> HeartbeatView:
         """The newest of a device; raises NotFound (there is none), Refused."""
@@ -57,12 +51,6 @@ class Heartbeats:
         if found is None:
             raise NotFound
         return view_of(found)
-
-    def close(self) -> None:
-        """No timer is left; the hub ends."""
-        for timer in self._missing.values():
-            timer.cancel()
-        self._missing.clear()
 
     def take(self, name: str) -> None:
         """Count a heartbeat of that device; raises TooMany. One fills a log, which is everybody's, all too fast."""
@@ -82,7 +70,7 @@ class Heartbeats:
         """All of it is on disk when this returns. Raises NotFound (it has just left), DeviceFrozen, StoreError."""
         every = min(max(beat.every or EVERY_S, EVERY_LEAST_S), EVERY_MOST_S)
         taken = await self._store.write(lambda tx: self._beat_in(tx, device, beat, every))
-        self._there(device.id, every * MISSED)
+        self._devices.online(device.id, HEARTBEAT, lifetime=every * MISSED)
         return Heard(self._store.clock.now().ms, EVERY_S, tuple(_order(command) for command in taken))
 
     def _beat_in(self, tx: Tx, device: Device, beat: Beat, every: int) -> list[Command]:
@@ -106,19 +94,6 @@ class Heartbeats:
             return Heard(now, EVERY_S)
         self._devices.resets.delivered(reset.hardware_id)
         return Heard(now, EVERY_S, (Order(reset.id, FACTORY_RESET, reset.expires_at),))
-
-    def _there(self, device_id: str, seconds: float) -> None:
-        self._forget(device_id)
-        self._devices.online(device_id, HEARTBEAT)
-        self._missing[device_id] = asyncio.get_running_loop().call_later(seconds, self._missed, device_id)
-
-    def _missed(self, device_id: str) -> None:
-        self._missing.pop(device_id, None)
-        self._devices.offline(device_id)
-
-    def _forget(self, device_id: str) -> None:
-        if (timer := self._missing.pop(device_id, None)) is not None:
-            timer.cancel()
 
 
 def _order(command: Command) -> Order:

@@ -133,7 +133,7 @@ class Children:
                 now.append(
                     partial(self._devices.online, device.id, LINK)
                     if each.status == ONLINE
-                    else partial(self._devices.offline, device.id)
+                    else partial(self._devices.offline, device.id, LINK)
                 )
         answer = paras.StatusesUpdated(successful_devices=tuple(well), failed_devices=tuple(failed))
 

@@ -36,3 +36,8 @@ def of_device(reader: Reader, device_id: str) -> list[tuple[str, int, int]]:
 def all_stored(reader: Reader, device_id: str) -> list[str]:
     """The stored names of a device's files."""
     return [row[0] for row in reader.all("SELECT stored FROM iotda_files WHERE device_id=?", (device_id,))]
+
+
+def drop_all(tx: Tx, device_id: str) -> None:
+    """A device has no files any more; the octets are the caller's."""
+    tx.run("DELETE FROM iotda_files WHERE device_id=?", (device_id,))

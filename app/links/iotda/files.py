@@ -170,6 +170,11 @@ class Files:
         if stored := queries.all_stored(tx, device.id):
             tx.after(lambda: self._start(stored))
 
+    def moving_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """What it uploaded was for the home it leaves."""
+        self.leaving_in(tx, by, device)
+        queries.drop_all(tx, device.id)
+
     async def stop(self) -> None:
         """Finish what `leaving_in` began."""
         await asyncio.gather(*self._dropping, return_exceptions=True)

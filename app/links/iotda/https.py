@@ -159,6 +159,7 @@ class HttpsSide:
 
     async def _do(self, device: Device, act: Act) -> None:
         def kept(tx: Tx) -> None:
+            self._devices.registry.demand_current_in(tx, device)
             self._devices.demand_unfrozen_in(tx, device.id)
             act(tx)
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from app.caller import Caller
 from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
@@ -88,6 +89,8 @@ class Iotda:
         upwards.on_connected.append(arrived.add)
         self.hearing = Farewells(devices.resets, upwards, self.down)
         devices.on_leaving.append(self.files.leaving_in)
+        devices.transfers.on_moving.append(self.files.moving_in)
+        devices.transfers.on_moving.append(_moving_in)
         self.https = HttpsSide(store, devices, self.proving, self.reports, self.messages)
         control.links[LINK] = self.down
         control.links[HTTPS_LINK] = NothingDown()
@@ -118,3 +121,9 @@ class Iotda:
     def authorities(self) -> str:
         """Certificates (PEM) of those who sign devices', as somebody has put them into the data folder; blocks."""
         return self._authorities.read_text() if self._authorities.is_file() else ""
+
+
+def _moving_in(tx: Tx, by: Caller, device: Device) -> None:
+    """What the old home offered a device, wanted to know of it or configured it with is nothing to the new one."""
+    for table in ("iotda_upgrades", "iotda_configs", "iotda_logging"):
+        tx.run(f"DELETE FROM {table} WHERE device_id=?", (device.id,))  # noqa: S608 - our own names

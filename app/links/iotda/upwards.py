@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from app.control.service import Control
-from app.devices.model import Device, DeviceFrozen
+from app.devices.model import Device, DeviceFrozen, DeviceMoved
 from app.devices.service import Devices
 from app.errors import DoorstepError, NotFound
 from app.journal.model import Entry
@@ -83,7 +83,7 @@ class Upwards:
     def disconnected(self, principal: Principal, why: str) -> None:
         """It is there no more."""
         _log.info("device disconnected", device=principal.device_id, why=why)
-        self._devices.offline(principal.device_id)
+        self._devices.offline(principal.device_id, LINK)
 
     async def published(self, principal: Principal, messages: Sequence[Message]) -> Sequence[DoorstepError | None]:
         """Each message is an act of its own; they share a commit, in order.
@@ -105,8 +105,10 @@ class Upwards:
         return list(await asyncio.gather(*(self._taken(principal, message) for message in messages)))
 
     async def _taken(self, principal: Principal, message: Message) -> DoorstepError | None:
+        if (speaker := self._whose.device(principal.device_id)) is None:
+            return NotFound()
         try:
-            act = self._act(principal, message)
+            act = self._act(speaker, message)
         except IotdaError as error:
             self._note(principal.device_id, message.topic, error)
             unknown = isinstance(error, TopicUnknownError)
@@ -115,21 +117,21 @@ class Upwards:
             return error
 
         def kept(tx: Tx) -> None:
-            self._devices.demand_unfrozen_in(tx, principal.device_id)
+            self._devices.registry.demand_current_in(tx, speaker)
+            self._devices.demand_unfrozen_in(tx, speaker.id)
             act(tx)
             if message.seen is not None:
                 message.seen.keep_in(tx)
 
         try:
             await self._store.write(kept)
+        except DeviceMoved:  # to another home meanwhile: what it says is for that one
+            return await self._taken(principal, message)
         except (NotFound, DeviceFrozen) as error:  # it has just left its home, or is kept out since
             return error
         return None
 
-    def _act(self, principal: Principal, message: Message) -> Act:
-        speaker = self._whose.device(principal.device_id)
-        if speaker is None:
-            raise NotFound
+    def _act(self, speaker: Device, message: Message) -> Act:
         topic = topics.parse(message.topic)
         payload, now = message.payload, self._store.clock.now().ms
         match topic.kind:

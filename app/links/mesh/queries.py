@@ -135,6 +135,58 @@ def delete_node(tx: Tx, home_id: str, address: int) -> None:
     tx.run("DELETE FROM mesh_nodes WHERE home_id=? AND address=?", (home_id, address))
 
 
+def leaving(reader: Reader, home_id: str) -> dict[int, bytes]:
+    """The nodes that are to be reset: their addresses, and which they are."""
+    rows = reader.all("SELECT address,uuid FROM mesh_nodes WHERE home_id=? AND leaving_at IS NOT NULL", (home_id,))
+    return {row[0]: row[1] for row in rows}
+
+
+def let_go(tx: Tx, home_id: str, uuid: bytes, beginning: str, but: str = "") -> None:
+    """A node is to be reset, unless a device of it (whose hardware ids have this `beginning`) is in use here."""
+    tx.run(
+        "UPDATE mesh_nodes SET leaving_at=? WHERE home_id=? AND uuid=? AND leaving_at IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM devices WHERE home_id=? AND substr(hardware_id,1,?)=? AND id<>? AND unbound_at IS NULL)",
+        (tx.now, home_id, uuid, home_id, len(beginning), beginning, but),
+    )
+
+
+def stay(tx: Tx, home_id: str, uuid: bytes) -> None:
+    """A node is in use again."""
+    tx.run("UPDATE mesh_nodes SET leaving_at=NULL WHERE home_id=? AND uuid=?", (home_id, uuid))
+
+
+def groups(reader: Reader, home_id: str) -> dict[str, int]:
+    """The address of each group that has one."""
+    rows = reader.all("SELECT group_id,address FROM mesh_groups WHERE home_id=?", (home_id,))
+    return {row[0]: row[1] for row in rows}
+
+
+def put_group(tx: Tx, home_id: str, group_id: str, address: int) -> None:
+    """A group has this address from now on."""
+    tx.run("INSERT INTO mesh_groups(group_id,home_id,address) VALUES(?,?,?)", (group_id, home_id, address))
+
+
+def delete_group(tx: Tx, group_id: str) -> None:
+    """Its address is free again."""
+    tx.run("DELETE FROM mesh_groups WHERE group_id=?", (group_id,))
+
+
+def subscriptions(reader: Reader, home_id: str) -> set[tuple[int, str, int]]:
+    """What the nodes have acknowledged: element, model, group address."""
+    rows = reader.all("SELECT element,model,address FROM mesh_subscriptions WHERE home_id=?", (home_id,))
+    return {(row[0], row[1], row[2]) for row in rows}
+
+
+def put_subscription(tx: Tx, home_id: str, one: tuple[int, str, int]) -> None:
+    """A model listens to a group."""
+    tx.run("INSERT OR IGNORE INTO mesh_subscriptions VALUES(?,?,?,?)", (home_id, *one))
+
+
+def delete_subscription(tx: Tx, home_id: str, one: tuple[int, str, int]) -> None:
+    """It does no more."""
+    tx.run("DELETE FROM mesh_subscriptions WHERE home_id=? AND element=? AND model=? AND address=?", (home_id, *one))
+
+
 def retired(reader: Reader, home_id: str) -> list[tuple[int, int]]:
     """Addresses not to be given away: the first, and how many."""
     rows = reader.all("SELECT address,elements FROM mesh_retired WHERE home_id=?", (home_id,))

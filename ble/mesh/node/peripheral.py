@@ -35,7 +35,7 @@ from ble.radio import uuid16
 
 PROXY_SERVICE, PROXY_IN, PROXY_OUT = uuid16(0x1828), uuid16(0x2ADD), uuid16(0x2ADE)
 _NETWORK, _IDENTITY = 0, 1
-_DATA_PDU = 7
+_INVITE_PDU, _DATA_PDU = 0, 7
 
 
 class Advertised(Struct, frozen=True):
@@ -75,6 +75,8 @@ class Peripheral:
         """With which provisioning PDU of a connection it ends that, counted from 1; 0 for never."""
         self.on_air: Callable[[bytes], None] = lambda _: None
         """Told each network PDU that this node sends, for neighbours to `hear`."""
+        self.on_attention: Callable[[int], None] = lambda _: None
+        """Told for how many seconds to draw attention, when a provisioner asks for it."""
         self._make, self._entropy, self._fault, self._device = make, entropy, fault, device
         self._save = save
         self.product = make()
@@ -181,6 +183,8 @@ class Peripheral:
         if self._joining is None:
             return
         self._pdus += 1
+        if len(pdu) > 1 and pdu[0] == _INVITE_PDU:
+            self.on_attention(pdu[1])
         drops_now = self._fault is NodeFault.DROPS_ON_DATA and pdu[:1] == bytes([_DATA_PDU])
         if drops_now or self._pdus == self.drop_at:
             self.wants_disconnect = True
@@ -208,6 +212,10 @@ class Peripheral:
     def _listen(self, node: Node) -> None:
         if self.stack is not None:
             self.stack.groups, self.stack.labels = node.groups, node.labels
+
+    def reset_by_hand(self) -> None:
+        self._forget()
+        self.wants_disconnect = True
 
     def _forget(self) -> None:
         """Back to how it left its factory."""
