@@ -70,6 +70,8 @@ from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
 from app.links.iotda.service import Iotda
+from app.links.mesh.moving import MeshMoving
+from app.links.mesh.routes import ROUTER as MESH_ROUTES
 from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
@@ -112,6 +114,7 @@ ROUTERS = (
     UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
+    MESH_ROUTES,
     NETWORK_ROUTES,
     REWIRING_ROUTES,
     GROUP_ROUTES,
@@ -180,6 +183,7 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.mesh = Mesh(store, self.devices, self.control, self.groups.access)
+        self.mesh_moving = MeshMoving(store, self.standings, self.devices, self.groups.access, self.mesh)
         self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
@@ -351,6 +355,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "control": _instance(services.control),
             "onboarding": _instance(services.onboarding),
             "networks": _instance(services.networks),
+            "mesh_moving": _instance(services.mesh_moving),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "bota": _instance(services.bota),

@@ -178,6 +178,8 @@ SAMPLES: dict[str, Sample] = {
     "startPairing": Sample("pair", body=lambda w, a: {"method": "wired"}, ok=(400,)),
     "listPairings": Sample("pair"),
     "listPairingInbox": Sample("pair"),
+    "exportMesh": Sample("own the home", ok=(404,)),
+    "importMesh": Sample("own the home", ok=(409,), also=("pair",)),
     "readPrintedCode": Sample("read a code"),
     "getPairing": Sample("pair"),
     "showPairingCode": Sample("see the code of one's own pairing", ok=(410,)),

@@ -1,6 +1,6 @@
 """Heartbeats: what a device says goes in, and what it is to do goes out, in one act each."""
 
-import asyncio
+import time
 from typing import Final, Literal, cast
 
 from app.accounts.codes import hash_token
@@ -43,6 +43,10 @@ class Heartbeats:
         self._control = control
         self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
 
+    def __len__(self) -> int:
+        """How many devices call home now."""
+        return self._devices.presence.count(HEARTBEAT)
+
     async def last(self, actor: Actor, device_id: str) -> HeartbeatView:
         """The newest of a device; raises NotFound (there is none), Refused."""
         resource = self._devices.access.device(actor, device_id)
@@ -54,7 +58,7 @@ class Heartbeats:
 
     def take(self, name: str) -> None:
         """Count a heartbeat of that device; raises TooMany. One fills a log, which is everybody's, all too fast."""
-        if (wait := self._pace.take(name, asyncio.get_running_loop().time())) > 0:
+        if (wait := self._pace.take(name, time.monotonic())) > 0:
             raise refusal(wait)
 
     def device_of(self, token: str) -> Device | None:
