@@ -15,6 +15,7 @@ from app.control.service import Control
 from app.devices.model import MESH as LINK
 from app.devices.model import Device, NewDevice
 from app.devices.service import Devices
+from app.errors import Conflict
 from app.groups.access import GroupAccess
 from app.homes.model import Home as HomeRow
 from app.links.mesh import queries
@@ -54,6 +55,7 @@ class Mesh:
         devices.on_leaving.append(self._leaving_in)
         devices.on_unbinding.append(self._leaving_in)
         devices.registry.on_bound.append(self._bound_in)
+        devices.transfers.on_moving.append(_moving_in)
 
     async def open(self, radio: Radio, pace: Pace | None = None) -> None:
         """Take up every home's network over this radio."""
@@ -199,7 +201,19 @@ class Mesh:
                 home.learn()
 
 
-_PLACING = frozenset(("device.added", "device.rebound", "device.removed", "device.unbound"))
+_PLACING = frozenset(("device.added", "device.rebound", "device.removed", "device.unbound", "device.unfrozen"))
+
+
+class NodeOfMesh(Conflict):
+    """The device is a node of its home's Bluetooth mesh, and has the keys of no other."""
+
+    code = "node_of_mesh"
+    hint = "Remove it, and add it anew in the other home."
+
+
+def _moving_in(tx: Tx, by: Caller, device: Device) -> None:
+    if uuid_of(device.hardware_id):
+        raise NodeOfMesh
 
 
 class Joining(Struct, frozen=True):
