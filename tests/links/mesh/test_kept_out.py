@@ -52,6 +52,6 @@ async def test_a_node_stays_in_the_mesh_of_its_home(home: House) -> None:
     _, (lamp,) = await home.add(products.dimmable)
     made = await home.owner.post("/api/homes", json={"name": "Hut", "time_zone": "Europe/Berlin"})
     refused = await home.owner.post(f"/api/devices/{lamp['id']}/transfer", json={"home_id": made.json()["id"]})
-    assert (refused.status_code, refused.json()["code"]) == (409, "node_of_mesh")
+    assert (refused.status_code, refused.json()["code"]) == (409, "mesh_stays")
     assert (await home.device(lamp["id"]))["home_id"] == home.home_id
     assert (await home.order(lamp["id"], {"on": True}))["state"] == "answered"
