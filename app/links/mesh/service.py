@@ -223,7 +223,7 @@ def _stays(tx: Tx, by: Caller, device: Device) -> None:
         raise MeshStays
 
 
-_PLACING = frozenset(("device.added", "device.rebound", "device.removed", "device.unbound", "device.unfrozen"))
+_PLACING = frozenset(("device.added", "device.rebound", "device.removed", "device.unbound"))
 
 
 class Joining(Struct, frozen=True):
