@@ -25,6 +25,7 @@ from app.links.iotda.telling import Telling
 from app.links.iotda.upgrades import Upgrades
 from app.links.iotda.upwards import Upwards
 from app.links.iotda.whose import Whose
+from app.links.mqtt import keeping
 from app.store.store import Store
 from app.store.tx import Tx
 
@@ -95,7 +96,10 @@ class Iotda:
         control.links[LINK] = self.down
         control.links[HTTPS_LINK] = NothingDown()
         devices.credentials.on_changed.append(self.down.drop)
+        for told in (devices.on_leaving, devices.on_unbinding, devices.transfers.on_moving):
+            told.append(_sessions_ending_in)
         devices.on_left.append(lambda device: self.hearing.forget(device.id))
+        devices.transfers.on_moved.append(lambda device: self.hearing.forget(device.id))
         devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
 
@@ -121,6 +125,11 @@ class Iotda:
     def authorities(self) -> str:
         """Certificates (PEM) of those who sign devices', as somebody has put them into the data folder; blocks."""
         return self._authorities.read_text() if self._authorities.is_file() else ""
+
+
+def _sessions_ending_in(tx: Tx, by: Caller, device: Device) -> None:
+    """What is kept for it over MQTT, or retained of it, ends with its stay, whenever the hub does."""
+    keeping.forget(tx, device.id)
 
 
 def _moving_in(tx: Tx, by: Caller, device: Device) -> None:
