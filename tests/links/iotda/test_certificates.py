@@ -1,0 +1,238 @@
+"""Devices with a certificate (1.4.17), by paho-mqtt over TLS and WebSocket, at a whole hub."""
+
+import asyncio
+import hashlib
+import ssl
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.links.iotda.service import AUTHORITIES
+from app.links.mqtt import trust
+from tests.e2e.living import WAIT, Living, living
+from tests.links.iotda.house import SECRET
+from tests.links.iotda.paho_device import PahoDevice
+from tests.links.mqtt.certificates import certificate
+
+PEM: Final = serialization.Encoding.PEM
+Transport = Literal["tcp", "websockets"]
+TRANSPORTS: tuple[Transport, ...] = ("tcp", "websockets")
+WRONG, CLOSED = "Bad user name or password", "closed"
+
+
+class Authority:
+    """Signs devices' certificates, into `folder`."""
+
+    def __init__(self, folder: Path, name: str = "authority of lamps") -> None:
+        self._folder = folder
+        self._own: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] = certificate(name, None)
+
+    @property
+    def pem(self) -> bytes:
+        return self._own[0].public_bytes(PEM)
+
+    def issue(self, name: str, lasts: timedelta = timedelta(days=2)) -> "Shown":
+        """Blocks."""
+        made, key = certificate(name, self._own, lasts)
+        private = key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        der = made.public_bytes(serialization.Encoding.DER)
+        file = self._folder / f"{hashlib.sha256(der).hexdigest()}.pem"
+        file.write_bytes(private + made.public_bytes(PEM))
+        return Shown(file, der)
+
+
+class Shown:
+    """A certificate with its key, as its device has it."""
+
+    def __init__(self, file: Path, der: bytes) -> None:
+        self.file = file
+        self.fingerprint = hashlib.sha256(der).hexdigest()
+
+
+class Street:
+    """A hub with TLS that trusts one authority."""
+
+    def __init__(self, hub: Living, folder: Path, authority: Authority) -> None:
+        self.hub = hub
+        self._folder = folder
+        self.authority = authority
+
+    async def register(self, node_id: str, **how: Any) -> str:
+        """The hub's id of a new lamp."""
+        body = {"product_id": "lamp", "node_id": node_id, **how}
+        answer = await self.hub.owner.post(f"/api/homes/{self.hub.home_id}/devices", json=body)
+        assert answer.status_code == 201, answer.text
+        device_id: str = answer.json()["device"]["id"]
+        return device_id
+
+    async def lamp(self, node_id: str) -> tuple[str, Shown]:
+        """The same with a certificate that is known."""
+        shown = await asyncio.to_thread(self.authority.issue, f"lamp_{node_id}")
+        return await self.register(node_id, auth="certificate", fingerprint=shown.fingerprint), shown
+
+    def _trusting(self, shown: Shown | None) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self._folder / "tls.crt"))
+        if shown is not None:
+            context.load_cert_chain(shown.file)
+        return context
+
+    async def device(
+        self,
+        wire_id: str,
+        shown: Shown | None,
+        secret: str | None = None,
+        *,
+        transport: Transport = "tcp",
+        version: int = 4,
+    ) -> PahoDevice:
+        """Not connected yet. The hub has to prove itself by its own certificate."""
+        context = await asyncio.to_thread(self._trusting, shown)
+        return PahoDevice(wire_id, secret, version=version, tls=context, transport=transport)
+
+    def port(self, transport: Transport = "tcp") -> int:
+        assert self.hub.node.mqtt is not None
+        return self.hub.node.mqtt.ports["tls" if transport == "tcp" else "wss"]
+
+    async def _shakes_hands(self, shown: Shown | None) -> bool:
+        """Whether TLS takes it at the port of WebSocket: whatever is said after that is answered."""
+        context = await asyncio.to_thread(self._trusting, shown)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port("websockets"), ssl=context)
+        try:
+            writer.write(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n")
+            return bool(await reader.read())
+        except (ssl.SSLError, ConnectionError):
+            return False
+        finally:
+            writer.transport.abort()
+
+    async def told(self, wire_id: str, shown: Shown | None, secret: str | None = None, **how: Any) -> str:
+        """What comes of a connection, and nothing more."""
+        if how.get("transport") == "websockets" and not await self._shakes_hands(shown):
+            return CLOSED  # paho leaves a socket open then
+        device = await self.device(wire_id, shown, secret, **how)
+        said = await device.connect(self.port(how.get("transport", "tcp")))
+        if hasattr(device, "client"):
+            await device.close()
+        return said
+
+
+@pytest_asyncio.fixture
+async def street(tmp_path: Path) -> AsyncIterator[Street]:
+    folder, authority = tmp_path / "hub", Authority(tmp_path)
+    await asyncio.to_thread(folder.mkdir)
+    await asyncio.to_thread((folder / AUTHORITIES).write_bytes, authority.pem)
+    async with living(folder, tls=True, mqtt_websocket_port=0) as hub:
+        await hub.claim()
+        yield Street(hub, folder, authority)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("version", [4, 5])
+async def test_it_reports_and_is_told(street: Street, transport: Transport, version: int) -> None:
+    device_id, shown = await street.lamp("1")
+    lamp, path = await street.device("lamp_1", shown, transport=transport, version=version), f"/api/devices/{device_id}"
+    assert await lamp.connect(street.port(transport)) == "Success"
+    said = {"services": [{"service_id": "Light", "properties": {"on": True, "brightness": 40}}]}
+    await lamp.publish("sys/properties/report", said)
+    view = (await street.hub.owner.get(path)).json()
+    assert view["online"] is True
+    assert view["services"]["light"]["reported"]["brightness"]["value"] == 40
+    asked = {"service": "light", "values": {"on": False}}
+    waiting = asyncio.create_task(street.hub.owner.post(f"{path}/commands", params={"wait": 20}, json=asked))
+    topic, told = await lamp.next()
+    assert told["services"] == [{"service_id": "Light", "properties": {"on": False}}]
+    request = topic.removeprefix("sys/properties/set/")
+    await lamp.publish(f"sys/properties/set/response/{request}", {"result_code": 0})
+    assert (await waiting).json()["state"] == "answered"
+    await lamp.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_who_is_refused_and_how(street: Street, tmp_path: Path, transport: Transport) -> None:
+    device_id, mine = await street.lamp("1")
+    _, others = await street.lamp("2")
+    await street.register("3", secret=SECRET)
+    frozen_id, frozen = await street.lamp("4")
+    removed_id, removed = await street.lamp("5")
+    assert (await street.hub.owner.post(f"/api/devices/{frozen_id}/freeze")).status_code == 200
+    assert (await street.hub.owner.delete(f"/api/devices/{removed_id}")).status_code == 204
+    # Of the same name as the one that is trusted, which proves nothing.
+    forger = Authority(tmp_path)
+    expired = await asyncio.to_thread(street.authority.issue, "lamp_6", -timedelta(hours=1))
+    await street.register("6", auth="certificate", fingerprint=expired.fingerprint)
+    forged = await asyncio.to_thread(forger.issue, "lamp_7")
+    await street.register("7", auth="certificate", fingerprint=forged.fingerprint)
+    again = await asyncio.to_thread(street.authority.issue, "lamp_1")
+    refused: dict[str, tuple[tuple[Any, ...], str]] = {
+        "no certificate": (("lamp_1", None), WRONG),
+        "a password in its place": (("lamp_1", None, SECRET), WRONG),
+        "a certificate and a password": (("lamp_1", mine, SECRET), WRONG),
+        "another device's": (("lamp_1", others), WRONG),
+        "its own under another's id": (("lamp_2", mine), WRONG),
+        "another of its own name": (("lamp_1", again), WRONG),
+        "of a device with a secret": (("lamp_3", mine), WRONG),
+        "of a device that is not known": (("lamp_9", mine), WRONG),
+        "expired": (("lamp_6", expired), CLOSED),
+        "by an authority of that name": (("lamp_7", forged), CLOSED),
+        "of one that was frozen": (("lamp_4", frozen), "Not authorized"),
+        "of one that was removed": (("lamp_5", removed), WRONG),
+    }
+    outcomes = {name: await street.told(*args, transport=transport) for name, (args, _) in refused.items()}
+    assert outcomes == {name: said for name, (_, said) in refused.items()}
+    assert (await street.hub.owner.get(f"/api/devices/{device_id}")).json()["online"] is False
+    assert await street.told("lamp_1", mine, transport=transport) == "Success"
+    assert await street.told("lamp_3", None, SECRET, transport=transport) == "Success"
+
+
+async def test_where_there_is_no_tls_nothing_proves_it(street: Street) -> None:
+    await street.lamp("1")
+    assert street.hub.node.mqtt is not None
+    device = PahoDevice("lamp_1", None)
+    assert await device.connect(street.hub.node.mqtt.ports["tcp"]) == WRONG
+    await device.close()
+
+
+async def test_another_certificate_takes_the_place_of_the_first(street: Street) -> None:
+    device_id, first = await street.lamp("1")
+    second = await asyncio.to_thread(street.authority.issue, "lamp_1")
+    lamp = await street.device("lamp_1", first)
+    assert await lamp.connect(street.port()) == "Success"
+    renewed = {"fingerprint": second.fingerprint, "disconnect": True}
+    answer = await street.hub.owner.post(f"/api/devices/{device_id}/secret", json=renewed)
+    assert answer.status_code == 200, answer.text
+    async with asyncio.timeout(WAIT):
+        await lamp.ended
+    await lamp.close()
+    assert await street.told("lamp_1", first) == WRONG
+    assert await street.told("lamp_1", second) == "Success"
+
+
+async def test_the_first_that_is_shown_is_its_own(street: Street) -> None:
+    await street.register("1", auth="certificate")
+    first, second = [await asyncio.to_thread(street.authority.issue, "lamp_1") for _ in range(2)]
+    assert [await street.told("lamp_1", each) for each in (first, second, first)] == ["Success", WRONG, "Success"]
+
+
+async def test_an_authority_is_put_into_the_folder_of_a_running_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "LOOK_EVERY_S", 0.05)
+    folder, authority = tmp_path / "hub", Authority(tmp_path)
+    async with living(folder, tls=True) as hub, asyncio.timeout(WAIT):
+        await hub.claim()
+        street = Street(hub, folder, authority)
+        _, shown = await street.lamp("1")
+        assert await street.told("lamp_1", shown) == WRONG
+        await asyncio.to_thread((folder / AUTHORITIES).write_bytes, authority.pem)
+        while await street.told("lamp_1", shown) != "Success":
+            hub.node.services.iotda.proving.right("lamp_1", "127.0.0.1")  # guesses are counted
+        await asyncio.to_thread((folder / AUTHORITIES).unlink)
+        while await street.told("lamp_1", shown) != WRONG:
+            pass
