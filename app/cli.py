@@ -15,6 +15,7 @@ VERBS: Final[dict[str, str]] = {
     "device": "app.commands.device:device",
     "air": "app.commands.virtual_bluetooth:air",
     "pair": "app.commands.pair:pair",
+    "mesh": "app.commands.mesh:mesh",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
     "wifi": "app.commands.wifi:wifi",

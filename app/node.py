@@ -162,6 +162,7 @@ class Node:
         return discovery
 
     def _measure(self) -> None:
+        self.metrics.follow("devices_calling_home", "Devices whose heartbeats come.", self.services.heartbeats.__len__)
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)
         self.metrics.follow("writes_waiting", "Acts that wait for the writer.", lambda: self.store.status().waiting)
         self.metrics.follow("log_bytes", "Size of the write-ahead log.", lambda: self.store.status().wal_bytes)

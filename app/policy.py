@@ -70,6 +70,8 @@ class Action(StrEnum):
     SHARE_READ = "share.read"
     SHARE_MANAGE = "share.manage"
     PAIR = "pair"
+    # The home's mesh with all its keys: whoever has them can do with its devices what the hub can.
+    MESH_MANAGE = "mesh.manage"
     # A device, about itself.
     DEVICE_SPEAK = "device.speak"
 
@@ -123,6 +125,7 @@ LEAST: dict[Action, Role] = {
     Action.SHARE_READ: Role.ADMIN,
     Action.SHARE_MANAGE: Role.ADMIN,
     Action.PAIR: Role.ADMIN,
+    Action.MESH_MANAGE: Role.OWNER,
 }
 
 # Whose membership each role may give, change or take (specs/tuya/notes.md, 7: the owner all but their own, which is

@@ -64,13 +64,14 @@ from app.journal.routes import ROUTER as JOURNAL_ROUTES
 from app.journal.service import Journal
 from app.journal.trail import Trail
 from app.links.hearing import LanDevices
-from app.links.heartbeat.routes import ROUTER as HEARTBEAT_ROUTES
-from app.links.heartbeat.routes import HeartbeatFace
+from app.links.heartbeat import routes as heartbeat
 from app.links.heartbeat.service import Heartbeats
 from app.links.iotda.https import ROUTER as IOTDA_ROUTES
 from app.links.iotda.routes import DEVICE_ROUTER as IOTDA_DEVICE_ROUTES
 from app.links.iotda.routes import ROUTER as UPGRADE_ROUTES
 from app.links.iotda.service import Iotda
+from app.links.mesh.moving import MeshMoving
+from app.links.mesh.routes import ROUTER as MESH_ROUTES
 from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
@@ -109,9 +110,11 @@ ROUTERS = (
     DEVICE_ROUTES,
     CREDENTIAL_ROUTES,
     RESET_ROUTES,
+    heartbeat.API_ROUTER,
     UPGRADE_ROUTES,
     CONTROL_ROUTES,
     PAIRING_ROUTES,
+    MESH_ROUTES,
     NETWORK_ROUTES,
     REWIRING_ROUTES,
     GROUP_ROUTES,
@@ -180,6 +183,7 @@ class Services:
         self.rewiring = Rewiring(store, self.standings, self.devices, self.networks)
         self.lan = LanDevices(self.devices, self.control)
         self.mesh = Mesh(store, self.devices, self.control, self.groups.access)
+        self.mesh_moving = MeshMoving(store, self.standings, self.devices, self.groups.access, self.mesh)
         self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
@@ -308,7 +312,7 @@ def application(
 ) -> Application:
     """The whole of it."""
     limited = LimitLayer(litestar_of(services, authenticator), services.limits)
-    faces: list[Face] = [services.iotda.https, HeartbeatFace(services.heartbeats), services.bota]
+    faces: list[Face] = [services.iotda.https, heartbeat.HeartbeatFace(services.heartbeats), services.bota]
     front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
         front,
@@ -328,7 +332,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             Router("/api", route_handlers=ROUTERS),
             IOTDA_ROUTES,
             IOTDA_DEVICE_ROUTES,
-            HEARTBEAT_ROUTES,
+            heartbeat.ROUTER,
             BOTA_ROUTES,
         ],
         dependencies={
@@ -351,6 +355,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "control": _instance(services.control),
             "onboarding": _instance(services.onboarding),
             "networks": _instance(services.networks),
+            "mesh_moving": _instance(services.mesh_moving),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "bota": _instance(services.bota),

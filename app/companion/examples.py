@@ -183,6 +183,43 @@ _PAIRING: Examples = {
         "one radio of it": {"ssid": "Lindenweg", "password": "correct horse battery", "bssid": "02:00:5e:10:00:01"},
         "open": {"ssid": "Lindenweg guests"},
     },
+    "importMesh": {
+        "a switch that another provisioner has brought in": {
+            "database": {
+                "meshUUID": "7A4BB3F5-0C5E-4C0B-9E4A-5D0E0F4D6A11",
+                "meshName": "Lindenweg",
+                "timestamp": "2026-05-04T18:30:00Z",
+                "netKeys": [
+                    {"index": 0, "key": "7DD7364CD842AD18C17C2B820C84C3D6", "timestamp": "2026-05-04T18:30:00Z"}
+                ],
+                "appKeys": [{"index": 0, "boundNetKey": 0, "key": "63964771734FBD76E3B40519D1D94A48"}],
+                "nodes": [
+                    {
+                        "UUID": "0C2A1B9E-2F4D-4E7A-8B11-9C0D5E6F7A81",
+                        "name": "Switch in the hall",
+                        "unicastAddress": "0002",
+                        "deviceKey": "9D6DD0E96EB25DC19A40ED9914F8F03F",
+                        "configComplete": True,
+                        "cid": "05F1",
+                        "pid": "0001",
+                        "vid": "0001",
+                        "crpl": "0020",
+                        "features": {"relay": 1, "proxy": 1, "friend": 2, "lowPower": 2},
+                        "netKeys": [{"index": 0}],
+                        "appKeys": [{"index": 0}],
+                        "elements": [
+                            {
+                                "index": 0,
+                                "location": "0000",
+                                "models": [{"modelId": "0000"}, {"modelId": "1000", "bind": [0]}],
+                            }
+                        ],
+                    }
+                ],
+            },
+            "iv_index": 0,
+        }
+    },
     "confirmPairing": {"same code": {"accepted": True}},
     "choosePairingCandidate": {"choose": {"candidate_id": "d-2gn7prq3ufryaprn6j7oedxk"}},
     "providePairingPin": {"pin": {"pin": "1234-5678"}},

@@ -38,6 +38,7 @@ _BOUNDS = {
     "min_length": "minLength",
     "max_length": "maxLength",
     "pattern": "pattern",
+    "max_items": "maxItems",
 }
 
 INTRODUCTION = """\

@@ -104,6 +104,10 @@ class Presence:
         for behind in tuple(self._memory.in_place(device_id)):
             self.offline(behind.device.id, link)
 
+    def count(self, link: str) -> int:
+        """How many devices are there by a link."""
+        return sum(link in links for links in self._up.values())
+
     def links_of(self, device_id: str) -> tuple[str, ...]:
         """The links a device is there by."""
         return tuple(self._up.get(device_id, ()))

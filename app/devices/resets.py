@@ -175,16 +175,19 @@ class Resets:
             if reset is not None and reset.state is ResetState.QUEUED:
                 self._move_in(tx, reset, state=ResetState.DELIVERED, delivered_at=tx.now)
 
-    async def confirmed(self, hardware_id: str) -> None:
-        """The device said, by what proved it, that it has forgotten everything."""
+    async def confirmed(self, hardware_id: str, reset_id: str | None = None) -> None:
+        """The device said, by what proved it, that it has forgotten everything.
+
+        `reset_id` where it names which reset it means: a newer one is not confirmed by that.
+        """
         if hardware_id in self._departing:
             await self._delivered.flush()
-            await self._store.write(lambda tx: self.confirmed_in(tx, hardware_id))
+            await self._store.write(lambda tx: self.confirmed_in(tx, hardware_id, reset_id))
 
-    def confirmed_in(self, tx: Tx, hardware_id: str) -> None:
+    def confirmed_in(self, tx: Tx, hardware_id: str, reset_id: str | None = None) -> None:
         """`confirmed` inside `tx`; what has ended stays as it ended."""
         reset = queries.reset(tx, hardware_id)
-        if reset is not None and not reset.state.ended:
+        if reset is not None and not reset.state.ended and reset_id in (None, reset.id):
             self._end_in(tx, reset, ResetState.CONFIRMED)
 
     def _bound_in(self, tx: Tx, by: Caller, device: Device, new: NewDevice) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
+from msgspec import Meta
 
 from app.caller import Caller
 from app.clock import Time, to_ms
@@ -16,17 +17,26 @@ from app.policy import Action
 
 Since = Annotated[Time | None, QueryParameter(description="no older than this")]
 Before = Annotated[Time | None, QueryParameter(description="older than this")]
-OfKind = Annotated[Kind | None, QueryParameter(name="type", description="only entries of this kind")]
-Code = Annotated[str | None, QueryParameter(max_length=64, description="only about this property or command")]
+_Code = Annotated[str, Meta(max_length=64)]
+OfKinds = Annotated[
+    list[Kind] | None, QueryParameter(name="type", max_items=len(Kind), description="only entries of these kinds")
+]
+Codes = Annotated[
+    list[_Code] | None, QueryParameter(name="code", max_items=64, description="only about these properties or commands")
+]
 
 
 def _wanted(
-    cursor: str | None, since: Time | None, before: Time | None, kind: Kind | None = None, code: str | None = None
+    cursor: str | None,
+    since: Time | None,
+    before: Time | None,
+    kinds: list[Kind] | None = None,
+    codes: list[str] | None = None,
 ) -> Wanted:
     place = decode_cursor(cursor, tuple[int])
     return Wanted(
-        type=kind,
-        code=code,
+        types=frozenset(kinds or ()),
+        codes=frozenset(codes or ()),
         since=None if since is None else to_ms(since),
         before=None if before is None else to_ms(before),
         place=place[0] if place else None,
@@ -39,8 +49,8 @@ async def list_journal(
     trail: NamedDependency[Trail],
     device_id: FromPath[str],
     *,
-    kind: OfKind = None,
-    code: Code = None,
+    kinds: OfKinds = None,
+    codes: Codes = None,
     since: Since = None,
     before: Before = None,
     cursor: Cursor = None,
@@ -48,7 +58,7 @@ async def list_journal(
 ) -> Page[EntryView]:
     """What happened to a device, newest first."""
     most = limit_of(limit)
-    wanted = _wanted(cursor, since, before, kind, code)
+    wanted = _wanted(cursor, since, before, kinds, codes)
     entries = await trail.of_device(caller.actor, device_id, wanted, most + 1)
     return page_of(entries, most, lambda entry: entry.id)
 

@@ -12,13 +12,14 @@ from app.store.errors import StoreClosed, StoreError
 from app.store.hub import keep_time_floor
 from app.store.once import KEEP_MS
 from app.store.retention import DAY_MS, KEEP
+from app.store.sizes import AGAIN, SizedHistory
 from app.store.tx import Tx
 
 EVERY_S: Final = 60.0
 # A batch of deletions takes a few ms of the writer: no act waits longer for it.
 BATCH: Final = 500
 
-# Deletes at most `BATCH` rows; returns how many it did. Called again at once while it returns `BATCH`.
+# Deletes at most `BATCH` rows; returns how many it did. Called again at once while it returns `BATCH`, or AGAIN.
 Sweep = Callable[[Tx], int]
 
 _log = structlog.get_logger("doorstep.store")
@@ -34,6 +35,8 @@ class Housekeeping:
         self.keep_outbox = False
         for table, order in _HISTORIES:
             self.register(table, _history(table, order))
+        self.journal = SizedHistory("journal", order="seq", per="device_id", octets=_ENTRY, batch=BATCH)
+        self.register("journal", self.journal.sweep)
         self.register("commands", _ended_commands)
         self.register("idempotency", _idempotency)
         self.register("outbox", lambda tx: 0 if self.keep_outbox else _beyond(tx, "outbox", "n"))
@@ -51,9 +54,9 @@ class Housekeeping:
         await self._keep_time()
         removed = dict.fromkeys(self._sweeps, 0)
         for name, sweep in self._sweeps.items():
-            while (count := await self._write(sweep)) > 0:
-                removed[name] += count
-                if count < BATCH:
+            while (count := await self._write(sweep)) != 0:
+                removed[name] += max(count, 0)
+                if AGAIN < count < BATCH:
                     break
         return removed
 
@@ -88,7 +91,9 @@ def _time_floor(tx: Tx) -> int:
 
 
 # Append-only tables and the column they are in order of.
-_HISTORIES = (("events", "seq"), ("audit", "seq"), ("journal", "seq"), ("group_acts", "n"))
+_HISTORIES = (("events", "seq"), ("audit", "seq"), ("group_acts", "n"))
+# What an entry of the journal takes on disk: its text, and its ids, numbers and part of two indexes.
+_ENTRY = "length(CAST(value AS BLOB))+length(CAST(code AS BLOB))+220"
 
 
 def _history(table: str, order: str) -> Sweep:

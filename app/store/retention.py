@@ -1,6 +1,7 @@
 """How long and how much every table keeps: one table of numbers, each with its reason.
 
-`keep_days` and `keep_rows` are held by the store's own sweeps, oldest first. `most` (rows per value of `per`) is held
+`keep_days`, `keep_rows`, `keep_each` (rows per value of `per`) and `keep_octets` are held by the store's own sweeps,
+oldest first. `most` (rows per value of `per`) is held
 by the service that inserts, with `demand_room`. What neither bounds goes with what it belongs to. A test holds that no
 table is missing here.
 """
@@ -21,6 +22,8 @@ class Keep(Struct, frozen=True):
     why: str
     keep_days: int | None = None
     keep_rows: int | None = None
+    keep_octets: int | None = None
+    keep_each: int | None = None
     most: int | None = None
     per: str | None = None
 
@@ -36,7 +39,16 @@ KEEP: Final[dict[str, Keep]] = {
     ),
     "events": Keep("the replay promised to listeners: an older place gets a reset", keep_days=7, keep_rows=100_000),
     "audit": Keep("who did what, for a year; 200,000 rows are about 60 MB", keep_days=365, keep_rows=200_000),
-    "journal": Keep("a month of what devices did; 500,000 rows are about 75 MB", keep_days=30, keep_rows=500_000),
+    "journal": Keep(
+        "a month of what devices did. A report is about 250 octets with its part of the indexes: 500,000 are 125 MB. "
+        "What is said at length (messages of 1,000 characters would be 600 MB) is held to 256 MB, a thirtieth of a "
+        "card of 8 GB. One device has a tenth of the rows: more than an entry a minute for all of the month",
+        keep_days=30,
+        keep_rows=500_000,
+        keep_octets=256 * 1024 * 1024,
+        keep_each=50_000,
+        per="device_id",
+    ),
     "outbox": Keep("without an upstream: beyond this, attaching one later starts from a snapshot", keep_rows=100_000),
     "commands": Keep("ended ones, as history; open ones end by their expiry", keep_days=30, keep_rows=200_000),
     "group_acts": Keep("as the commands they gave rise to", keep_days=30, keep_rows=20_000),

@@ -339,7 +339,7 @@ async def test_an_idempotent_removal_answers_the_same_twice(api: Api) -> None:
 async def test_products_are_for_everybody(api: Api) -> None:
     nobody = api.client()
     listed = (await nobody.get("/api/products")).json()["items"]
-    assert len(listed) == 10
+    assert len(listed) == 17
     lamp = (await nobody.get("/api/products/lamp")).json()
     assert lamp in listed
     assert (await nobody.get("/api/products/teapot")).status_code == 404

@@ -79,6 +79,7 @@ async def test_they_stay_through_a_restart_and_a_new_pairing_and_end_with_the_st
 def test_what_counts_as_an_outlet() -> None:
     counted = {product.id: [each.identifier for each in outlets(product)] for product in built_in().all()}
     assert {name: found for name, found in counted.items() if found} == {
+        "mesh_switch": ["switch_1"],
         "plug": ["switch_1"],
         "switch": ["switch_1", "switch_2", "switch_3"],
     }

@@ -247,6 +247,8 @@ async def test_told_and_acknowledged_once(api: Api) -> None:
     resets = api.services.devices.resets
     resets.delivered("d-1")
     resets.delivered("d-1")
+    await resets.confirmed("d-1", "another")
+    assert await state(anna, device_id) == "delivered"
     await resets.confirmed("d-1")
     await resets.confirmed("d-1")
     shown = (await anna.get(f"/api/devices/{device_id}/reset")).json()

@@ -180,3 +180,18 @@ async def test_a_device_that_is_reset_by_hand_leaves_its_home(tmp_path: Path, ai
         await shown(hub, path, lambda device: not online(device))
         again = await hub.start_pairing(method="ble", device_id=lamp.id, pin=PIN)
         assert (await hub.until(again, "joined", "failed"))["state"] == "joined"
+
+
+async def test_one_that_was_reset_hears_of_it_and_says_that_it_has_forgotten(tmp_path: Path, air: Air) -> None:
+    store = MemoryStore()
+    async with hub_on(tmp_path, air) as hub:
+        async with lamp_on(air, store) as lamp:
+            path = await paired(hub, lamp)
+            await lamp.wait("linked")
+        answer = await hub.owner.post(f"{path}/reset", json={})
+        assert answer.json()["state"] == "queued"
+        async with lamp_on(air, store) as lamp:
+            assert (await lamp.wait("reset")).details["by"] == "hub"
+            await shown(hub, f"{path}/reset", lambda reset: reset["state"] == "confirmed")
+            assert not lamp.state.paired
+            assert await paired(hub, lamp) == path

@@ -1,15 +1,18 @@
-"""The one route of devices that call home, and who they are there."""
+"""The one route of devices that call home, and who they are there; and the companion API's view of it."""
 
 from typing import Any, Final
 
-from litestar import MediaType, Request, Response, Router, post
+from litestar import MediaType, Request, Response, Router, get, post
 from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.types import Scope, Send
 
+from app.caller import Caller
 from app.companion.layers import bearer_of
 from app.companion.problems import send_problem, to_response
 from app.errors import Invalid, Unauthenticated
 from app.links.heartbeat.codec import HeartbeatError, decode_beat, encode
+from app.links.heartbeat.queries import HeartbeatView
 from app.links.heartbeat.service import Heartbeats
 from app.policy import Action, Actor
 
@@ -51,6 +54,7 @@ def token_of(scope: Scope) -> str:
 @post(PATH, opt={"action": Action.DEVICE_SPEAK}, status_code=200, include_in_schema=False)
 async def heartbeat(request: Request[Any, Any, Any], heartbeats: NamedDependency[Heartbeats]) -> Response[bytes]:
     """What the device says, and what it is to do."""
+    heartbeats.take(str(request.scope["state"]["speaker"].device_id))
     try:
         beat = decode_beat(await request.body())
     except HeartbeatError as error:
@@ -66,4 +70,13 @@ async def heartbeat(request: Request[Any, Any, Any], heartbeats: NamedDependency
     return Response(encode(heard), media_type=MediaType.JSON, headers={"Cache-Control": "no-store"})
 
 
+@get("/devices/{device_id:str}/heartbeat", operation_id="getDeviceHeartbeat", opt={"action": Action.DEVICE_READ})
+async def get_heartbeat(
+    caller: NamedDependency[Caller], heartbeats: NamedDependency[Heartbeats], device_id: FromPath[str]
+) -> HeartbeatView:
+    """The newest heartbeat of a device that calls home."""
+    return await heartbeats.last(caller.actor, device_id)
+
+
+API_ROUTER = Router("/", route_handlers=[get_heartbeat])
 ROUTER = Router("/", route_handlers=[heartbeat])

@@ -1,16 +1,22 @@
 """Heartbeats: what a device says goes in, and what it is to do goes out, in one act each."""
 
+import time
 from typing import Final, Literal, cast
 
 from app.accounts.codes import hash_token
+from app.caller import demand
+from app.companion.limits import Buckets, refusal
 from app.control.model import Command
 from app.control.service import Control
 from app.devices.credential_model import HEARTBEAT
 from app.devices.model import Device
 from app.devices.reset_model import Departing
 from app.devices.service import Devices
+from app.errors import NotFound
 from app.links.heartbeat import queries
 from app.links.heartbeat.codec import FACTORY_RESET, Beat, Heard, Order
+from app.links.heartbeat.queries import HeartbeatView, view_of
+from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.text import clean
@@ -19,6 +25,10 @@ from pairing.text import clean
 EVERY_S: Final = 60
 # A device is gone when so many intervals have passed without it: one may be lost, and the next be late.
 MISSED: Final = 3
+# Of one device: an answer is worth a heartbeat of its own, and after a long absence there is much to answer.
+BEATS_AT_ONCE: Final = 60
+BEATS_PER_SECOND: Final = 1.0
+MOST_CALLERS: Final = 50_000
 # What a device may say of its interval: more often costs the disk, more rarely nobody would call it online.
 EVERY_LEAST_S: Final = 5
 EVERY_MOST_S: Final = 3600
@@ -31,6 +41,25 @@ class Heartbeats:
         self._store = store
         self._devices = devices
         self._control = control
+        self._pace = Buckets(BEATS_PER_SECOND, BEATS_AT_ONCE, MOST_CALLERS)
+
+    def __len__(self) -> int:
+        """How many devices call home now."""
+        return self._devices.presence.count(HEARTBEAT)
+
+    async def last(self, actor: Actor, device_id: str) -> HeartbeatView:
+        """The newest of a device; raises NotFound (there is none), Refused."""
+        resource = self._devices.access.device(actor, device_id)
+        demand(actor, Action.DEVICE_READ, resource, self._store.clock.now())
+        found = await self._store.read(lambda reader: queries.last(reader, device_id))
+        if found is None:
+            raise NotFound
+        return view_of(found)
+
+    def take(self, name: str) -> None:
+        """Count a heartbeat of that device; raises TooMany. One fills a log, which is everybody's, all too fast."""
+        if (wait := self._pace.take(name, time.monotonic())) > 0:
+            raise refusal(wait)
 
     def device_of(self, token: str) -> Device | None:
         """The device that calls home with this token; None where it is wrong, renewed or revoked."""
@@ -65,7 +94,7 @@ class Heartbeats:
         """To who was reset: that, until it has acknowledged it. Nothing else of what it says is taken."""
         reset, now = departing.reset, self._store.clock.now().ms
         if any(done.id == reset.id and done.ok for done in beat.answers):
-            await self._devices.resets.confirmed(reset.hardware_id)
+            await self._devices.resets.confirmed(reset.hardware_id, reset.id)
             return Heard(now, EVERY_S)
         self._devices.resets.delivered(reset.hardware_id)
         return Heard(now, EVERY_S, (Order(reset.id, FACTORY_RESET, reset.expires_at),))

@@ -83,7 +83,7 @@ class Farewells:
         for message in messages:
             known = acknowledges(principal.facts, message.topic, message.payload)
             if known:
-                await self._resets.confirmed(principal.facts.wire_id)
+                await self._resets.confirmed(principal.facts.wire_id, principal.facts.reset_id)
             outcomes.append(None if known else NotFound())
         return outcomes
 

@@ -124,7 +124,7 @@ class HttpsSide:
         if request != f"{REQUEST}{found.reset.id}":
             raise TokenInvalid
         if said.ok:
-            await self._devices.resets.confirmed(found.reset.hardware_id)
+            await self._devices.resets.confirmed(found.reset.hardware_id, found.reset.id)
 
     def speaker(self, actor: Actor | None, device_id: str) -> Device:
         """The device a request is of; raises TokenInvalid or NotFound where its token is another's."""

@@ -137,7 +137,7 @@ def delete_node(tx: Tx, home_id: str, address: int) -> None:
 
 def leaving(reader: Reader, home_id: str) -> dict[int, bytes]:
     """The nodes that are to be reset: their addresses, and which they are."""
-    rows = reader.all("SELECT address,uuid FROM mesh_nodes WHERE home_id=? AND leaving_at IS NOT NULL", (home_id,))
+    rows = reader.all("SELECT address,uuid FROM mesh_nodes WHERE home_id=? AND leaving_at>0", (home_id,))
     return {row[0]: row[1] for row in rows}
 
 
@@ -148,6 +148,11 @@ def let_go(tx: Tx, home_id: str, uuid: bytes, beginning: str, but: str = "") -> 
         " (SELECT 1 FROM devices WHERE home_id=? AND substr(hardware_id,1,?)=? AND id<>? AND unbound_at IS NULL)",
         (tx.now, home_id, uuid, home_id, len(beginning), beginning, but),
     )
+
+
+def keep_apart(tx: Tx, home_id: str, address: int) -> None:
+    """A node that others have brought in, and the hub has no use for: it is never to be reset (its moment is 0)."""
+    tx.run("UPDATE mesh_nodes SET leaving_at=0 WHERE home_id=? AND address=?", (home_id, address))
 
 
 def stay(tx: Tx, home_id: str, uuid: bytes) -> None:

@@ -15,6 +15,7 @@ from app.control.service import Control
 from app.devices.model import MESH as LINK
 from app.devices.model import Device, NewDevice
 from app.devices.service import Devices
+from app.errors import Conflict
 from app.groups.access import GroupAccess
 from app.homes.model import Home as HomeRow
 from app.links.mesh import queries
@@ -54,6 +55,7 @@ class Mesh:
         devices.on_leaving.append(self._leaving_in)
         devices.on_unbinding.append(self._leaving_in)
         devices.registry.on_bound.append(self._bound_in)
+        devices.transfers.on_moving.append(_stays)
 
     async def open(self, radio: Radio, pace: Pace | None = None) -> None:
         """Take up every home's network over this radio."""
@@ -91,13 +93,17 @@ class Mesh:
             home.open()
         return home
 
-    async def taken_up_anew(self, home_id: str) -> None:
-        """The home's network was replaced, or ended."""
+    @asynccontextmanager
+    async def stopped(self, home_id: str) -> AsyncIterator[None]:
+        """Nothing is sent or kept for the home's network meanwhile; then it is taken up as it is on disk."""
         home = self._homes.pop(home_id, None)
         if home is not None:
             await home.close()
-        if await self._store.read(lambda reader: queries.network(reader, home_id)) is not None:
-            self._take_up(home_id)
+        try:
+            yield
+        finally:
+            if await self._store.read(lambda reader: queries.network(reader, home_id)) is not None:
+                self._take_up(home_id)
 
     # pairing
 
@@ -197,6 +203,18 @@ class Mesh:
         for home_id in {event.home_id for event in events if event.kind == "group" or event.type in _PLACING}:
             if home_id is not None and (home := self._homes.get(home_id)) is not None:
                 home.learn()
+
+
+class MeshStays(Conflict):
+    """The device belongs to its home's mesh, whose keys the other home does not have."""
+
+    code = "mesh_stays"
+    hint = "Remove it here, and add it in the other home."
+
+
+def _stays(tx: Tx, by: Caller, device: Device) -> None:
+    if device.link == LINK:
+        raise MeshStays
 
 
 _PLACING = frozenset(("device.added", "device.rebound", "device.removed", "device.unbound"))

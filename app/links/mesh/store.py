@@ -36,7 +36,7 @@ class HomeStore:
 
     async def load(self) -> MeshState | None:
         """See the Protocol; raises StoreError besides."""
-        return await self._store.write(self._load_in)
+        return await self._store.write(self.load_in)
 
     async def save(self, state: MeshState) -> None:
         # A copy: the stack goes on while the writer's thread reads.
@@ -63,7 +63,8 @@ class HomeStore:
         queries.put_network(tx, self._home_id, row)
         self._rest_in(tx, state)
 
-    def _load_in(self, tx: Tx) -> MeshState | None:
+    def load_in(self, tx: Tx) -> MeshState | None:
+        """`load` inside `tx`."""
         row = queries.network(tx, self._home_id)
         if row is None:
             return None

@@ -27,6 +27,7 @@ async def online(house: House, device_id: str, wanted: bool) -> Any:
 
 async def test_what_it_says_is_on_disk_when_it_is_answered(house: House) -> None:
     device_id, token = await house.register()
+    assert (await house.owner.get(f"/api/devices/{device_id}/heartbeat")).status_code == 404
     said = {"service": "light", "values": {"on": True, "brightness": 500}}
     health = {"battery_percent": 81, "storage_used_mb": 12, "storage_total_mb": 64, "signal_strength_dbm": -61}
     heard = await house.heard(token, firmware="1.2.0", services=[said], **health)
@@ -36,6 +37,9 @@ async def test_what_it_says_is_on_disk_when_it_is_answered(house: House) -> None
     assert last is not None
     assert (last.battery_percent, last.storage_used_mb, last.storage_total_mb) == (81, 12, 64)
     assert last.signal_strength_dbm == -61
+    seen = await house.get(f"/api/devices/{device_id}/heartbeat")
+    assert {name: seen[name] for name in health} == health
+    assert seen["every"] == service.EVERY_S
     shown = await house.get(f"/api/devices/{device_id}")
     assert (shown["online"], shown["firmware"], shown["link"]) == (True, "1.2.0", "heartbeat")
     assert shown["services"]["light"]["reported"]["brightness"]["value"] == 500
@@ -95,6 +99,19 @@ async def test_it_is_gone_after_so_many_intervals(house: House, monkeypatch: pyt
         assert (await client.post(PATH)).status_code == 200
         await online(house, device_id, wanted=True)
         await online(house, device_id, wanted=False)
+
+
+async def test_too_often_it_has_to_wait_and_others_need_not(house: House) -> None:
+    _, token = await house.register("1")
+    _, other = await house.register("2")
+    client = house.api.client(token)
+    taken = 0
+    while (answer := await client.post(PATH)).status_code == 200:
+        taken += 1
+    assert taken >= service.BEATS_AT_ONCE
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert (await house.beat(other)).status_code == 200
 
 
 async def test_what_no_device_may_say(house: House) -> None:

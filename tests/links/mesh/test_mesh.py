@@ -164,6 +164,14 @@ async def test_a_factory_reset_is_confirmed_by_the_node(home: House) -> None:
     assert (await home.order(again["id"], {"on": True}))["state"] == "answered"
 
 
+async def test_a_node_moves_to_no_other_home(home: House) -> None:
+    _, (lamp,) = await home.add(products.dimmable)
+    other = await home.owner.post("/api/homes", json={"name": "Elsewhere", "time_zone": "Europe/Berlin"})
+    asked = {"home_id": other.json()["id"]}
+    refused = await home.owner.post(f"/api/devices/{lamp['id']}/transfer", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (409, "mesh_stays"), refused.text
+
+
 async def test_a_node_leaves_with_the_last_of_its_devices(home: House) -> None:
     node, (one, other) = await home.add(lambda: products.sockets(2))
     await home.owner.delete(f"/api/devices/{one['id']}")
