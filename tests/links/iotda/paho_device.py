@@ -75,17 +75,17 @@ class PahoDevice:
         """Below its own id."""
         await self.subscribe_at(f"$oc/devices/{self.device_id}/{path}", qos)
 
-    async def subscribe_at(self, pattern: str, qos: int = 1) -> None:
-        """Anywhere; returns when it is answered."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    async def subscribe_at(self, pattern: str, qos: int = 1) -> int:
+        """Anywhere; returns what is answered: the granted QoS, or 128 and more."""
+        done: asyncio.Future[int] = self._loop.create_future()
 
-        def on_subscribe(*_: Any) -> None:
-            self._loop.call_soon_threadsafe(done.set_result, None)
+        def on_subscribe(client: Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any) -> None:
+            self._loop.call_soon_threadsafe(done.set_result, codes[0].value)
 
         self.client.on_subscribe = on_subscribe
         await asyncio.to_thread(self.client.subscribe, pattern, qos)
         async with asyncio.timeout(WAIT):
-            await done
+            return await done
 
     async def publish(self, path: str, payload: Any, qos: int = 1) -> None:
         """Under its own id; returns when it is acknowledged."""
