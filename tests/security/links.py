@@ -32,7 +32,7 @@ from tests.links.iotda.paho_device import STAMP, PahoDevice
 WAIT: Final = 60.0
 IN, ONLY_ITS_RESET = "in", "only its reset"
 # What nobody may make the hub believe of a device that it was not told by that device.
-SAID: Final = {"brightness": 66}
+SAID: Final[dict[str, bool | int | float | str | None]] = {"brightness": 66}
 LONG_AGO_MS: Final = 25 * 3_600_000
 ONE_HOUR: Final = timedelta(hours=1)
 

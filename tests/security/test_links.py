@@ -193,7 +193,7 @@ async def house_with(name: str, folder: Path) -> AsyncIterator[House]:
         await hub.claim()
         made = await hub.owner.post("/api/homes", json={"name": "Cabin", "time_zone": "Europe/Berlin"})
         street = Street(hub, data, authority)
-        links = {
+        links: dict[str, Callable[[], Any]] = {
             "lan": lambda: Lan(hub),
             "mqtt": lambda: Mqtt(hub, street),
             "mqtt over websocket": lambda: Mqtt(hub, street, "websockets"),

@@ -7,6 +7,7 @@ from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.journal.service import Journal
+from app.links.iotda.address import Address
 from app.links.iotda.admission import IotdaAddressing, IotdaAdmission, Proving
 from app.links.iotda.blobs import Blobs
 from app.links.iotda.children import Children
@@ -39,7 +40,7 @@ AUTHORITIES: Final = "device-authorities.pem"
 class Iotda:
     """`admission` and `hearing` go to an MQTT link, which is then given to `down.take_link`.
 
-    `base_url` is where devices reach the hub's HTTPS; set once it listens.
+    `address` is where devices reach the hub's HTTPS; told once it listens.
     """
 
     def __init__(self, store: Store, devices: Devices, control: Control, journal: Journal) -> None:
@@ -55,7 +56,7 @@ class Iotda:
         self.children = Children(store, devices, whose, self.down)
         self.telling = Telling(devices, journal, store.clock, self.down, self.budget)
         blobs = store.path.parent
-        self.base_url = ""
+        self.address = Address()
         self.packages = Packages(store, devices.catalogue, Blobs(blobs / PACKAGES))
         self.upgrades = Upgrades(
             store,
@@ -64,7 +65,7 @@ class Iotda:
             packages=self.packages,
             telling=self.telling,
             down=self.down,
-            base_url=lambda: self.base_url,
+            address=self.address,
         )
         self.files = Files(
             store,
@@ -72,7 +73,7 @@ class Iotda:
             journal,
             blobs=Blobs(blobs / FILES),
             down=self.down,
-            base_url=lambda: self.base_url,
+            address=self.address,
         )
         self.configs = Configs(store, devices.access, journal, self.down)
         arrived = store.later(self._arrived)
