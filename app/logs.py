@@ -99,7 +99,7 @@ def _with_request_id(_: Any, __: str, event: EventDict) -> EventDict:
 
 def _quieten(level: str) -> None:
     """Libraries that tell every step at debug, addresses and statements included, tell only what goes wrong."""
-    for name in ("aiosqlite", "httpcore2", "httpx2", "asyncio"):
+    for name in ("aiosqlite", "httpcore2", "httpx2", "asyncio", "websockets"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its own handlers would print everything twice
         logger = logging.getLogger(name)

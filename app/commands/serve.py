@@ -66,7 +66,7 @@ async def _until_stopped(settings: Settings) -> None:
         await node.start()
         closing.push_async_callback(node.stop)
         endpoint = await door.open(node.asgi, node.short)
-        node.services.iotda.base_url = endpoint.url
+        node.services.iotda.address.known(endpoint.url)
         closing.push_async_callback(door.close)
         closing.callback(node.end_streams)
         AdminVerbs(node, endpoint).register(admin)

@@ -87,9 +87,9 @@ class Living(Reached):
 
 
 @asynccontextmanager
-async def living(folder: Path, *, bluetooth: str = "off") -> AsyncIterator[Living]:
-    """A hub over `folder` while the context lasts, unclaimed if it is new."""
-    node = Node(structs.replace(patient(folder), bluetooth=bluetooth))
+async def living(folder: Path, *, bluetooth: str = "off", **more: Any) -> AsyncIterator[Living]:
+    """A hub over `folder` while the context lasts, unclaimed if it is new; `more` are settings."""
+    node = Node(structs.replace(patient(folder), bluetooth=bluetooth, **more))
     await node.start()
     hub = Living(node)
     try:

@@ -18,7 +18,7 @@ from tests.e2e.living import Living, living
 from tests.links.heartbeat.house import house_in as calling_home
 from tests.links.iotda.house import SECRET, House, house_in
 from tests.links.iotda.paho_device import PahoDevice
-from tests.links.iotda.test_flow import Served
+from tests.links.iotda.served import Served
 from tests.links.iotda.test_https import BODIES, Home, told
 from tests.links.iotda.test_upgrades import package
 from tests.links.test_gateways import LAMP, PLUG, gateway_of, join, seen, switch

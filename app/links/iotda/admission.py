@@ -219,8 +219,8 @@ class IotdaAddressing:
             return None
         if device is None and (departing := self._proving.departing(read.device_id)) is not None:
             return principal_of(departing.reset)
-        if device is None or credential is None:
-            return None
+        if device is None or credential is None or credential.kind is Kind.TOKEN:
+            return None  # one that calls home is let in nowhere else
         if self._proving.is_frozen(device.id):
             return None
         return Principal(device.id, session=device.hardware_id, facts=device.hardware_id)

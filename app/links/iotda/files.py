@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from app.errors import NotFound
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.links.iotda import file_queries as queries
+from app.links.iotda.address import Address
 from app.links.iotda.blobs import Blobs
 from app.links.iotda.codec import event_paras as paras
 from app.links.iotda.codec.errors import MalformedError
@@ -61,14 +63,14 @@ class Files:
         *,
         blobs: Blobs,
         down: Downwards,
-        base_url: Callable[[], str],
+        address: Address,
     ) -> None:
         self._store = store
         self._access = access
         self._journal = journal
         self._blobs = blobs
         self._down = down
-        self._base_url = base_url
+        self._address = address
         self._dropping: set[asyncio.Task[None]] = set()
         self._tickets: dict[str, _Ticket] = {}
 
@@ -99,7 +101,7 @@ class Files:
         def answer() -> None:
             token = self._open(_Ticket(spoken.device, name, is_upload, spoken.received_at + URL_S * 1000))
             told = paras.FileUrl(
-                url=f"{self._base_url()}{URL}{token}",
+                url=f"{self._address.url}{URL}{token}",
                 bucket_name="doorstep",
                 object_name=name,
                 expire=URL_S,
@@ -109,7 +111,7 @@ class Files:
             self._down.event(spoken.device, FILES, kind, told, spoken.event_id or None)
 
         def act(tx: Tx) -> None:
-            tx.after(answer)
+            tx.after(partial(self._address.once_known, (FILES, spoken.device.id, is_upload), answer))
 
         return act
 

@@ -7,6 +7,7 @@ from app.control.service import Control
 from app.devices.model import Device
 from app.devices.service import Devices
 from app.journal.service import Journal
+from app.links.iotda.address import Address
 from app.links.iotda.admission import IotdaAddressing, IotdaAdmission, Proving
 from app.links.iotda.blobs import Blobs
 from app.links.iotda.children import Children
@@ -25,6 +26,7 @@ from app.links.iotda.telling import Telling
 from app.links.iotda.upgrades import Upgrades
 from app.links.iotda.upwards import Upwards
 from app.links.iotda.whose import Whose
+from app.links.mqtt import keeping
 from app.store.store import Store
 from app.store.tx import Tx
 
@@ -38,7 +40,7 @@ AUTHORITIES: Final = "device-authorities.pem"
 class Iotda:
     """`admission` and `hearing` go to an MQTT link, which is then given to `down.take_link`.
 
-    `base_url` is where devices reach the hub's HTTPS; set once it listens.
+    `address` is where devices reach the hub's HTTPS; told once it listens.
     """
 
     def __init__(self, store: Store, devices: Devices, control: Control, journal: Journal) -> None:
@@ -54,7 +56,7 @@ class Iotda:
         self.children = Children(store, devices, whose, self.down)
         self.telling = Telling(devices, journal, store.clock, self.down, self.budget)
         blobs = store.path.parent
-        self.base_url = ""
+        self.address = Address()
         self.packages = Packages(store, devices.catalogue, Blobs(blobs / PACKAGES))
         self.upgrades = Upgrades(
             store,
@@ -63,7 +65,7 @@ class Iotda:
             packages=self.packages,
             telling=self.telling,
             down=self.down,
-            base_url=lambda: self.base_url,
+            address=self.address,
         )
         self.files = Files(
             store,
@@ -71,7 +73,7 @@ class Iotda:
             journal,
             blobs=Blobs(blobs / FILES),
             down=self.down,
-            base_url=lambda: self.base_url,
+            address=self.address,
         )
         self.configs = Configs(store, devices.access, journal, self.down)
         arrived = store.later(self._arrived)
@@ -96,7 +98,10 @@ class Iotda:
         control.links[LINK] = self.down
         control.links[HTTPS_LINK] = NothingDown()
         devices.credentials.on_changed.append(self.down.drop)
+        for told in (devices.on_leaving, devices.on_unbinding, devices.transfers.on_moving):
+            told.append(_sessions_ending_in)
         devices.on_left.append(lambda device: self.hearing.forget(device.id))
+        devices.transfers.on_moved.append(lambda device: self.hearing.forget(device.id))
         devices.freezing.on_frozen.append(lambda device: self.down.drop(device.id))
         devices.on_left.append(lambda device: self.budget.forget(device.id))
 
@@ -123,6 +128,11 @@ class Iotda:
     def authorities(self) -> str:
         """Certificates (PEM) of those who sign devices', as somebody has put them into the data folder; blocks."""
         return self._authorities.read_text() if self._authorities.is_file() else ""
+
+
+def _sessions_ending_in(tx: Tx, by: Caller, device: Device) -> None:
+    """What is kept for it over MQTT, or retained of it, ends with its stay, whenever the hub does."""
+    keeping.forget(tx, device.id)
 
 
 def _moving_in(tx: Tx, by: Caller, device: Device) -> None:

@@ -1,6 +1,5 @@
 """Upgrades of devices (2.9): asked which version they have, told of a package, followed until they run it."""
 
-from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
@@ -14,6 +13,7 @@ from app.errors import NotFound
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.links.iotda import package_queries as queries
+from app.links.iotda.address import Address
 from app.links.iotda.codec import event_paras as paras
 from app.links.iotda.codec.events import OTA
 from app.links.iotda.codec.fields import encode, given
@@ -38,7 +38,7 @@ URL = "/iotda/packages/"
 
 
 class Upgrades:
-    """`base_url` is where devices reach the hub. An open upgrade is taken up at each connection of its device."""
+    """An open upgrade is taken up at each connection of its device."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Upgrades:
         packages: Packages,
         telling: Telling,
         down: Downwards,
-        base_url: Callable[[], str],
+        address: Address,
     ) -> None:
         self._store = store
         self._access = access
@@ -57,7 +57,7 @@ class Upgrades:
         self._packages = packages
         self._telling = telling
         self._down = down
-        self._base_url = base_url
+        self._address = address
 
     def handlers(self) -> Handlers:
         """By (service, event type)."""
@@ -122,7 +122,8 @@ class Upgrades:
             if versions[upgrade.kind] == package.version:
                 self._move_in(tx, spoken.device, open_, UpgradeState.SUCCEEDED, progress=100, result_code=0)
             else:
-                tx.after(partial(self._tell, spoken.device, package))
+                tell = partial(self._tell, spoken.device, package)
+                tx.after(partial(self._address.once_known, (OTA, spoken.device.id), tell))
 
         return act
 
@@ -198,7 +199,7 @@ class Upgrades:
         ends = self._store.clock.now().ms + TOKEN_S * 1000
         told = paras.Upgrade(
             version=package.version,
-            url=f"{self._base_url()}{URL}{package.id}",
+            url=f"{self._address.url}{URL}{package.id}",
             file_size=package.size,
             access_token=self._packages.token(package.id, device.id, ends),
             expires=TOKEN_S,

@@ -228,9 +228,11 @@ class BrokerLink:
         principal = self._addressing.speaker(str(read.topic))
         if principal is None:
             return None
-        if principal.device_id not in self._there:
-            self._hearing.connected(principal, Connected("", 4, False, "broker"))
+        new = principal.device_id not in self._there
+        # First of all: what waits for it goes out as it is told of.
         self._there[principal.device_id] = (principal, asyncio.get_running_loop().time())
+        if new:
+            self._hearing.connected(principal, Connected("", 4, False, "broker"))
         return principal
 
     def _look_around(self) -> None:

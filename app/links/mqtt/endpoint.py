@@ -63,14 +63,19 @@ class Endpoint:
         await self.spaces.open()
         self.wheel = Wheel(self._tick)
 
-    async def listen(self, host: str, port: int, *, tls: ssl.SSLContext | None = None, websocket: bool = False) -> int:
-        """Accept connections; returns the port, which is a free one where 0 was asked for. Raises OSError."""
+    async def listen(
+        self, host: str, port: int, *, tls: Callable[[], ssl.SSLContext] | None = None, websocket: bool = False
+    ) -> int:
+        """Accept connections; returns the port, which is a free one where 0 was asked for. Raises OSError.
+
+        `tls` is asked at each connection.
+        """
         via = ("wss" if tls else "ws") if websocket else "tls" if tls else "tcp"
 
         def made() -> asyncio.Protocol:
             client = Client(self, via)
             inner = WebSocketDoor(client, self.limits) if websocket else client
-            return inner if tls is None else TlsDoor(client, inner, tls)
+            return inner if tls is None else TlsDoor(client, inner, tls())
 
         server = await asyncio.get_running_loop().create_server(made, host, port, backlog=BACKLOG)
         self._servers.append(server)

@@ -1,7 +1,6 @@
 """MQTT as a hub's settings want it: its own endpoint on up to three ports, or the client of a broker."""
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from app.links.mqtt.broker import BrokerAt, BrokerLink
 from app.links.mqtt.endpoint import Endpoint
 from app.links.mqtt.limits import Limits
 from app.links.mqtt.ports import Addressing, Admission, Hearing, MqttLink
+from app.links.mqtt.trust import Trust
 from app.settings import Settings
 from app.store.store import Store
 
@@ -20,7 +20,8 @@ from app.store.store import Store
 class Speakers(Struct, frozen=True):
     """Who knows devices: says who may come in, hears them, and is given the link back to them.
 
-    `authorities`: certificates (PEM) of those who sign devices'; "" while there are none, and none is asked for.
+    `authorities`: certificates (PEM) of those who sign devices'; "" while there are none, and none is asked for. It
+    blocks, and is asked again and again.
     """
 
     admission: Admission
@@ -44,8 +45,7 @@ class MqttFaces:
         self._settings = settings
         self._speakers = speakers
         self._hub_id = hub_id
-        self._tls: ssl.SSLContext | None = None
-        self._renewing: asyncio.Task[None] | None = None
+        self.trust: Trust | None = None
         self.ports: dict[str, int] = {}
         self.endpoint: Endpoint | None = None
         self.broker: BrokerLink | None = None
@@ -65,8 +65,8 @@ class MqttFaces:
 
     async def close(self) -> None:
         """Safe after an `open` that failed."""
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self.trust is not None:
+            self.trust.close()
         if self.endpoint is not None:
             await self.endpoint.close()
         if self.broker is not None:
@@ -75,15 +75,6 @@ class MqttFaces:
     def __len__(self) -> int:
         """How many are connected."""
         return len(self.endpoint or ()) + len(self.broker or ())
-
-    def trust(self, authorities: str) -> None:
-        """Ask clients for certificates signed by these (PEM) as well, from the next connection on.
-
-        Raises ssl.SSLError when they cannot be read. One that is trusted stays so until the hub restarts: who is
-        admitted with its certificates is admission's to say.
-        """
-        if self._tls is not None and authorities:
-            _trust(self._tls, authorities)
 
     def _hearers(self) -> tuple[Addressing, Hearing]:
         return self._speakers.addressing, self._speakers.hearing
@@ -101,19 +92,19 @@ class MqttFaces:
     async def _listen(self, endpoint: Endpoint) -> None:
         settings = self._settings
         if settings.tls:
-            certificate = await self._certificate()
-            self._tls = await asyncio.to_thread(self._context, certificate)
-            self._renewing = asyncio.create_task(tls.keep_renewed(self._tls, certificate, self._certificate))
+            self.trust = Trust(self._certificate, self._speakers.authorities)
+            await self.trust.open()
         await self._bind(endpoint, "tcp", settings.mqtt_port)
-        if self._tls is not None:
-            await self._bind(endpoint, "tls", settings.mqtt_tls_port, self._tls)
+        if self.trust is not None:
+            await self._bind(endpoint, "tls", settings.mqtt_tls_port)
         if settings.mqtt_websocket_port is not None:
-            await self._bind(endpoint, "wss" if self._tls else "ws", settings.mqtt_websocket_port, self._tls)
+            await self._bind(endpoint, "wss" if self.trust else "ws", settings.mqtt_websocket_port)
 
-    async def _bind(self, endpoint: Endpoint, face: str, port: int, context: ssl.SSLContext | None = None) -> None:
-        host = self._settings.host
+    async def _bind(self, endpoint: Endpoint, face: str, port: int) -> None:
+        host, trust = self._settings.host, self.trust if face in ("tls", "wss") else None
+        tls_of = None if trust is None else lambda: trust.context
         try:
-            self.ports[face] = await endpoint.listen(host, port, tls=context, websocket=face.startswith("ws"))
+            self.ports[face] = await endpoint.listen(host, port, tls=tls_of, websocket=face.startswith("ws"))
         except OSError as error:
             raise PortUnusable(
                 f"Port {port} on {host}, for MQTT ({face}), is in use; choose another, 0 for any, or --no-mqtt."
@@ -123,15 +114,6 @@ class MqttFaces:
         settings = self._settings
         names = tls.local_names(settings.host, settings.tls_names)
         return await asyncio.to_thread(tls.ensure, settings.data, names, datetime.now(UTC))
-
-    def _context(self, certificate: tls.Certificate) -> ssl.SSLContext:
-        """Blocks: reads files."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(certificate.file, certificate.key_file)
-        if authorities := self._speakers.authorities():
-            _trust(context, authorities)
-        return context
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -146,10 +128,3 @@ def limits_of(settings: Settings) -> Limits:
         connections=chosen.mqtt_connections,
         connections_per_address=chosen.mqtt_connections_per_address,
     )
-
-
-def _trust(context: ssl.SSLContext, authorities: str) -> None:
-    """A device need have no certificate; one that it shows must lead to an authority, or be one itself."""
-    context.load_verify_locations(cadata=authorities)
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    context.verify_mode = ssl.CERT_OPTIONAL

@@ -168,5 +168,6 @@ class House:
 async def house_in(folder: Path, name: str = "anna") -> AsyncIterator[House]:
     """A hub in `folder`."""
     async with Api(folder) as api:
+        api.services.iotda.address.known("http://hub")
         client = await api.person(name)
         yield House(api, client, await home_of(client))

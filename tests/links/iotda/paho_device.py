@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from typing import Any
+import ssl
+from typing import Any, Literal
 
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -16,32 +17,58 @@ STAMP = "2019120219"
 
 
 class PahoDevice:
-    """`await connect()`, then `publish` and `next`; `close` at the end."""
+    """`await connect()`, then `publish` and `next`; `close` at the end.
 
-    def __init__(self, device_id: str, secret: str, *, version: int = 4, stamp: str = STAMP) -> None:
+    Without a `secret` it shows no password: its certificate, in `tls`, is what proves it.
+    """
+
+    def __init__(
+        self,
+        device_id: str,
+        secret: str | None,
+        *,
+        version: int = 4,
+        stamp: str = STAMP,
+        mode: int = 0,
+        tls: ssl.SSLContext | None = None,
+        transport: Literal["tcp", "websockets"] = "tcp",
+    ) -> None:
         self.device_id = device_id
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.heard_at: list[int] = []  # the QoS of each
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[str] = self._loop.create_future()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
         self._version = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311
-        self._client_id = f"{device_id}_0_0_{stamp}"
-        self._password = password(secret.encode(), stamp)
+        self._client_id = f"{device_id}_0_{mode}_{stamp}"
+        self._password = None if secret is None else password(secret.encode(), stamp)
+        self._tls = tls
+        self._transport: Literal["tcp", "websockets"] = transport
         self.client: Client
 
     def _open(self, port: int) -> None:
         self.client = Client(
-            CallbackAPIVersion.VERSION2, self._client_id, protocol=self._version, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2,
+            self._client_id,
+            protocol=self._version,
+            reconnect_on_failure=False,
+            transport=self._transport,
         )
         self.client.username_pw_set(self.device_id, self._password)
         self.client.on_connect = self._on_connect
+        self.client.on_disconnect = self._on_disconnect
         self.client.on_message = self._on_message
+        if self._tls is not None:
+            self.client.tls_set_context(self._tls)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
 
     async def connect(self, port: int) -> str:
-        """What CONNACK says."""
-        await asyncio.to_thread(self._open, port)
+        """What CONNACK says, or "closed" where there is none."""
+        try:
+            await asyncio.to_thread(self._open, port)
+        except (ssl.SSLError, ConnectionError):
+            return "closed"
         async with asyncio.timeout(WAIT):
             return await self._connected
 
@@ -49,17 +76,17 @@ class PahoDevice:
         """Below its own id."""
         await self.subscribe_at(f"$oc/devices/{self.device_id}/{path}", qos)
 
-    async def subscribe_at(self, pattern: str, qos: int = 1) -> None:
-        """Anywhere; returns when it is answered."""
-        done: asyncio.Future[None] = self._loop.create_future()
+    async def subscribe_at(self, pattern: str, qos: int = 1) -> int:
+        """Anywhere; returns what is answered: the granted QoS, or 128 and more."""
+        done: asyncio.Future[int] = self._loop.create_future()
 
-        def on_subscribe(*_: Any) -> None:
-            self._loop.call_soon_threadsafe(done.set_result, None)
+        def on_subscribe(client: Client, data: Any, mid: int, codes: list[ReasonCode], properties: Any) -> None:
+            self._loop.call_soon_threadsafe(done.set_result, codes[0].value)
 
         self.client.on_subscribe = on_subscribe
         await asyncio.to_thread(self.client.subscribe, pattern, qos)
         async with asyncio.timeout(WAIT):
-            await done
+            return await done
 
     async def publish(self, path: str, payload: Any, qos: int = 1) -> None:
         """Under its own id; returns when it is acknowledged."""
@@ -84,6 +111,14 @@ class PahoDevice:
         self, client: Client, data: Any, flags: ConnectFlags, why: ReasonCode, properties: Properties | None
     ) -> None:
         self._loop.call_soon_threadsafe(self._say, str(why))
+
+    def _on_disconnect(self, *_: Any) -> None:
+        self._loop.call_soon_threadsafe(self._gone)
+
+    def _gone(self) -> None:
+        self._say("closed")
+        if not self.ended.done():
+            self.ended.set_result(None)
 
     def _say(self, why: str) -> None:
         if not self._connected.done():

@@ -21,7 +21,6 @@ PACKAGE = b"the firmware of a lamp, version 2" * 1000
 @pytest_asyncio.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with house_in(tmp_path) as house:
-        house.api.services.iotda.base_url = "http://hub"
         yield house
 
 
@@ -107,6 +106,27 @@ async def test_a_device_that_was_away_is_offered_the_package_when_it_comes(house
     await lamp.told("version_query")
     await lamp.event("$ota", "version_report", {"fw_version": "v1"})
     assert (await lamp.told("firmware_upgrade"))["version"] == "v2"
+
+
+async def test_who_comes_before_the_hub_listens_is_told_of_packages_and_files_once_it_does(tmp_path: Path) -> None:
+    async with house_in(tmp_path) as house:
+        address = house.api.services.iotda.address
+        address.known("")
+        device_id, wire_id = await house.register("lamp", "1")
+        made = await package(house)
+        assert (
+            await house.client.post(f"/api/devices/{device_id}/upgrades", json={"package_id": made["id"]})
+        ).status_code == 201
+        lamp = house.line.connect(device_id, wire_id)
+        await lamp.told("version_query")
+        for _ in range(2):
+            await lamp.event("$ota", "version_report", {"fw_version": "v1"})
+        await lamp.event("$file_manager", "get_upload_url", {"file_name": "a.jpg"})
+        assert house.line.sent.empty()
+        address.known("http://hub")
+        assert (await lamp.told("firmware_upgrade"))["url"] == f"http://hub/iotda/packages/{made['id']}"
+        assert (await lamp.told("get_upload_url_response"))["url"].startswith("http://hub/")
+        assert house.line.sent.empty()
 
 
 async def test_a_failure_is_told_and_another_may_follow(house: House) -> None:

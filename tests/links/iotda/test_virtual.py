@@ -56,7 +56,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
         await made.claim()
         door = Serving(Settings(data=tmp_path / "hub", port=0, tls=False))
         endpoint = await door.open(made.node.asgi)
-        made.node.services.iotda.base_url = endpoint.url
+        made.node.services.iotda.address.known(endpoint.url)
         try:
             yield Hub(made, endpoint.url)
         finally:

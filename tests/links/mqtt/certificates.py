@@ -9,9 +9,11 @@ from cryptography.x509.oid import NameOID
 
 
 def certificate(
-    name: str, by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None
+    name: str,
+    by: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None,
+    lasts: timedelta = timedelta(days=2),
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """One for `localhost`, with its key, by an authority or as one."""
+    """One for `localhost`, with its key, by an authority or as one; it ends `lasts` from now."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, signing = (subject, key) if by is None else (by[0].subject, by[1])
@@ -22,7 +24,7 @@ def certificate(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
+        .not_valid_after(now + lasts)
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

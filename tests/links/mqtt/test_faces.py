@@ -14,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.links.mqtt import trust
 from app.links.mqtt.faces import MqttFaces, PortUnusable, Speakers, limits_of
 from app.links.mqtt.limits import Limits as Own
 from app.links.mqtt.ports import MqttLink
@@ -51,7 +52,8 @@ class Hub:
     def __init__(self, store: Store, settings: Settings, authorities: str = "") -> None:
         self.porter, self.keeper = Porter(), Keeper(store)
         self.links: list[MqttLink] = []
-        speakers = Speakers(self.porter, self.keeper, self.porter, self.links.append, lambda: authorities)
+        self.authorities = authorities
+        speakers = Speakers(self.porter, self.keeper, self.porter, self.links.append, lambda: self.authorities)
         self.faces = MqttFaces(store, settings, speakers, "h-1")
 
 
@@ -90,10 +92,10 @@ def trusting(device: Device | None = None) -> ssl.SSLContext:
     return context
 
 
-async def entered(hub: Hub, context: ssl.SSLContext) -> Wire:
+async def entered(hub: Hub, context: ssl.SSLContext, name: str = "device") -> Wire:
     it = Wire(*await asyncio.open_connection("127.0.0.1", hub.faces.ports["tls"], ssl=context))
     try:
-        await it.enter()
+        await it.enter(name)
     except BaseException:
         it.cut()
         raise
@@ -136,13 +138,59 @@ async def test_who_does_not_finish_the_handshake_counts(store: Store, settings: 
     await hub.faces.close()
 
 
-async def test_an_authority_is_trusted_from_when_it_is_told(hub: Hub, tmp_path: Path) -> None:
+def shown(hub: Hub) -> bytes | None:
+    """The certificate of who came last."""
+    return hub.porter.offered[-1].certificate
+
+
+async def looked(hub: Hub, authorities: str) -> None:
+    """Whom it trusts has changed, and was looked at."""
+    hub.authorities = authorities
+    assert hub.faces.trust is not None
+    await hub.faces.trust.look()
+
+
+async def test_an_authority_is_trusted_while_it_is_named(hub: Hub, device: Device, tmp_path: Path) -> None:
     later = await asyncio.to_thread(Device, tmp_path / "later")
-    hub.faces.trust(later.authorities)
-    context = await asyncio.to_thread(trusting, later)
+    context, former = await asyncio.to_thread(lambda: (trusting(later), trusting(device)))
+    # A TLS session is kept by the context: one that began under an authority does not outlive it.
+    before = await entered(hub, former, "before")
+    await looked(hub, later.authorities)
     it = await entered(hub, context)
-    assert hub.porter.offered[-1].certificate == later.der
+    assert shown(hub) == later.der
     await it.leave()
+    with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
+        await entered(hub, former)
+    assert await before.ask(PING) == b"\xd0"
+    await before.leave()
+    await looked(hub, "")
+    it = await entered(hub, context)
+    assert shown(hub) is None
+    await it.leave()
+
+
+async def test_authorities_that_cannot_be_read_change_nothing(hub: Hub, device: Device) -> None:
+    context = await asyncio.to_thread(trusting, device)
+    for nonsense in ("no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "\xe4"):
+        await looked(hub, nonsense)
+        it = await entered(hub, context)
+        assert shown(hub) == device.der
+        await it.leave()
+
+
+async def test_they_are_looked_at_again_and_again(
+    store: Store, settings: Settings, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "LOOK_EVERY_S", 0.02)
+    hub = Hub(store, settings)
+    await hub.faces.open()
+    context = await asyncio.to_thread(trusting, device)
+    hub.authorities = device.authorities
+    async with asyncio.timeout(WAIT):
+        while not hub.porter.offered or hub.porter.offered[-1].certificate is None:
+            it = await entered(hub, context)
+            await it.leave()
+    await hub.faces.close()
 
 
 async def test_over_websocket_packets_are_cut_anywhere(hub: Hub) -> None:
