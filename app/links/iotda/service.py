@@ -81,6 +81,7 @@ class Iotda:
             control,
             journal,
             whose=whose,
+            down=self.down,
             reports=self.reports,
             messages=self.messages,
             shadows=ShadowAnswers(devices, whose, self.down),
@@ -106,6 +107,7 @@ class Iotda:
     async def stop(self) -> None:
         """End it."""
         await self.hearing.stop()
+        self.down.close()
         await self.files.stop()
 
     def _handlers(self) -> Handlers:

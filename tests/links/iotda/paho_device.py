@@ -21,6 +21,7 @@ class PahoDevice:
     def __init__(self, device_id: str, secret: str, *, version: int = 4, stamp: str = STAMP) -> None:
         self.device_id = device_id
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self.heard_at: list[int] = []  # the QoS of each
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[str] = self._loop.create_future()
         self._version = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311
@@ -89,5 +90,6 @@ class PahoDevice:
             self._connected.set_result(why)
 
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
+        self.heard_at.append(message.qos)
         path = message.topic.removeprefix(f"$oc/devices/{self.device_id}/")
         self._loop.call_soon_threadsafe(self.heard.put_nowait, (path, json.loads(message.payload)))
