@@ -1,5 +1,7 @@
 """Pairing tokens that clients poll, and the sessions they stand for."""
 
+import secrets
+import string
 from typing import Final, NamedTuple
 
 from app.store.retention import DAY_MS
@@ -9,8 +11,14 @@ from app.store.tx import Reader, Tx
 # Region 2, token 8, secret 4 (specs/tuya/notes.md, 9).
 REGION_SIZE: Final = 2
 SECRET_SIZE: Final = 4
+SIZE: Final = 14
 # An app polls for 100 s; whoever looks a day later looks at the companion's list.
 KEPT_MS: Final = DAY_MS
+
+
+def new_token() -> str:
+    """A token that nothing is told by, for a session that has none of its own: to be polled alone."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(SIZE))
 
 
 class Pairing(NamedTuple):
@@ -34,7 +42,7 @@ async def keep(store: Store, whole: str, session_id: str, home_id: str, account_
 
 async def find(store: Store, token: str) -> Pairing | None:
     """The session of a token; the whole of it is understood as well."""
-    if len(token) > REGION_SIZE + SECRET_SIZE + 8:
+    if len(token) > SIZE:
         return None
     middle = token[REGION_SIZE:-SECRET_SIZE] if len(token) > 8 else token
 

@@ -295,6 +295,21 @@ async def test_a_pairing_token_is_a_session(hub: Hub, asks: Asks) -> None:
     await hub.hub.owner.post(f"{path}/finish")
 
 
+async def test_a_device_comes_by_the_code_on_its_label(hub: Hub, asks: Asks) -> None:
+    async with VirtualDevice(product_named("plug"), pin="12345678") as plug:
+        await plug.wait("ready")
+        body = {"qrcode": plug.label("wired"), "space_id": hub.home_id, "time_zone_id": "Europe/Berlin"}
+        made = await asks("POST", "/v2.0/cloud/thing/active/qrcode", None, body)
+        await plug.wait("paired")
+        async with asyncio.timeout(WAIT):
+            while not (
+                came := (await asks("GET", f"/v2.0/cloud/thing/active/token/{made['token']}"))["successDevices"]
+            ):
+                await asyncio.sleep(0.05)
+    assert [one["productId"] for one in came] == ["plug"]
+    assert (await hub.companion(f"/devices/{came[0]['id']}"))["product_id"] == "plug"
+
+
 class Consumer:
     """The official client's stream of messages, on its own thread, until it is left."""
 

@@ -140,7 +140,12 @@ async def users(ask: Ask) -> dict[str, Any]:
 
 
 async def not_made_here(ask: Ask) -> bool:
-    """People make their own accounts, by an invitation (README, deviations)."""
+    """People make their own accounts, by an invitation; no key runs the hub."""
+    raise TuyaError(codes.NOT_SUPPORTED)
+
+
+async def not_here(ask: Ask) -> bool:
+    """Messages come by WebSocket, not by a broker."""
     raise TuyaError(codes.NOT_SUPPORTED)
 
 
@@ -152,7 +157,7 @@ OPERATIONS: Final = (
     Operation("GET", "/v1.0/users/{uid}/homes", Action.HOME_READ, of_user),
     Operation("GET", "/v1.0/users/{uid}/infos", Action.SELF, infos),
     Operation("POST", "/v1.0/apps/{schema}/user", Action.SELF, not_made_here),
-    Operation("POST", "/v1.0/open-hub/access/config", Action.SELF, not_made_here),
+    Operation("POST", "/v1.0/open-hub/access/config", Action.SELF, not_here),
     Operation("GET", "/v1.0/apps/{schema}/users", Action.MEMBER_READ, users),
     Operation("GET", "/v2.0/apps/{schema}/users", Action.MEMBER_READ, users),
 )

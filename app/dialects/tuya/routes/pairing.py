@@ -8,9 +8,10 @@ from msgspec import Meta, Struct
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation
-from app.dialects.tuya.pairings import REGION_SIZE, SECRET_SIZE, find, keep
+from app.dialects.tuya.pairings import REGION_SIZE, SECRET_SIZE, find, keep, new_token
 from app.dialects.tuya.routes.devices import live_of
 from app.dialects.tuya.routes.homes import same_user
+from app.dialects.tuya.routes.spaces import home_of_space
 from app.dialects.tuya.views import Seen, camel
 from app.onboarding.model import AttemptView, FailureView, PairingView
 from app.policy import Action
@@ -189,10 +190,22 @@ async def joined_since(ask: Ask) -> list[dict[str, Any]]:
     return [seen.child(live) for live in behind if live.device.bound_at >= since_ms]
 
 
-async def not_by_code(ask: Ask) -> bool:
-    """No code of theirs can be looked up here: their makers' registries are not ours."""
-    ask.body(Code)
-    raise TuyaError(codes.NOT_SUPPORTED)
+async def by_code(ask: Ask) -> dict[str, str]:
+    """Open a session for the device that a printed code is on; its id is in the result of the token."""
+    given = ask.body(Code)
+    code = ask.tuya.onboarding.scanned(ask.by.actor, given.qrcode)
+    if not code.available or code.needs:
+        # Its maker's cloud knows more of it, or the home's network has to be told besides.
+        raise TuyaError(codes.NOT_SUPPORTED)
+    home_id = home_of_space(ask, str(given.space_id or given.asset_id))
+    account_id = ask.by.actor.account_id or ""
+    request = Request(
+        home=home_id, account=account_id, method=code.method, device=code.device_id or None, inputs=dict(code.inputs)
+    )
+    session = await ask.tuya.onboarding.start(ask.by, request, dict(code.secrets))
+    whole = new_token()
+    await keep(ask.tuya.store, whole, session.id, home_id, account_id)
+    return {"token": whole[REGION_SIZE:-SECRET_SIZE], "deviceId": "", "device_id": ""}
 
 
 OPERATIONS: Final = (
@@ -206,6 +219,6 @@ OPERATIONS: Final = (
     Operation("PUT", "/v1.0/devices/{device_id}/enabled-sub-discovery", Action.PAIR, discover),
     Operation("POST", "/v1.0/iot-03/device-registration/devices/{device_id}/actions/discover", Action.PAIR, discover),
     Operation("GET", "/v1.0/devices/{device_id}/list-sub", Action.DEVICE_READ, joined_since),
-    Operation("POST", "/v2.0/cloud/thing/active/qrcode", Action.PAIR, not_by_code),
-    Operation("POST", "/v1.0/iot-03/device-registration/qrcode-bind", Action.PAIR, not_by_code),
+    Operation("POST", "/v2.0/cloud/thing/active/qrcode", Action.PAIR, by_code),
+    Operation("POST", "/v1.0/iot-03/device-registration/qrcode-bind", Action.PAIR, by_code),
 )
