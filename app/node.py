@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 from app.companion.fast import FastLane
 from app.companion.observed import Counting, ObservedLayer
 from app.links.ble import BleLinks
+from app.links.bthome import SensorLink
 from app.links.lan import LanLink
 from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
@@ -128,6 +129,10 @@ class Node:
         over_bluetooth.start()
         self._closing.append(over_bluetooth.stop)
         self.services.lan.on_missed = over_bluetooth.wanted
+        sensors = SensorLink(self.radio, self.services.devices, self.store)
+        sensors.start()
+        self._closing.append(sensors.stop)
+        self.metrics.follow("sensor_adverts_unread", "Advertisements of sensors not read.", lambda: sensors.unread)
 
     async def _speak_mqtt(self, speakers: Speakers, hub_id: str) -> None:
         self.mqtt = MqttFaces(self.store, self.settings, speakers, hub_id)

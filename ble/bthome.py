@@ -13,6 +13,7 @@ from bthome_ble import BTHomeBluetoothDeviceData, SensorUpdate
 from msgspec import Struct
 
 from ble.adverts import BTHOME, BTHome, kind_of
+from ble.bthome_kinds import Point, point
 from ble.errors import Malformed, WrongKey
 from ble.radio import Advertisement
 
@@ -144,3 +145,10 @@ def _plain(value: object) -> Value | None:
     if isinstance(value, int | float):
         return value if isfinite(value) else None
     return value if isinstance(value, str) else None
+
+
+def points_of(heard: Heard) -> list[Point]:
+    """What of it is in the table of kinds."""
+    found = [point(each.key, each.value, each.unit) for each in heard.readings]
+    found += [point(each.key, each.event, event=True) for each in heard.events]
+    return [each for each in found if each is not None]

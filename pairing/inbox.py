@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pairing.announcement import Announcement
 from pairing.fair import FairTable
+from pairing.methods import bthome
 from pairing.overheard import Overheard
 
 MAX_KEPT = 128
@@ -19,6 +20,8 @@ LASTS_MS = 15 * 60_000
 MAX_OVERHEARD = 64
 OVERHEARD_LASTS_MS = 60_000
 """As above, over Bluetooth: such a device advertises several times a second, and most of that is heard."""
+SENSOR_LASTS_MS = LASTS_MS
+"""As above, of a sensor that does nothing but advertise: it sleeps for minutes."""
 
 
 class Sighting(Struct, frozen=True):
@@ -78,7 +81,9 @@ class Inbox:
             if now - sighting.last_seen > LASTS_MS or self._belongs(sighting.device.id):
                 self._kept.pop(sighting.device.id)
         for key, sighting in list(self._overheard.items()):
-            if now - sighting.last_seen > OVERHEARD_LASTS_MS or self._belongs(key):
+            sensor = isinstance(sighting.device, Overheard) and sighting.device.method == bthome.NAME
+            lasts = SENSOR_LASTS_MS if sensor else OVERHEARD_LASTS_MS
+            if now - sighting.last_seen > lasts or self._belongs(key):
                 del self._overheard[key]
 
 

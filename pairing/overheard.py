@@ -4,12 +4,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from ble.adverts import EspProvisioning, Improv, Kind, Unprovisioned, kind_of
+from ble.adverts import BTHome, EspProvisioning, Improv, Kind, Unprovisioned, kind_of
 from ble.errors import Malformed
 from ble.radio import Advertisement
 from pairing.gatt.profile import announced_by
 from pairing.improv.messages import State
-from pairing.methods import ble, ble_wifi
+from pairing.methods import ble, ble_wifi, bthome
+from pairing.methods.bthome import id_of
 from pairing.text import clean
 
 MESH: Final = "mesh"
@@ -22,8 +23,8 @@ _IMPROV: Final[dict[int, str]] = {State.AUTHORIZED: "open", State.AUTHORIZATION_
 class Overheard(Struct, frozen=True, kw_only=True):
     """A device that waits to be paired by `method`. All of it is its own claim.
 
-    `auth`: "pin" on its label, "button" to be pressed, "open", or "" where it does not say. `mark`: `id` is the
-    beginning of a longer one.
+    `auth`: "pin" on its label, "button" to be pressed, "key" to decipher it, "open", or "" where it does not say.
+    `mark`: `id` is the beginning of a longer one.
     """
 
     id: str
@@ -46,18 +47,16 @@ def overheard(advertisement: Advertisement) -> Overheard | None:
     wifi = _wants_wifi(kind)
     if wifi is not None:
         return Overheard(id=id_of(address), method=ble_wifi.NAME, address=address, name=name, auth=wifi)
+    if isinstance(kind, BTHome):
+        auth = "key" if kind.encrypted else "open"
+        return Overheard(id=id_of(address), method=bthome.NAME, address=address, name=name, auth=auth)
     if isinstance(kind, Unprovisioned):
         return Overheard(id=f"mesh-{kind.device_uuid.hex()}", method=MESH, address=address, name=name)
     announced = announced_by(advertisement)
     if announced is None or announced.paired:
         return None
-    auth = "pin" if announced.pin else "open"
-    return Overheard(id=announced.mark, method=ble.NAME, address=address, name=name, auth=auth, mark=True)
-
-
-def id_of(address: str) -> str:
-    """The id of a device that has none of its own: it lasts as long as its address."""
-    return f"ble-{address.replace(':', '').lower()}"
+    proof = "pin" if announced.pin else "open"
+    return Overheard(id=announced.mark, method=ble.NAME, address=address, name=name, auth=proof, mark=True)
 
 
 def _wants_wifi(kind: Kind) -> str | None:

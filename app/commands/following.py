@@ -32,6 +32,7 @@ STEPS: Final = {
     "device_told": "the device has been told",
     "device_joined_wifi": "the device says that it is on the Wi-Fi",
     "listening_on_lan": "listening for it on the network",
+    "listening_to_sensor": "listening to all that the sensor says",
     "no_spare_radio": "the hub has no Wi-Fi radio to spare for this",
     "phone_local": "join the device's setup network with the phone, and send it the settings",
     "nothing_heard": "nothing heard so far",

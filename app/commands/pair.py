@@ -52,6 +52,7 @@ class Answers(Struct, frozen=True):
 @click.option("--setup-ssid", help="The device's own setup network, where several are in reach.")
 @click.option("--setup-address", metavar="HOST:PORT", help="Be the phone: tell the device there, in its setup network.")
 @click.option("--ble-name", help="The name or address a device with Wi-Fi has over Bluetooth, where there are several.")
+@click.option("--bind-key", help="What deciphers a BTHome sensor, 32 hexadecimal digits: its maker's app shows it.")
 @click.option("--pop", help="The proof of possession printed on a device with a setup network.")
 @click.option("--oob", metavar="HEX", help="The secret on the label of a mesh device.")
 @click.option("--unseen", is_flag=True, help="Take mesh devices without asking whether they are the ones that blink.")
@@ -81,6 +82,7 @@ async def pair(
     setup_ssid: str | None,
     setup_address: str | None,
     ble_name: str | None,
+    bind_key: str | None,
     pop: str | None,
     oob: str | None,
     unseen: bool,
@@ -103,7 +105,7 @@ async def pair(
         return
     wanted: dict[str, Any] = {"name": name, "device_id": device, "pin": label_pin, "want": want}
     wanted |= {"code": code, "method": method, "encoding": encoding, "setup_ssid": setup_ssid, "pop": pop}
-    wanted |= {"ble_name": ble_name, "oob": oob, "identify": False if unseen else None}
+    wanted |= {"ble_name": ble_name, "bind_key": bind_key, "oob": oob, "identify": False if unseen else None}
     if ssid is not None:
         wanted |= {**await wifi_fields(api, home, ssid, password_file), "bssid": bssid}
     if forget_wifi:

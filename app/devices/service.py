@@ -10,6 +10,7 @@ from app.devices.presence import Presence
 from app.devices.product.catalogue import Catalogue
 from app.devices.registry import Registry
 from app.devices.resets import Resets
+from app.devices.sensors import Sensors
 from app.devices.shadows import Shadows
 from app.devices.transfers import Transfers
 from app.devices.users import DeviceUsers
@@ -44,6 +45,7 @@ class Devices:
         self.resets = Resets(
             store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
         )
+        self.sensors = Sensors(store, self.registry)
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in
         self.remove_in = self.registry.remove_in

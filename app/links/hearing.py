@@ -74,7 +74,7 @@ class LanDevices:
     def up(self, hardware_id: str, hello: Hello) -> None:
         """The device is there."""
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.online(device.id, LINK, clean(hello.fw))
+            self._devices.online(device.id, _link_of(device), clean(hello.fw))
             self.gateways.up(hardware_id)
             self._hellos[hardware_id] = hello
             self.on_network(device.id, hello)
@@ -84,7 +84,7 @@ class LanDevices:
         self.gateways.down(hardware_id)
         self._hellos.pop(hardware_id, None)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
-            self._devices.offline(device.id, LINK)
+            self._devices.offline(device.id, _link_of(device))
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Into the shadow; what a device that is just leaving says is let go."""
@@ -183,6 +183,11 @@ class LanDevices:
         self.gateways.let_go(device.hardware_id)
         if self.link is not None:
             self.link.let_go(device.hardware_id)
+
+
+def _link_of(device: Device) -> str:
+    """By which it is there."""
+    return BLE if device.link == BLE else LINK
 
 
 def _to_nobody_missed(hardware_id: str) -> None:

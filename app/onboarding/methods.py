@@ -12,6 +12,7 @@ from pairing.interfaces import LOOPBACK
 from pairing.methods.ap import Ap
 from pairing.methods.ble import Ble
 from pairing.methods.ble_wifi import BleWifi
+from pairing.methods.bthome import BTHomeSensors
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.gateway import BehindGateway, Gateways
 from pairing.methods.mesh import Mesh, Networks
@@ -42,6 +43,7 @@ def hub_methods(
         Ap(over_lan, radios=spare_radio if lan else _NoRadio),
         Ble(over_lan, radio),
         BleWifi(over_lan, radio),
+        BTHomeSensors(radio),
         Mesh(meshes, radio),
         BehindGateway(gateways),
     )

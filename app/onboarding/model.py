@@ -57,7 +57,8 @@ class InboxView(Struct, frozen=True):
     """A device on the network, or heard over Bluetooth, that belongs to no home here yet.
 
     All but the times is what it claims of itself. `method` is the way it is paired; `auth` "pin": its label carries
-    one, "button": it has one to be pressed, "open": neither, "": it does not say. Pairing takes `id` as `device_id`,
+    one, "button": it has one to be pressed, "key": what it says must be deciphered, "open": none of these, "": it does
+    not say. Pairing takes `id` as `device_id`,
     where `method` is "ble_wifi" `address` as `ble_name`.
     """
 

@@ -15,6 +15,8 @@ from app.devices.model import (
     ProductUnknown,
     RoomUnknown,
 )
+from app.devices.product.sensors import product_id_of
+from app.devices.sensors import SensorSecret
 from app.devices.service import Devices
 from app.errors import DoorstepError, TooMany
 from app.onboarding import queries
@@ -25,7 +27,8 @@ from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
-from pairing.methods import ble
+from pairing.methods import ble, bthome
+from pairing.methods.bthome import JoinedSensor
 from pairing.methods.gateway import JoinedChild
 from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
@@ -54,7 +57,8 @@ class HomeRegistrar:
     async def join(self, session: SessionState, attempt: int, activated: Activation) -> str:
         """Bind the device; the same device id again for the same attempt. Raises JoinRefusedError, StoreError."""
         new = self._new_devices(session, attempt, activated)
-        return await self._store.write(lambda tx: self._join_in(tx, session, attempt, new))
+        sensor = SensorSecret(activated.key, activated.counter) if isinstance(activated, JoinedSensor) else None
+        return await self._store.write(lambda tx: self._join_in(tx, session, attempt, new, sensor))
 
     def _new_devices(self, session: SessionState, attempt: int, activated: Activation) -> list[NewDevice]:
         unfold = self.unfold.get(type(activated))
@@ -65,7 +69,9 @@ class HomeRegistrar:
         """From the writer, so that a join which is still under way is seen first."""
         return await self._store.write(lambda tx: queries.joined(tx, session.id, attempt))
 
-    def _join_in(self, tx: Tx, session: SessionState, attempt: int, new: list[NewDevice]) -> str:
+    def _join_in(
+        self, tx: Tx, session: SessionState, attempt: int, new: list[NewDevice], sensor: SensorSecret | None
+    ) -> str:
         if (known := queries.joined(tx, session.id, attempt)) is not None:
             return known
         by = Caller(Actor(session.request.account))
@@ -73,6 +79,8 @@ class HomeRegistrar:
             device, *_ = [self._bind_in(tx, by, each) for each in new]
         except DoorstepError as error:
             raise JoinRefusedError(_CAUSES.get(type(error), "not_allowed")) from error
+        if sensor is not None:
+            self._devices.sensors.keep_in(tx, device.id, sensor)
         queries.insert_joined(tx, session.id, attempt, device.id)
         self._learn_in(tx, by.actor, session, attempt)
         return device.id
@@ -109,6 +117,8 @@ def _new_device(session: SessionState, attempt: int, activated: Activation) -> N
     match activated:
         case Activated():
             return replace(_activated(session, activated), link=_link(session, attempt))
+        case JoinedSensor():
+            return _sensor(session, activated)
         case JoinedChild():
             return _behind_gateway(session, activated)
         case _:
@@ -149,4 +159,17 @@ def _behind_gateway(session: SessionState, joined: JoinedChild) -> NewDevice:
         trust=joined.trust,
         name=asked or joined.name or joined.product,
         firmware=joined.firmware,
+    )
+
+
+def _sensor(session: SessionState, joined: JoinedSensor) -> NewDevice:
+    """Without a key to the hub: it cannot be spoken to, and is heard by whoever is in reach."""
+    product_id = product_id_of(joined.measures)
+    return NewDevice(
+        home_id=session.request.home,
+        hardware_id=joined.device_id,
+        product_id=product_id,
+        link=bthome.NAME,
+        trust=joined.trust,
+        name=session.request.inputs.get("name") or joined.name,
     )

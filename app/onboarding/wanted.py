@@ -10,6 +10,7 @@ from app.onboarding.codes import Code, inputs_of, read, secrets_of
 from app.onboarding.model import DeviceId, HostAddress, Pin
 from app.onboarding.network_model import Bssid, Ssid, WifiPassword, checked
 from pairing.messages import MAX_JOINING
+from pairing.methods import bthome
 from pairing.session.states import ANY, Request
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -26,7 +27,8 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     of a code printed on the device, in place of `method`, `device_id` and `pin`. `gateway_id` is the gateway to let
     devices join behind, for `seconds` at most. `encoding` is what EZ speaks; `setup_ssid`, `setup_password` and `pop`
     (the proof of possession) are of the device's own setup network. `ble_name` is the name or the address by which a
-    device with Wi-Fi is heard over Bluetooth, where there are several. `oob` is the static secret on a mesh device's
+    device with Wi-Fi is heard over Bluetooth, where there are several. `bind_key` (32 hexadecimal digits) deciphers
+    what the BTHome sensor `device_id` says, where it enciphers that. `oob` is the static secret on a mesh device's
     label in hex; with `identify` false, devices of a mesh are taken without a person saying that they blink.
     """
 
@@ -49,6 +51,7 @@ class NewPairing(Struct, forbid_unknown_fields=True):
     setup_ssid: Ssid | None = None
     setup_password: WifiPassword | None = None
     ble_name: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    bind_key: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{32}\Z")] | None = None
     pop: Annotated[str, Meta(max_length=64)] | None = None
     oob: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     identify: bool = True
@@ -71,7 +74,10 @@ def wanted(home_id: str, account_id: str, new: NewPairing) -> Wanted:
     named |= {"identify": None if new.identify else NO, "setup_ssid": new.setup_ssid, "ble_name": new.ble_name}
     inputs = _given(named | {"encoding": new.encoding})
     secrets = _given({"pin": new.pin, "pop": new.pop, "setup_password": new.setup_password, "oob": new.oob})
+    secrets |= _given({"bind_key": new.bind_key})
     method, device = new.method, new.device_id
+    if method == bthome.NAME and device is not None:
+        inputs["sensor"] = device
     if new.code is not None:
         if new.method != ANY or new.device_id is not None or new.pin is not None:
             raise Invalid("code stands in place of method, device_id and pin")

@@ -91,6 +91,7 @@ KEEP: Final[dict[str, Keep]] = {
     "device_names": Keep("at most one for each property of the product model of a device; goes with the device"),
     "device_users": Keep("who stands on one scale, or opens one door", most=100, per="device_id"),
     "device_absences": Keep("at most one for each device; goes with it"),
+    "sensors": Keep("at most one for each device; goes with it"),
     "groups": Keep("as rooms", most=500, per="home_id"),
     "group_devices": Keep("a group of everything in a large home", most=1_000, per="group_id"),
     "shares": Keep("open and ended ones together; ended ones make room", most=5_000, per="home_id"),

@@ -103,6 +103,7 @@ class MeshNode:
         self._address = None if self.node.state is None else self.node.state.address
         self._shown, self._on = "", dict[int, bool]()
         self._advertised: tuple[str, bytes] | None = None
+        self._spoken_to = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "MeshNode":
@@ -129,6 +130,7 @@ class MeshNode:
     def heard(self, characteristic: str) -> Callable[[bytes], None]:
         def write(data: bytes) -> None:
             self.node.written(characteristic, data, time.monotonic(), time.time())
+            self._spoken_to.set()
 
         return write
 
@@ -136,6 +138,7 @@ class MeshNode:
         """A client wants to hear: a provisioner while it is nobody's, a member of its network afterwards."""
         if provisions == (self.node.state is None):
             self.node.connected(self._radio.max_notify, time.monotonic())
+            self._spoken_to.set()
 
     def _went(self) -> None:
         self.node.disconnected()
@@ -150,7 +153,10 @@ class MeshNode:
                 await self._radio.hang_up()
             await self._show()
             self._tell_changes()
-            await asyncio.sleep(TICK_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_S):
+                    await self._spoken_to.wait()
+            self._spoken_to.clear()
 
     async def _show(self) -> None:
         shown = self.node.advertisement

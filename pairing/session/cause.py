@@ -52,6 +52,7 @@ NEXT_STEPS: dict[str, str] = {
     "check_lanes": "Run `doorstep doctor lan` on the hub: it names what is blocked, and where to change it.",
     "show_code_again": "Hold the code a hand's breadth before the camera, well lit, and check the Wi-Fi password.",
     "check_bluetooth": "Plug in the hub's Bluetooth adapter and switch it on, or choose another way.",
+    "give_bind_key": "Give the sensor's bind key, 32 hexadecimal digits, as its maker's app shows it.",
     "press_button": "Press the device's button when the hub says so, then try again.",
     "choose_another": "Choose another of the devices that were found, or bring the one you mean closer.",
     "keep_out": "Do not add this device. If it is yours, update its firmware first.",

@@ -22,6 +22,24 @@ JOINING = (
         next_step="update_device",
     ),
     Cause(
+        code="bind_key_needed",
+        recognised="the sensor enciphers what it says, and no key was given",
+        text="The sensor enciphers what it says: its bind key is needed.",
+        next_step="give_bind_key",
+    ),
+    Cause(
+        code="bind_key_wrong",
+        recognised="several advertisements of the sensor were heard, and the key given deciphers none",
+        text="What the sensor says does not decipher with this bind key.",
+        next_step="give_bind_key",
+    ),
+    Cause(
+        code="sensor_unheard",
+        recognised="nothing that can be read was heard of the sensor in time",
+        text="The sensor was not heard, or says nothing the hub knows.",
+        next_step="try_again",
+    ),
+    Cause(
         code="button_not_pressed",
         recognised="the device takes a network only after its button was pressed, and it was not",
         text="The device waits for its button to be pressed.",

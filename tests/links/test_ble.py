@@ -19,7 +19,7 @@ from ble.adverts import DOORSTEP_SERVICE
 from ble.virtual.air import Air
 from ble.virtual.peripheral import Peripheral, Service
 from pairing.gatt.profile import announcement
-from tests.ble.rig import state_of
+from tests.ble.rig import rigged, state_of
 from tests.e2e.living import WAIT, Living, living
 
 LAMP = built_in().get("lamp")
@@ -195,3 +195,22 @@ async def test_one_that_was_reset_hears_of_it_and_says_that_it_has_forgotten(tmp
             await shown(hub, f"{path}/reset", lambda reset: reset["state"] == "confirmed")
             assert not lamp.state.paired
             assert await paired(hub, lamp) == path
+
+
+async def test_by_a_real_adapters_radio_it_is_paired_linked_and_missed_once_that_is_pulled(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig, living(tmp_path / "hub", bluetooth="on") as hub, lamp_on(rig.air) as lamp:
+        await hub.claim()
+        hub.node.services.devices.presence.grace = 0.1
+        path = await paired(hub, lamp)
+        await lamp.wait("linked")
+        await lamp.put("light", {"on": True})
+        await shown(hub, path, is_on)
+        assert (await switch(hub, path, on=False, wait=20))["state"] == "answered"
+        await rig.bluez.pull()
+        await lamp.wait("unlinked")
+        await shown(hub, path, lambda device: not online(device))
+        await state_of(hub.node.radio, lambda state: state.reason == "no_adapter")
+        assert (await switch(hub, path, on=True))["state"] == "queued"
+        await rig.bluez.plug()
+        await lamp.wait("linked")
+        assert online(await shown(hub, path, is_on))

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from app.devices.product.model import Bool, Enum, Float, Int, Product, Property, Service
+from app.devices.product.sensors import sensor_product
 from app.devices.product.values import is_finite
 
 _DEVICES: Final = Path(__file__).parent.parent
@@ -24,14 +25,17 @@ class ProductUnfit(ValueError):
 
 
 class Catalogue:
-    """Products by id."""
+    """Products by id: those of files, and those that are made of what a sensor measures."""
 
     def __init__(self, products: Iterable[Product]) -> None:
         self._products = {product.id: product for product in products}
-        self.get = self._products.get
+
+    def get(self, product_id: str) -> Product | None:
+        """The product of that id."""
+        return self._products.get(product_id) or sensor_product(product_id)
 
     def all(self) -> list[Product]:
-        """Every product, in order of id."""
+        """Every product of a file, in order of id."""
         return [self._products[product_id] for product_id in sorted(self._products)]
 
 

@@ -1,5 +1,6 @@
 """What the hub says to devices: commands as their topics, events, answers. `app.control.link.Link` for MQTT."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,9 @@ from app.links.iotda.whose import Whose
 from app.links.mqtt.ports import Fate, MqttLink
 
 LINK: Final = "mqtt"
+# A device whose session is new subscribes as soon as it is let in. What is sent before that goes at QoS 0, and nobody
+# says whether it arrived.
+SETTLING_S: Final = 1.0
 
 
 class Downwards:
@@ -26,6 +30,7 @@ class Downwards:
         self._clock = clock
         self._acknowledged = acknowledged
         self.link: MqttLink | None = None
+        self._settling: dict[str, asyncio.TimerHandle] = {}
 
     def take_link(self, link: MqttLink) -> None:
         """The way down, from now on."""
@@ -46,6 +51,9 @@ class Downwards:
         """Publish the command on its topic; its id is the request's (1.4.4.1.1)."""
         if not self.is_online(device_id) or (device := self._whose.device(device_id)) is None:
             return False
+        reached = self._whose.connected(device)
+        if reached is None or reached.id in self._settling:
+            return False
         kind, rest, payload = self._said(device, command)
 
         def on_fate(fate: Fate) -> None:
@@ -54,6 +62,31 @@ class Downwards:
                 self._acknowledged(device_id, command.id)
 
         return self._put(device, kind, rest, payload, on_fate)
+
+    # who has just come
+
+    def settle(self, device_id: str, settled: Callable[[], None]) -> None:
+        """Send it no commands until it has said what it listens to, or has had time to; then `settled` is called."""
+        self.settled(device_id)
+
+        def over() -> None:
+            self.settled(device_id)
+            settled()
+
+        self._settling[device_id] = asyncio.get_running_loop().call_later(SETTLING_S, over)
+
+    def settled(self, device_id: str) -> None:
+        """It has, or it has gone."""
+        if (timer := self._settling.pop(device_id, None)) is not None:
+            timer.cancel()
+
+    def close(self) -> None:
+        """No timer is left; the hub ends."""
+        for timer in self._settling.values():
+            timer.cancel()
+        self._settling.clear()
+
+    # its words
 
     def _said(self, device: Device, command: Command) -> tuple[topics.Kind, str, bytes]:
         """Where it goes, with what at the end of the topic, and what it says."""

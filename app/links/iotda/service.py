@@ -83,12 +83,14 @@ class Iotda:
             control,
             journal,
             whose=whose,
+            down=self.down,
             reports=self.reports,
             messages=self.messages,
             shadows=ShadowAnswers(devices, whose, self.down),
             handlers=self._handlers(),
         )
-        upwards.on_connected.append(arrived.add)
+        for coming in (upwards.on_connected, self.children.on_there, self.reports.on_there):
+            coming.append(arrived.add)
         self.hearing = Farewells(devices.resets, upwards, self.down)
         devices.on_leaving.append(self.files.leaving_in)
         devices.transfers.on_moving.append(self.files.moving_in)
@@ -111,6 +113,7 @@ class Iotda:
     async def stop(self) -> None:
         """End it."""
         await self.hearing.stop()
+        self.down.close()
         await self.files.stop()
 
     def _handlers(self) -> Handlers:

@@ -16,7 +16,7 @@ from app.journal.service import Journal
 from app.links.iotda.codec import events, names, payloads, topics
 from app.links.iotda.codec.errors import IotdaError, TopicUnknownError
 from app.links.iotda.codec.fields import decode, encode, given
-from app.links.iotda.downwards import LINK
+from app.links.iotda.downwards import LINK, Downwards
 from app.links.iotda.messages import Messages
 from app.links.iotda.reports import Reports
 from app.links.iotda.shadows import ShadowAnswers
@@ -43,6 +43,7 @@ class Upwards:
         journal: Journal,
         *,
         whose: Whose,
+        down: Downwards,
         reports: Reports,
         messages: Messages,
         shadows: ShadowAnswers,
@@ -53,6 +54,7 @@ class Upwards:
         self._control = control
         self._journal = journal
         self._whose = whose
+        self._down = down
         self._reports = reports
         self._messages = messages
         self._shadows = shadows
@@ -67,22 +69,30 @@ class Upwards:
         """It is there, and so is who was there behind it: what waits for them goes out."""
         if (device := self._whose.device(principal.device_id)) is None:
             return
+        if not how.resumed and how.via != "broker":
+            self._down.settle(device.id, lambda: self._listens(principal.device_id))
         self._devices.online(device.id, LINK)
-        for child in self._whose.behind(device):
-            if self._whose.is_there(child.id):
-                self._devices.online(child.id, LINK)
+        there = [child for child in self._whose.behind(device) if self._whose.is_there(child.id)]
+        for child in there:
+            self._devices.online(child.id, LINK)
         for told in self.on_connected:
-            told(device)
+            for each in (device, *there):
+                told(each)
 
     def subscribed(self, principal: Principal) -> None:
         """What waited for that goes out, to it and to who is behind it."""
-        if (device := self._whose.device(principal.device_id)) is not None:
+        self._down.settled(principal.device_id)
+        self._listens(principal.device_id)
+
+    def _listens(self, device_id: str) -> None:
+        if (device := self._whose.device(device_id)) is not None:
             for each in (device, *self._whose.behind(device)):
                 self._control.dispatch.listens(each.id)
 
     def disconnected(self, principal: Principal, why: str) -> None:
         """It is there no more."""
         _log.info("device disconnected", device=principal.device_id, why=why)
+        self._down.settled(principal.device_id)
         self._devices.offline(principal.device_id, LINK)
 
     async def published(self, principal: Principal, messages: Sequence[Message]) -> Sequence[DoorstepError | None]:

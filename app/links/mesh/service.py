@@ -56,6 +56,7 @@ class Mesh:
         devices.on_unbinding.append(self._leaving_in)
         devices.registry.on_bound.append(self._bound_in)
         devices.transfers.on_moving.append(_stays)
+        devices.freezing.on_unfrozen.append(self._learn_of)
 
     async def open(self, radio: Radio, pace: Pace | None = None) -> None:
         """Take up every home's network over this radio."""
@@ -185,6 +186,11 @@ class Mesh:
         """A node is told to forget its network with the last of its devices."""
         if uuid := uuid_of(device.hardware_id):
             queries.let_go(tx, device.home_id, uuid, prefix(uuid), device.id)
+
+    def _learn_of(self, device: Device) -> None:
+        """It may be used again: it is there, where its node answers."""
+        if device.link == LINK and (home := self._homes.get(device.home_id)) is not None:
+            home.learn()
 
     def home_dissolving_in(self, tx: Tx, by: Caller, home: HomeRow) -> None:
         """A home's network ends with it, and its keys."""

@@ -8,7 +8,7 @@ from ble.mesh import beacons, crypto, keys, lower, network, proxy, proxy_filter,
 from ble.mesh.advert_proof import node_identity_hash
 from ble.mesh.keys import Material
 from ble.mesh.network import NetworkPdu
-from tests.ble.mesh.vectors import messages, octets, vector
+from tests.ble.mesh.vectors import count, messages, octets, vector
 
 
 def test_toolbox() -> None:
@@ -198,3 +198,8 @@ def test_recorded_from_peers() -> None:
     beacon = beacons.read_unprovisioned(octets("0020fccfe8ea6d4349991841dbce9c223a0000"))
     assert beacon == beacons.Unprovisioned(octets("20fccfe8ea6d4349991841dbce9c223a"), 0)
     assert beacon.pack() == octets("0020fccfe8ea6d4349991841dbce9c223a0000")
+
+
+def test_there_are_fifty_three() -> None:
+    """The rest are in test_prov_talks (8.7, 8.17), test_pb_adv (8.7) and test_config_messages (8.10)."""
+    assert count() == 53

@@ -19,6 +19,11 @@ def _all() -> list[dict[str, Any]]:
     return found
 
 
+def count() -> int:
+    """How many there are."""
+    return len(_all())
+
+
 def vector(section: str, name: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
     """Inputs and outputs of the one entry of this section whose name begins so."""
     (found,) = [v for v in _all() if v["section"] == section and v["name"].startswith(name)]

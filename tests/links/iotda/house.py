@@ -62,10 +62,10 @@ class Line:
         self.drop(device_id)
 
     def connect(self, device_id: str, wire_id: str) -> "Speaker":
-        """The device connects."""
+        """The device connects, to a session it had."""
         principal = Principal(device_id, session=wire_id, facts=wire_id)
         self._up[device_id] = principal
-        self._iotda.hearing.connected(principal, Connected("192.0.2.7", 4))
+        self._iotda.hearing.connected(principal, Connected("192.0.2.7", 4, resumed=True))
         return Speaker(self, self._iotda, principal)
 
     def admit(self, principal: Principal) -> None:

@@ -35,6 +35,7 @@ class PahoDevice:
     ) -> None:
         self.device_id = device_id
         self.heard: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self.heard_at: list[int] = []  # the QoS of each
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[str] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -124,5 +125,6 @@ class PahoDevice:
             self._connected.set_result(why)
 
     def _on_message(self, client: Client, data: Any, message: MQTTMessage) -> None:
+        self.heard_at.append(message.qos)
         path = message.topic.removeprefix(f"$oc/devices/{self.device_id}/")
         self._loop.call_soon_threadsafe(self.heard.put_nowait, (path, json.loads(message.payload)))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from app.links.iotda import downwards
 from tests.links.iotda.house import SECRET
 from tests.links.iotda.paho_device import PahoDevice
 from tests.links.iotda.served import BROKER, WAYS, Served, served
@@ -59,6 +60,21 @@ async def test_what_is_subscribed_at_qos_1_is_acknowledged_by_the_device(house: 
         command = (await house.client.post(f"/api/devices/{device_id}/commands", json=body)).json()
         await lamp.next()
         await house.until(device_id, "delivered", command["id"])
+
+
+async def test_what_waits_for_a_new_session_goes_out_as_it_subscribes(
+    house: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downwards, "SETTLING_S", 600.0)
+    device_id, wire_id = await house.register("lamp", "1")
+    body = {"service": "light", "values": {"on": False}, "expires_in": 60}
+    command = (await house.client.post(f"/api/devices/{device_id}/commands", json=body)).json()
+    async with house.device(wire_id) as lamp:
+        await lamp.subscribe("sys/properties/set/#")
+        path, _ = await lamp.next()
+        assert path.endswith(command["id"])
+        await house.until(device_id, "delivered", command["id"])
+        assert lamp.heard_at[-1] == 1
 
 
 async def test_a_gateway_with_devices_behind_it(house: Served) -> None:

@@ -164,6 +164,20 @@ async def test_a_factory_reset_is_confirmed_by_the_node(home: House) -> None:
     assert (await home.order(again["id"], {"on": True}))["state"] == "answered"
 
 
+async def test_a_frozen_device_does_nothing_until_it_is_freed(home: House) -> None:
+    node, (lamp,) = await home.add(products.dimmable)
+    path = f"/api/devices/{lamp['id']}"
+    frozen = await home.owner.post(f"{path}/freeze")
+    assert frozen.is_success, frozen.text
+    asked = {"service": "light", "values": {"on": True}}
+    assert (await home.owner.post(f"{path}/commands", json=asked)).json()["code"] == "device_frozen"
+    await home.until(lamp["id"], lambda it: not it["online"])
+    assert not is_on(node)
+    assert (await home.owner.post(f"{path}/unfreeze")).is_success
+    await home.until(lamp["id"], lambda it: bool(it["online"]))
+    assert (await home.order(lamp["id"], {"on": True}))["state"] == "answered"
+
+
 async def test_a_node_moves_to_no_other_home(home: House) -> None:
     _, (lamp,) = await home.add(products.dimmable)
     other = await home.owner.post("/api/homes", json={"name": "Elsewhere", "time_zone": "Europe/Berlin"})
