@@ -1,10 +1,15 @@
-"""HTTP connections before it is known who speaks: so many at once, so long and so large a request, and no more."""
+"""HTTP connections before it is known who speaks: so many at once, so long and so large a request, and no more.
+
+One that becomes a WebSocket counts on, until it ends.
+"""
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.accounts.attempts import peer_of
 from app.settings import Limits
@@ -14,6 +19,18 @@ from app.turn import Heads, ShortWay, Turn
 REQUEST_SECONDS: Final = 30.0
 # Everything before the body. A token and a key are 300 octets; browsers' cookies, of which there are none here, 4,096.
 MAX_HEAD_BYTES: Final = 64 * 1024
+
+
+class Stream(WebSocketsSansIOProtocol):
+    """uvicorn's; `ended` is told of its end."""
+
+    ended: Callable[[], None] | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It counts no more."""
+        super().connection_lost(exc)
+        if self.ended is not None:
+            self.ended()
 
 
 class Connection(HttpToolsProtocol):
@@ -55,14 +72,25 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """It counts no more."""
         self._stop_waiting()
-        self.peers[self._peer] -= 1
-        if not self.peers[self._peer]:
-            del self.peers[self._peer]
+        self._left()
         super().connection_lost(exc)
         if self._turn is not None:
             self._turn.lost()
         if self._idle is not None:
             self._idle.cancel()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Its transport is a WebSocket's from here on."""
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
+        stream = self.transport.get_protocol()
+        if isinstance(stream, Stream):
+            stream.ended = self._left
+
+    def _left(self) -> None:
+        self.peers[self._peer] -= 1
+        if not self.peers[self._peer]:
+            del self.peers[self._peer]
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless this is more than a request's head may be."""

@@ -19,7 +19,8 @@ from app.onboarding.inbox_news import InboxNews
 from app.onboarding.methods import hub_methods
 from app.onboarding.service import Offers
 from app.radio import opened_radio
-from app.server import Services, application
+from app.server import application
+from app.services import Services
 from app.serving import AddressUnusable
 from app.settings import Settings
 from app.store.prepare import open_store

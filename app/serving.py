@@ -16,12 +16,14 @@ import uvloop
 from msgspec import Struct
 
 from app import systemd, tls
-from app.connections import bounded
+from app.connections import Stream, bounded
 from app.errors import Unavailable
 from app.settings import Settings
 from app.turn import ShortWay
 
 BACKLOG: Final = 512
+# What consumers say are acknowledgements of a hundred octets.
+MAX_WEBSOCKET_MESSAGE: Final = 4_096
 FLUSH_SECONDS: Final = 0.5
 log = structlog.stdlib.get_logger("doorstep.serving")
 
@@ -106,7 +108,8 @@ class Serving:
         config = uvicorn.Config(
             app,
             http=bounded(self._settings.limits, short),
-            ws="none",
+            ws=Stream,
+            ws_max_size=MAX_WEBSOCKET_MESSAGE,
             lifespan="off",
             log_config=None,
             access_log=False,

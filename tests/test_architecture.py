@@ -24,7 +24,16 @@ SOLE_IMPORTERS = {
 NOUNS = ("accounts", "homes", "devices", "groups", "control", "sharing", "onboarding")
 # What both ends of a link speak by; pure, and so the virtual devices' too.
 CODECS = ("app.links.iotda.codec", "app.links.heartbeat.codec")
-FACES = ("app.companion", "app.dialects", "app.server", "app.cli", "app.commands", "app.admin", "app.__main__")
+FACES = (
+    "app.companion",
+    "app.dialects",
+    "app.server",
+    "app.services",
+    "app.cli",
+    "app.commands",
+    "app.admin",
+    "app.__main__",
+)
 
 
 def _modules() -> dict[str, Path]:

@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
+from app.accounts.digests import DigestLogins
 from app.accounts.model import AccountView, Login, Password, PersonName, SessionView
 from app.accounts.routes import secret
 from app.accounts.service import Accounts
@@ -146,6 +147,20 @@ async def revoke_other_sessions(caller: NamedDependency[Caller], sessions: Named
     return Ended(await sessions.revoke_others(caller))
 
 
+@put("/me/digest-login", operation_id="turnDigestLoginOn", opt={"action": Action.SELF, "keyed": False}, status_code=204)
+async def turn_digest_login_on(
+    caller: NamedDependency[Caller], digests: NamedDependency[DigestLogins], data: JSONBody[Confirmation]
+) -> None:
+    """Let the caller sign in with a digest of their password, as clients of other APIs do. A new password ends it."""
+    await digests.turn_on(caller, data.password)
+
+
+@delete("/me/digest-login", operation_id="turnDigestLoginOff", opt={"action": Action.SELF, "keyed": False})
+async def turn_digest_login_off(caller: NamedDependency[Caller], digests: NamedDependency[DigestLogins]) -> None:
+    """No longer let them."""
+    await digests.turn_off(caller)
+
+
 ROUTER = Router(
     "/",
     route_handlers=[
@@ -160,5 +175,7 @@ ROUTER = Router(
         rename_session,
         revoke_session,
         revoke_other_sessions,
+        turn_digest_login_on,
+        turn_digest_login_off,
     ],
 )

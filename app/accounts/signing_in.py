@@ -54,6 +54,7 @@ class SigningIn:
         self._by_account = Attempts(per_account)
         self._by_address = Attempts(per_address)
         self.on_recovered: list[Recovered] = []
+        self.on_new_password: list[Callable[[Tx, Account], None]] = []
 
     def attempt(self, address: str) -> None:
         """Count an attempt to get in from `address` that names no account; raises TooManyAttempts."""
@@ -79,7 +80,7 @@ class SigningIn:
         signed_in = await self._store.write(
             lambda tx: self._sign_in_in(tx, account.id, verifier, fresh=fresh, name=name, address=address)
         )
-        self._was_right(login, address)
+        self.was_right(login, address)
         return signed_in
 
     def _sign_in_in(
@@ -96,7 +97,7 @@ class SigningIn:
         """Set a new password; the caller's other sessions end. Raises PasswordWrong, TooManyAttempts."""
         if await self._store.answered(by.once, type(None)) is not None:
             return
-        account = await self._checked(by, old)
+        account = await self.checked(by, old)
         verifier = await self._passwords.hash(new)
 
         def act(tx: Tx) -> None:
@@ -130,18 +131,18 @@ class SigningIn:
         """
         account_id = self._sessions.demand_person(by.actor)
         if not by.actor.anonymous:
-            await self._checked(by, password)
+            await self.checked(by, password)
         await self._store.write(lambda tx: self._accounts.delete_in(tx, by, account_id))
 
     async def renew_recovery_code(self, by: Caller, *, password: str) -> str:
         """A new recovery code in the place of the old one; raises PasswordWrong, TooManyAttempts."""
         if (before := await self._store.answered(by.once, str)) is not None:
             return before.answer
-        account = await self._checked(by, password)
+        account = await self.checked(by, password)
         recovery = new_code(RECOVERY_LETTERS)
 
         def act(tx: Tx) -> str:
-            current = self._unchanged_in(tx, account)
+            current = self.unchanged_in(tx, account)
             renewed = self._accounts.put_in(tx, msgspec.structs.replace(current, recovery_hash=hash_code(recovery)))
             tx.record(by.actor, change("recovery_code_renewed", renewed))
             return recovery
@@ -170,7 +171,7 @@ class SigningIn:
             return Recoverable(self._sessions.open_in(tx, current, name=name, address=address), recovery)
 
         result = await self._store.write(act)
-        self._was_right(login, address)
+        self.was_right(login, address)
         return result
 
     async def recover_on_the_machine(self, *, login: str, password: str) -> str:
@@ -205,21 +206,25 @@ class SigningIn:
         tx.record(by.actor, change("recovered", recovered, {"on_the_machine": on_machine, "address": by.address}))
         for told in self.on_recovered:
             told(tx, by, recovered)
+        for forgotten in self.on_new_password:
+            forgotten(tx, recovered)
         return recovery
 
     def _set_password_in(self, tx: Tx, by: Caller, seen: Account, verifier: str, recovery_hash: bytes | None) -> None:
-        current = self._unchanged_in(tx, seen)
+        current = self.unchanged_in(tx, seen)
         changed = msgspec.structs.replace(current, verifier=verifier, recovery_hash=recovery_hash)
         tx.record(by.actor, change("password_changed", self._accounts.put_in(tx, changed)))
+        for told in self.on_new_password:
+            told(tx, changed)
 
-    def _unchanged_in(self, tx: Tx, seen: Account) -> Account:
+    def unchanged_in(self, tx: Tx, seen: Account) -> Account:
         """The account as it is now; raises PasswordWrong when the password that was checked is no longer the one."""
         current = queries.account(tx, seen.id)
         if current is None or current.verifier != seen.verifier:
             raise PasswordWrong
         return current
 
-    async def _checked(self, by: Caller, password: str) -> Account:
+    async def checked(self, by: Caller, password: str) -> Account:
         """The caller's account, after their password; wrong ones count against it."""
         account = self._credentials.accounts.get(self._sessions.demand_person(by.actor))
         if account is None or account.login is None:
@@ -230,6 +235,15 @@ class SigningIn:
         self._by_account.forget(account.login)
         return account
 
+    def attempt_as(self, login: str, address: str) -> Account | None:
+        """Count an attempt to sign in as `login`; whose it is. Raises TooManyAttempts."""
+        self._count(login, address)
+        return self._account(login)
+
+    def demand_person(self, by: Caller) -> str:
+        """The caller's account, for what only a person may do to it; raises NotFound, Refused, PersonOnly."""
+        return self._sessions.demand_person(by.actor)
+
     def _account(self, login: str) -> Account | None:
         account_id = self._credentials.by_login.get(login)
         return None if account_id is None else self._credentials.accounts.get(account_id)
@@ -239,6 +253,7 @@ class SigningIn:
         self._by_address.take(peer_of(address), now)
         self._by_account.take(login, now)
 
-    def _was_right(self, login: str, address: str) -> None:
+    def was_right(self, login: str, address: str) -> None:
+        """The attempt was, and does not count."""
         self._by_account.forget(login)
         self._by_address.give_back(peer_of(address))

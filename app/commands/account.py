@@ -14,7 +14,7 @@ from app.commands.failures import told
 from app.commands.reach import api_verb, data_folder, data_option, own_folder, secret_of
 from app.commands.terminal import answer, json_option, plain
 from app.errors import NotFound
-from app.server import Services
+from app.services import Services
 from app.store.folder import DATABASE
 from app.store.prepare import open_store
 
@@ -65,6 +65,19 @@ async def sign_in(api: Client, login: str, password_file: Path | None) -> None:
     who = {"login": login, "password": _password(password_file, confirm=False), "phone": socket.gethostname()}
     session = await api.post("/api/sign-in", who)
     answer(session, f"export DOORSTEP_TOKEN={session['access_token']}")
+
+
+@account.command("digest-login")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@password_option
+@api_verb
+async def digest_login(api: Client, state: str, password_file: Path | None) -> None:
+    """Let clients of other APIs sign you in with a digest of your password, which is all they send."""
+    if state == "on":
+        await api.put("/api/me/digest-login", {"password": _password(password_file, confirm=False)})
+    else:
+        await api.delete("/api/me/digest-login")
+    answer({"digest_login": state}, f"[green]✓[/] signing in with a digest of your password is {state}")
 
 
 @account.command()

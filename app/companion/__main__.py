@@ -7,7 +7,8 @@ import msgspec
 from app.clock import SystemClock
 from app.companion.docs import DOCUMENT
 from app.companion.openapi import describe
-from app.server import Services, litestar_of
+from app.server import litestar_of
+from app.services import Services
 from app.store.store import Store
 from app.store.vault import Vault
 

@@ -43,6 +43,7 @@ _ACCOUNTS: Examples = {
     "changePassword": {
         "change": {"old": "a long sentence only Anna knows", "new": "another sentence only Anna knows"},
     },
+    "turnDigestLoginOn": {"confirm": {"password": "a long sentence only Anna knows"}},
     "renewRecoveryCode": {"confirm": {"password": "a long sentence only Anna knows"}},
     "startScreenSignIn": {"start": {"screen": "Tablet in the kitchen"}},
     "pollScreenSignIn": {"poll": {"poll_token": "dsp_4Tq8ZrW1nK6cB9xV3hJ7mL2gD5sF0aYe"}},

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, Protocol, cast, runtime_checkable
 
+from litestar import Request, Response
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from app.clock import Clock, Moment
 from app.companion.problems import send_problem
+from app.companion.problems import to_response as problem_response
 from app.errors import Unauthenticated
 from app.logs import REQUEST_ID
 from app.policy import Action, Actor
@@ -34,13 +36,18 @@ class Authenticator(Protocol):
 class Face(Protocol):
     """Routes below a prefix that speak another protocol: it says who asks there, and refuses in its own words."""
 
-    prefix: str
+    @property
+    def prefix(self) -> str | tuple[str, ...]:
+        """Below it, or these, are its routes."""
 
     def actor_of(self, scope: Scope) -> Actor | None:
         """Who asks, None where nothing valid says so."""
 
     async def refuse(self, send: Send, error: Exception, request_id: str) -> None:
         """Answer with what went wrong."""
+
+    def to_response(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        """The same from inside Litestar, of paths without a route too."""
 
 
 _ANSWERED = frozenset({"http", "websocket"})
@@ -143,6 +150,12 @@ def token_in(authorization: bytes) -> bytes | None:
     """The bearer token in a header, or None when that is of another kind."""
     scheme, _, token = authorization.partition(b" ")
     return token.strip() if token and scheme.lower() == b"bearer" else None
+
+
+def to_response(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Litestar's exception handler for everything, in the words of the face that was asked."""
+    face: Face | None = request.scope.get("state", {}).get("face")
+    return (problem_response if face is None else face.to_response)(request, error)
 
 
 def declared_action(scope: Scope) -> Action:

@@ -13,6 +13,8 @@ from app.errors import TooMany
 from app.settings import Limits
 
 SECONDS_PER_MINUTE: Final = 60.0
+TRY_AGAIN_LATER: Final = 1013
+_LIMITED: Final = frozenset({"http", "websocket"})
 
 
 class _Bucket:
@@ -73,8 +75,11 @@ class LimitLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == ScopeType.HTTP and (wait := self._wait(scope)) > 0:
-            await refuse(scope, send, refusal(wait))
+        if scope["type"] in _LIMITED and (wait := self._wait(scope)) > 0:
+            if scope["type"] == ScopeType.HTTP:
+                await refuse(scope, send, refusal(wait))
+            else:
+                await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": ""})
             return
         await self._app(scope, receive, send)
 

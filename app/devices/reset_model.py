@@ -1,8 +1,8 @@
 """A factory reset as kept and as shown.
 
-Two promises are made by the faces. `keep`: the device stays in its home, unbound, with its name, room, values and log
-(Bota's page: "the device record ... preserved"; Tuya's reset, specs/tuya/notes.md 9). `remove`: it leaves its home as
-with `DELETE`, and is told to forget everything besides.
+Two promises are made by the faces. `keep`: the device stays in its home, unbound, with its name, room, log and all that
+it said of itself (Bota's page: "the device record ... preserved"; Tuya's reset, specs/tuya/notes.md 9); what was wanted
+of it ends as its commands do. `remove`: it leaves its home as with `DELETE`, and is told to forget everything besides.
 """
 
 from enum import StrEnum

@@ -137,6 +137,8 @@ class Resets:
                 self._unbind_in(tx, by, behind)
         for told in self.on_unbinding:
             told(tx, by, device)
+        # What was wanted of it ends as its commands do; what it said of itself stays.
+        self._memory.undesired(tx, device.id, device_queries.drop_desired(tx, device.id))
         source = by.actor.account_id or "device"
         self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Noted.RESET, source=source)])
         self._registry.unbind_in(tx, by, device)

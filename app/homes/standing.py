@@ -3,7 +3,7 @@
 from app.homes import queries
 from app.homes.model import Home, Member
 from app.hours import zone_of
-from app.policy import NOBODY, Actor, Resource, Standing, Terms
+from app.policy import NOBODY, Actor, Resource, Role, Standing, Terms
 from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Reader, Tx
@@ -58,6 +58,12 @@ class Standings:
         if actor.account_id is None:
             return NOBODY
         return standing(queries.member(reader, home_id, actor.account_id), queries.home(reader, home_id))
+
+    def owner_of(self, home_id: str) -> str | None:
+        """The account that owns a home, from memory."""
+        keys = ((home_id, account_id) for account_id in self.members_of.get(home_id, ()))
+        found = (member for key in keys if (member := self.members.get(key)) is not None)
+        return next((member.account_id for member in found if member.role is Role.OWNER), None)
 
     def home(self, actor: Actor, home_id: str) -> Resource:
         """The home itself as a resource, from memory."""

@@ -150,6 +150,11 @@ class LanDevices:
 
     # Network
 
+    def address_of(self, device_id: str) -> str:
+        """Where the device's connection comes from; empty when it has none of its own."""
+        linked, child = self._hardware(device_id)
+        return "" if self.link is None or child is not None else self.link.address_of(linked)
+
     def hello_of(self, device_id: str) -> Hello | None:
         """What the device said of itself when it linked; None when it is not linked now."""
         return self._hellos.get(self._hardware(device_id)[0])

@@ -127,6 +127,11 @@ class LanLink:
         """Whether it is linked right now."""
         return hardware_id in self._online
 
+    def address_of(self, hardware_id: str) -> str:
+        """Where its connection comes from; empty when it is not linked."""
+        linked = self._online.get(hardware_id)
+        return "" if linked is None else linked.address
+
     def send(self, hardware_id: str, message: FromHub) -> bool:
         """Hand `message` to the device's connection, in order; False when it is not linked (any more)."""
         linked = self._online.get(hardware_id)
@@ -282,6 +287,7 @@ class _Linked:
         self._channel = channel
         self._reader = reader
         self._writer = writer
+        self.address = str((writer.get_extra_info("peername") or ("",))[0])
         self.told_reset = False
 
     async def receive(self) -> FromDevice:

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from app.errors import Invalid
 from app.onboarding.network_model import unfit
 from pairing.errors import PairingError
+from pairing.methods import ble_wifi
 from pairing.methods.method import Method
 from pairing.qr import Printed, UnreadableCodeError, parse
 from pairing.qr.printed import MAX_CODE
@@ -72,6 +73,7 @@ def inputs_of(printed: Printed) -> dict[str, str]:
         "setup_ssid": printed.network,
         "username": printed.username,
         "security": "" if printed.security is None else str(printed.security),
+        "ble_name": printed.name if printed.method == ble_wifi.NAME else "",
         "maker_id": printed.device if printed.kind == "tuya" else "",
     }
     return {name: value for name, value in told.items() if value}

@@ -13,6 +13,7 @@ from pairing.methods.ap import Ap
 from pairing.methods.ble import Ble
 from pairing.methods.ble_wifi import BleWifi
 from pairing.methods.bthome import BTHomeSensors
+from pairing.methods.by_app import ByApp
 from pairing.methods.ez import Ez, ipv4_interfaces
 from pairing.methods.gateway import BehindGateway, Gateways
 from pairing.methods.mesh import Mesh, Networks
@@ -46,6 +47,7 @@ def hub_methods(
         BTHomeSensors(radio),
         Mesh(meshes, radio),
         BehindGateway(gateways),
+        ByApp(over_lan),
     )
 
 

@@ -181,8 +181,7 @@ class Onboarding:
         by_phone = bool(BY_PHONE.intersection(state.methods)) and "ssid" in inputs and TOKEN.name in secrets
         if state.state.terminal or state.closing is not None or not by_phone:
             raise NotNow("there is nothing to be handed over by phone")
-        change = Change("pairing.handed_over", "pairing", state.id, state.request.home, Action.PAIR, sync=False)
-        tx.record(by.actor, change)
+        tx.record(by.actor, _handed_over(state))
         return HandoverView(
             ssid=inputs["ssid"],
             password=secrets.get("wifi_password", ""),
@@ -190,6 +189,23 @@ class Onboarding:
             token=bytes.fromhex(secrets[TOKEN.name]).decode("ascii"),
             expires_at=to_time(state.expires_at),
         )
+
+    async def token_of(self, by: Caller, home_id: str, session_id: str) -> str:
+        """The token that an app tells devices: for nobody but who opened the session, and noted in the audit trail.
+
+        Raises NotFound, Refused, NotNow.
+        """
+        state = await self._state(by.actor, home_id, session_id)
+        if state.request.account != by.actor.account_id:
+            raise Refused
+        return await self._store.write(lambda tx: self._token_in(tx, by, state))
+
+    def _token_in(self, tx: Tx, by: Caller, state: SessionState) -> str:
+        secrets = self._log.secrets_in(tx, state.id)
+        if state.state.terminal or TOKEN.name not in secrets:
+            raise NotNow("this pairing has no token to be told")
+        tx.record(by.actor, _handed_over(state))
+        return bytes.fromhex(secrets[TOKEN.name]).decode("ascii")
 
     async def get(self, actor: Actor, home_id: str, session_id: str) -> PairingView:
         """One session, open or ended; raises NotFound."""
@@ -294,6 +310,10 @@ class Onboarding:
             return view_of(await say())
         except (PairingError, SessionOverError) as error:
             raise _told(error) from error
+
+
+def _handed_over(state: SessionState) -> Change:
+    return Change("pairing.handed_over", "pairing", state.id, state.request.home, Action.PAIR, sync=False)
 
 
 def _opened(state: SessionState) -> PairingView:

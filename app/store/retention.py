@@ -63,6 +63,12 @@ KEEP: Final[dict[str, Keep]] = {
     "accounts": Keep("a household, its guests and receivers of shares", most=1_000),
     "sessions": Keep("phones and browsers of one person; the oldest gives way", most=50, per="account_id"),
     "keys": Keep("programs of one person", most=100, per="account_id"),
+    "digest_logins": Keep("at most one for each account; goes with it"),
+    "tuya_sessions": Keep(
+        "clients of one key that run at once; the one unused longest gives way", most=256, per="key_id"
+    ),
+    "tuya_pairings": Keep("tokens of a day; each is of a session, which are bounded", most=1_000, per="home_id"),
+    "tuya_subscriptions": Keep("two for each key, and go with it"),
     "screen_sign_ins": Keep("made by screens nobody has signed in on: capped hard, and short-lived", most=100),
     "homes": Keep("on one hub; each also counts against its owner's memberships", most=1_000),
     "rooms": Keep("large houses have fewer than 100", most=200, per="home_id"),

@@ -146,8 +146,8 @@ def _way(options: Options) -> str:
             return "ap"
         case None:
             return "wired" if options.bluetooth is None else "ble"
-        case _:
-            return "ble"
+        case _:  # by Improv, for which labels have no word: whatever works
+            return ""
 
 
 def _tell_where(tell: Callable[[Notice], None], setup: SetupMode | None, notice: Notice) -> None:

@@ -10,7 +10,8 @@ from pairing.qr.printed import Printed, UnreadableCodeError, printable
 from pairing.wifi import network_of
 
 _VERSION: Final = "v1"
-_METHODS: Final = {"softap": "ap", "ble": "ble"}
+_METHODS: Final = {"softap": ("ap", "ap"), "ble": ("ble_wifi", "ble")}
+"""The method, and the way the device is reached."""
 _SECURITIES: Final = (0, 1, 2)
 
 
@@ -30,15 +31,15 @@ def parse(text: str) -> Printed:
 
 
 def _printed(told: dict[str, Any], name: str) -> Printed:
-    method = _METHODS.get(_text(told, "transport").lower())
-    if method is None or not name:
+    method, transport = _METHODS.get(_text(told, "transport").lower(), ("", ""))
+    if not method or not name:
         raise UnreadableCodeError("it does not say how the device is reached")
     # What has a setup network is told by that network's name.
     network = network_of(name, _text(told, "password")) if method == "ap" else None
     return Printed(
         kind="esp",
         method=method,
-        transports=(method,),
+        transports=(transport,),
         name=name,
         pop=_text(told, "pop"),
         username=_text(told, "username"),

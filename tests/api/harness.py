@@ -13,7 +13,8 @@ from app.accounts.codes import hash_token
 from app.accounts.model import Session
 from app.clock import Moment
 from app.policy import Actor
-from app.server import Services, application
+from app.server import application
+from app.services import Services
 from app.settings import Limits
 from app.store.prepare import open_store
 from app.store.store import Store

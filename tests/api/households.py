@@ -7,7 +7,7 @@ import httpx2
 from app.caller import BY_SYSTEM
 from app.homes.model import Member
 from app.policy import Role
-from app.server import Services
+from app.services import Services
 from app.store.tx import Tx
 from tests.api.harness import Api
 

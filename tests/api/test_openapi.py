@@ -16,7 +16,8 @@ from app.clock import SystemClock
 from app.companion.docs import DOCUMENT
 from app.companion.examples import EXAMPLES
 from app.companion.openapi import operations
-from app.server import Services, litestar_of
+from app.server import litestar_of
+from app.services import Services
 from app.store.store import Store
 from app.store.vault import Vault
 from tests.api.harness import Api

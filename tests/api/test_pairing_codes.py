@@ -143,6 +143,15 @@ async def test_a_printed_code_tells_how_to_go_on(api: Api) -> None:
     )
 
 
+async def test_an_esp_device_with_bluetooth_is_told_its_network_by_the_name_on_its_code(api: Api) -> None:
+    anna = await api.person("anna")
+    await api.services.onboarding.open([Joining("ble_wifi")])
+    code = '{"ver":"v1","name":"PROV_1","pop":"abcd1234","transport":"ble","security":1}'
+    said = (await anna.post("/api/pairing/qr", json={"code": code})).json()
+    assert (said["method"], said["transports"]) == ("ble_wifi", ["ble"])
+    assert (said["inputs"], said["secrets"]) == ({"ble_name": "PROV_1", "security": "1"}, {"pop": "abcd1234"})
+
+
 async def test_it_says_what_else_is_needed(api: Api) -> None:
     anna = await api.person("anna")
     await api.services.onboarding.open([showing()])

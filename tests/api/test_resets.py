@@ -104,6 +104,22 @@ async def test_nothing_is_done_with_a_device_that_was_reset(api: Api) -> None:
     assert (await view(anna, device_id))["online"] is False
 
 
+async def test_what_was_wanted_of_it_is_wanted_no_more(api: Api) -> None:
+    anna = await api.person("anna")
+    home_id = await home_of(anna)
+    device_id = await bind(api, home_id)
+    await api.services.devices.reported(device_id, "light", {"on": True})
+    path = f"/api/devices/{device_id}/services/light/desired"
+    assert (await anna.patch(path, json={"values": {"brightness": 300}})).status_code == 200
+    await reset(anna, device_id)
+    service = (await view(anna, device_id))["services"]["light"]
+    assert (service["desired"], service["reported"]["on"]["value"]) == ({}, True)
+    assert await bind(api, home_id) == device_id
+    await api.services.devices.reported(device_id, "light", {"brightness": 1000})
+    open_ones = (await anna.get(f"/api/devices/{device_id}/commands")).json()["items"]
+    assert {each["state"] for each in open_ones} == {"failed"}
+
+
 async def test_its_shares_end_and_those_of_others_do_not(api: Api) -> None:
     anna, ben = await api.person("anna"), await api.person("ben")
     home_id = await home_of(anna)

@@ -11,7 +11,7 @@ from app.accounts.model import Session
 from app.caller import Caller
 from app.devices.model import NewDevice
 from app.policy import Actor
-from app.server import Services
+from app.services import Services
 from app.store.prepare import open_store
 from app.store.tx import Tx
 from pairing.identity import Identity

@@ -23,7 +23,7 @@ from app.links.iotda.codec.signing import password
 from app.links.mqtt.endpoint import Endpoint
 from app.links.mqtt.limits import Limits
 from app.policy import Actor
-from app.server import Services
+from app.services import Services
 from app.store.prepare import open_store
 from app.store.tx import Tx
 from tests.api.harness import UNUSABLE

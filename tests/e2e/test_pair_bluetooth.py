@@ -64,14 +64,15 @@ async def around(tmp_path: Path) -> AsyncIterator[Around]:
 
 
 async def test_a_lamp_with_a_pin_and_no_network_is_found_paired_and_switched(around: Around) -> None:
-    async with around.device("--pin", PIN, "--name", "Desk") as lamp:
+    async with around.device("--pin", PIN, "--name", "Desk", "--label") as lamp:
         ready = await lamp.until(event="ready")
+        label = (await lamp.until(event="label"))["text"]
         seen = await around.inbox("ble")
         assert ready["id"].startswith(seen["id"])
         assert (seen["auth"], seen["address"], seen["name"]) == ("pin", ready["address"], "Desk")
         code, lines = await pair(around.hub, "--method", "ble", "--device", seen["id"], "--label-pin", "00000000")
         assert (code, lines[-1]["error"]["code"]) == (7, "wrong_pin")
-        code, lines = await pair(around.hub, "--method", "ble", "--device", seen["id"], "--label-pin", PIN)
+        code, lines = await pair(around.hub, "--code", label)
         assert (code, lines[-1]["key"]) == (0, "joined"), lines
         assert (await lamp.until(event="linked"))["over"] == "bluetooth"
         device = await around.switched_on()

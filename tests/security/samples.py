@@ -94,6 +94,8 @@ SAMPLES: dict[str, Sample] = {
     "deleteMe": Sample("oneself", ok=(403, 409)),
     "upgradeMe": Sample("oneself", ok=(409,)),
     "changePassword": Sample("oneself", ok=(403, 404)),
+    "turnDigestLoginOn": Sample("oneself", ok=(403, 404)),
+    "turnDigestLoginOff": Sample("oneself"),
     "renewRecoveryCode": Sample("oneself", ok=(403, 404)),
     "signOut": Sample("oneself"),
     "listSessions": Sample("oneself"),

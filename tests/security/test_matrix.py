@@ -16,7 +16,8 @@ from app.clock import SystemClock
 from app.companion.declared import UndeclaredRoute, require_actions
 from app.companion.examples import EXAMPLES
 from app.policy import Action
-from app.server import Services, litestar_of
+from app.server import litestar_of
+from app.services import Services
 from app.store.store import Store
 from app.store.vault import Vault
 from tests.api.harness import Api

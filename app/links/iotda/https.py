@@ -82,6 +82,10 @@ class HttpsSide:
         reset = self.tokens.reset_of(token)
         return None if reset is None else _as_reset(reset)
 
+    def to_response(self, request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        """`app.companion.layers.Face`."""
+        return answers.to_response(request, error)
+
     async def refuse(self, send: Send, error: Exception, request_id: str) -> None:
         """In this protocol's words."""
         await answers.send_refusal(send, error, request_id)

@@ -74,7 +74,7 @@ class Obeying:
 
     async def _alone(self, placed: Placed, command: Command) -> None:
         """Until it is done, refused or over; a proxy that is away is waited for."""
-        while command.expires_at > self._clock.now().ms:
+        while self._is_open(command):
             try:
                 values = await self._done(placed, command)
             except (NoProxy, QueueFull, NumbersUsedUp):
@@ -88,6 +88,11 @@ class Obeying:
             else:
                 await self._answered(command, values=values)
             return
+
+    def _is_open(self, command: Command) -> bool:
+        """What has ended meanwhile, because its device was frozen, is not begun any more."""
+        is_there = self._control.dispatch.get(command.device_id, command.id) is not None
+        return is_there and command.expires_at > self._clock.now().ms
 
     async def _done(self, placed: Placed, command: Command) -> dict[str, Any]:
         wanted = self._wanted(placed, command)

@@ -18,8 +18,9 @@ def setup_network(ssid: str, password: str = "") -> Printed:
     return Printed(kind="wifi", method="ap", transports=("ap",), network=ssid, network_password=password)
 
 
-def esp(method: str, **more: object) -> Printed:
-    return Printed(kind="esp", method=method, transports=(method,), **more)  # type: ignore[arg-type]
+def esp(transport: str, **more: object) -> Printed:
+    method = "ble_wifi" if transport == "ble" else transport
+    return Printed(kind="esp", method=method, transports=(transport,), **more)  # type: ignore[arg-type]
 
 
 READ: list[tuple[str, Printed]] = [
