@@ -35,13 +35,14 @@ BY_GATEWAY: Final = Caller(SYSTEM, request_id="gateway")
 
 
 class Children:
-    """`handlers` are those of the gateway's events."""
+    """`handlers` are those of the gateway's events. `on_there` is told of devices as they come, on the event loop."""
 
     def __init__(self, store: Store, devices: Devices, whose: Whose, down: Downwards) -> None:
         self._store = store
         self._devices = devices
         self._whose = whose
         self._down = down
+        self.on_there: list[Callable[[Device], None]] = []
         devices.credentials.on_registered.append(self._registered_in)
         devices.on_leaving.append(self._leaving_in)
         devices.on_unbinding.append(self._leaving_in)
@@ -131,7 +132,7 @@ class Children:
             else:
                 well.append(each)
                 now.append(
-                    partial(self._devices.online, device.id, LINK)
+                    partial(self._there, device)
                     if each.status == ONLINE
                     else partial(self._devices.offline, device.id, LINK)
                 )
@@ -143,6 +144,12 @@ class Children:
             self._answer_in(tx, spoken, "sub_device_update_status_response", answer)
 
         return act
+
+    def _there(self, device: Device) -> None:
+        is_new = not self._whose.is_there(device.id)
+        self._devices.online(device.id, LINK)
+        for told in self.on_there if is_new else ():
+            told(device)
 
     def sync(self, spoken: Spoken, asked: paras.SyncChildren) -> Act:
         """2.8.3: all that is later than the version the gateway has, in order; every notice says how far it goes.

@@ -1,6 +1,6 @@
 """Values that devices report, into their shadows; the same over MQTT and HTTPS."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from app.devices.model import Device
@@ -17,11 +17,13 @@ class Reports:
     """Makes acts; each is one transaction.
 
     `link` is by which a device behind a gateway is there, as long as that is; None: nobody could tell when no longer.
+    `on_there` is told of such a device as it comes, on the event loop.
     """
 
     def __init__(self, devices: Devices, whose: Whose) -> None:
         self._devices = devices
         self._whose = whose
+        self.on_there: list[Callable[[Device], None]] = []
 
     def of_device(self, device: Device, services: Iterable[ServiceProperty], link: str | None) -> Act:
         """A device's values; what does not fit its product is noted and kept out."""
@@ -31,7 +33,7 @@ class Reports:
             for service, values, at in said:
                 self._devices.reported_in(tx, device.id, service, values, at)
             if link is not None and device.gateway_id is not None:
-                tx.after(partial(self._there, device.id, link))
+                tx.after(partial(self._there, device, link))
 
         return act
 
@@ -59,7 +61,9 @@ class Reports:
             return said.service_id, dict(said.properties), at
         return service.id, names.values_in(service, said.properties), at
 
-    def _there(self, device_id: str, link: str) -> None:
+    def _there(self, device: Device, link: str) -> None:
         """A device whose gateway reports of it is there."""
-        if not self._whose.is_there(device_id):
-            self._devices.online(device_id, link)
+        if not self._whose.is_there(device.id):
+            self._devices.online(device.id, link)
+            for told in self.on_there:
+                told(device)

@@ -89,7 +89,8 @@ class Iotda:
             shadows=ShadowAnswers(devices, whose, self.down),
             handlers=self._handlers(),
         )
-        upwards.on_connected.append(arrived.add)
+        for coming in (upwards.on_connected, self.children.on_there, self.reports.on_there):
+            coming.append(arrived.add)
         self.hearing = Farewells(devices.resets, upwards, self.down)
         devices.on_leaving.append(self.files.leaving_in)
         devices.transfers.on_moving.append(self.files.moving_in)

@@ -72,11 +72,12 @@ class Upwards:
         if not how.resumed and how.via != "broker":
             self._down.settle(device.id, lambda: self._listens(principal.device_id))
         self._devices.online(device.id, LINK)
-        for child in self._whose.behind(device):
-            if self._whose.is_there(child.id):
-                self._devices.online(child.id, LINK)
+        there = [child for child in self._whose.behind(device) if self._whose.is_there(child.id)]
+        for child in there:
+            self._devices.online(child.id, LINK)
         for told in self.on_connected:
-            told(device)
+            for each in (device, *there):
+                told(each)
 
     def subscribed(self, principal: Principal) -> None:
         """What waited for that goes out, to it and to who is behind it."""

@@ -225,3 +225,5 @@ async def test_beside_a_broker_a_topic_says_whose_it_is(door: Door) -> None:
     assert addressing.speaker("$oc/devices/lamp_0009/sys/properties/report") is None
     assert addressing.speaker(f"$oc/devices/{LAMP}/sys/messages/down") is None
     assert addressing.speaker("elsewhere") is None
+    await door.register("0010", link="heartbeat")
+    assert addressing.speaker("$oc/devices/lamp_0010/sys/properties/report") is None

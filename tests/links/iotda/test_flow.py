@@ -1,6 +1,8 @@
 """The published flow of a device (chapter 2), by paho-mqtt: over the hub's endpoint, and over Mosquitto."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,12 @@ import pytest
 import pytest_asyncio
 
 from app.links.iotda import downwards
-from tests.links.iotda.house import SECRET
+from tests.e2e.living import living
+from tests.links.iotda.house import SECRET, WAIT
 from tests.links.iotda.paho_device import PahoDevice
-from tests.links.iotda.served import BROKER, WAYS, Served, served
+from tests.links.iotda.served import BROKER, HUBS_PASSWORD, WAYS, Served, furnish, served
 from tests.links.iotda.test_upgrades import package
+from tests.links.mqtt.mosquitto import mosquitto
 
 
 @pytest_asyncio.fixture(params=WAYS)
@@ -151,6 +155,30 @@ async def test_a_device_neither_writes_nor_reads_anothers_topics(house: Served) 
         await victim.publish("sys/properties/report", report(brightness=50))
         await house.reported(victim_id, brightness=50)
         assert thief.heard.empty()
+
+
+async def test_a_whole_hub_whose_settings_name_a_broker(tmp_path: Path) -> None:
+    lines = await asyncio.to_thread(furnish, tmp_path / "broker")
+    async with mosquitto(tmp_path / "broker", more=lines) as port, AsyncExitStack() as stack:
+        named = {"mqtt_broker_username": "hub", "mqtt_broker_password": HUBS_PASSWORD}
+        hub = await stack.enter_async_context(living(tmp_path / "hub", mqtt_broker=f"mqtt://127.0.0.1:{port}", **named))
+        await hub.claim()
+        new = {"product_id": "lamp", "node_id": "1", "secret": SECRET}
+        made = await hub.owner.post(f"/api/homes/{hub.home_id}/devices", json=new)
+        path = f"/api/devices/{made.json()['device']['id']}/commands"
+        lamp = PahoDevice("lamp_1", SECRET)
+        stack.push_async_callback(lamp.close)
+        assert await lamp.connect(port) == "Success"
+        await lamp.subscribe("sys/properties/set/+")
+        body = {"service": "light", "values": {"on": False}, "expires_in": 60}
+        command = (await hub.owner.post(path, json=body)).json()
+        # It waits until the lamp says anything: a broker does not tell who is there.
+        await lamp.publish("sys/properties/report", report(on=True))
+        assert (await lamp.next())[0] == f"sys/properties/set/request_id={command['id']}"
+        await lamp.publish(f"sys/properties/set/response/request_id={command['id']}", {"result_code": 0})
+        async with asyncio.timeout(WAIT):
+            while (await hub.owner.get(f"{path}/{command['id']}")).json()["state"] != "answered":
+                await asyncio.sleep(0.01)
 
 
 # What only a broker does: let somebody in whom the hub would not.

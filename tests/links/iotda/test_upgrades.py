@@ -108,6 +108,31 @@ async def test_a_device_that_was_away_is_offered_the_package_when_it_comes(house
     assert (await lamp.told("firmware_upgrade"))["version"] == "v2"
 
 
+@pytest.mark.parametrize("how", ["status", "report"])
+async def test_a_device_behind_a_gateway_is_offered_the_package_when_it_comes(house: House, how: str) -> None:
+    gateway = await house.connected("gateway", "1")
+    child_id, child = await house.register("lamp", "a", gateway_id=gateway.principal.device_id)
+    await gateway.told("add_sub_device_notify")
+    house.line.cut(gateway.principal.device_id)
+    made = await package(house)
+    path = f"/api/devices/{child_id}/upgrades"
+    assert (await house.client.post(path, json={"package_id": made["id"]})).status_code == 201
+    gateway = house.line.connect(gateway.principal.device_id, gateway.wire_id)
+    assert house.line.sent.empty()
+    if how == "status":
+        online = {"device_statuses": [{"device_id": child, "status": "ONLINE"}]}
+        await gateway.event("$sub_device_manager", "sub_device_update_status", online)
+        await gateway.told("sub_device_update_status_response")
+    else:
+        values = {"services": [{"service_id": "Light", "properties": {"brightness": 7}}]}
+        devices = {"devices": [{"device_id": child, **values}]}
+        await gateway.say("sys/gateway/sub_devices/properties/report", devices)
+    assert await gateway.told("version_query") == {}
+    said = {"service_id": "$ota", "event_type": "version_report", "paras": {"fw_version": "v1"}}
+    await gateway.say("sys/events/up", {"object_device_id": child, "services": [said]})
+    assert (await gateway.told("firmware_upgrade"))["version"] == "v2"
+
+
 async def test_who_comes_before_the_hub_listens_is_told_of_packages_and_files_once_it_does(tmp_path: Path) -> None:
     async with house_in(tmp_path) as house:
         address = house.api.services.iotda.address
