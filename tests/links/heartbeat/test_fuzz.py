@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.links.heartbeat.codec import HeartbeatError, decode_beat, decode_heard, encode
+from tests.links.mangling import mangled
 
 SAMPLE, FULL = 5_000, 1_000_000
 PARSERS: dict[str, Callable[[bytes], Any]] = {"beat": decode_beat, "heard": decode_heard}
@@ -19,29 +20,6 @@ SEEDS = [
     b"{}",
     b'{"firmware":null}',
 ]
-TOKENS = [b"{", b"}", b"[", b"]", b'"', b"null", b"-1", b"1e999", b"9" * 40, b'"\\ud800"', b"\x00", b"\xff", b",", b":"]
-
-
-def mangled(dice: random.Random) -> bytes:
-    """A seed with some of it cut, doubled, swapped or replaced; now and then nothing but noise."""
-    if not dice.randrange(20):
-        return dice.randbytes(dice.randrange(64))
-    raw = bytearray(dice.choice(SEEDS))
-    for _ in range(dice.randrange(1, 4)):
-        place = dice.randrange(len(raw) + 1)
-        end = min(len(raw), place + dice.randrange(12))
-        match dice.randrange(5):
-            case 0:
-                del raw[place:end]
-            case 1:
-                raw[place:place] = raw[place:end]
-            case 2:
-                raw[place:place] = dice.choice(TOKENS)
-            case 3:
-                raw[place:end] = dice.choice(TOKENS)
-            case _:
-                raw[place:end] = dice.randbytes(end - place)
-    return bytes(raw)
 
 
 def survive(name: str, count: int) -> None:
@@ -50,7 +28,7 @@ def survive(name: str, count: int) -> None:
     read = 0
     for _ in range(count):
         try:
-            found = parse(mangled(dice))
+            found = parse(mangled(dice, SEEDS))
         except HeartbeatError:
             continue
         read += 1

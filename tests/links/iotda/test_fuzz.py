@@ -13,6 +13,7 @@ from app.links.iotda.codec.errors import IotdaError
 from app.links.iotda.codec.fields import decode, encode
 from app.links.iotda.codec.signing import parse_client_id
 from app.links.iotda.codec.times import parse_event_time
+from tests.links.mangling import mangled
 
 FIXTURES = Path(__file__).parents[3] / "fixtures" / "iotda"
 MQTT = json.loads((FIXTURES / "mqtt_examples.json").read_text())
@@ -48,29 +49,6 @@ SEEDS = [
     b"20151212T121212Z",
     b"2020-08-12T12:12:12.333Z",
 ]
-TOKENS = [b"{", b"}", b"[", b"]", b'"', b"null", b"-1", b"1e999", b"9" * 40, b'"\\ud800"', b"\x00", b"\xff", b"$", b"/"]
-
-
-def mangled(dice: random.Random) -> bytes:
-    """A seed with some of it cut, doubled, swapped or replaced; now and then nothing but noise."""
-    if not dice.randrange(20):
-        return dice.randbytes(dice.randrange(64))
-    raw = bytearray(dice.choice(SEEDS))
-    for _ in range(dice.randrange(1, 5)):
-        place = dice.randrange(len(raw) + 1)
-        end = min(len(raw), place + dice.randrange(12))
-        match dice.randrange(5):
-            case 0:
-                del raw[place:end]
-            case 1:
-                raw[place:place] = raw[place:end]
-            case 2:
-                raw[place:place] = dice.choice(TOKENS)
-            case 3:
-                raw[place:end] = dice.choice(TOKENS)
-            case _:
-                raw[place:end] = dice.randbytes(end - place)
-    return bytes(raw)
 
 
 def survive(name: str, count: int) -> None:
@@ -78,7 +56,7 @@ def survive(name: str, count: int) -> None:
     parse, dice = PARSERS[name], random.Random(f"iotda {name}")
     read = 0
     for _ in range(count):
-        raw = mangled(dice)
+        raw = mangled(dice, SEEDS)
         try:
             found = parse(raw)
         except IotdaError:
