@@ -184,15 +184,15 @@ class House:
 
 
 @asynccontextmanager
-async def house_with(name: str, folder: Path) -> AsyncIterator[House]:
-    """A hub that has the link of that name."""
-    data, authority = folder / "hub", Authority(folder)
-    await asyncio.to_thread(data.mkdir)
-    await asyncio.to_thread((data / AUTHORITIES).write_bytes, authority.pem)
-    async with living(data, tls=True, mqtt_websocket_port=0) as hub:
-        await hub.claim()
+async def house_with(name: str, folder: Path, authority: Authority, token: str = "") -> AsyncIterator[House]:
+    """A hub that has the link of that name; `token` is its owner's, where it was there before."""
+    async with living(folder, tls=True, mqtt_websocket_port=0) as hub:
+        if token:
+            hub.owner = hub.client(token)
+        else:
+            await hub.claim()
         made = await hub.owner.post("/api/homes", json={"name": "Cabin", "time_zone": "Europe/Berlin"})
-        street = Street(hub, data, authority)
+        street = Street(hub, folder, authority)
         links: dict[str, Callable[[], Any]] = {
             "lan": lambda: Lan(hub),
             "mqtt": lambda: Mqtt(hub, street),
@@ -205,16 +205,35 @@ async def house_with(name: str, folder: Path) -> AsyncIterator[House]:
         yield House(hub, links[name](), made.json()["id"])
 
 
+# What was taken away stays so when the hub starts anew.
+TAKEN_AWAY: Final = ("renewed", "reset", "reset and forgotten", "removed", "frozen")
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_nobody_comes_in_by_what_is_not_theirs(name: str, tmp_path: Path) -> None:
-    async with house_with(name, tmp_path) as house:
-        troubles, expected = house.troubles(), EXPECTED[name]
+    folder, authority, expected = tmp_path / "hub", Authority(tmp_path), EXPECTED[name]
+    await asyncio.to_thread(folder.mkdir)
+    await asyncio.to_thread((folder / AUTHORITIES).write_bytes, authority.pem)
+    outcomes, tried = dict[str, str](), dict[str, Lamp]()
+    async with house_with(name, folder, authority) as house:
+        troubles = house.troubles()
         assert troubles.keys() == expected.keys()
-        outcomes = {
-            trouble: why if isinstance(why, NotHere) else await troubles[trouble]() for trouble, why in expected.items()
-        }
-        assert outcomes == expected
+        for trouble, why in expected.items():
+            if isinstance(why, NotHere):
+                continue
+            before = len(house.lamps)
+            outcomes[trouble] = await troubles[trouble]()
+            tried[trouble] = house.lamps[before]
+        assert outcomes == {trouble: expected[trouble] for trouble in tried}
         assert await house.believed() == []
         right = await house.lamp()
         assert await house.link.knock(right, right.credential) == IN
         assert await house.believed() == [right.wire_id]
+        token, lamps = house.hub.owner.headers["authorization"].removeprefix("Bearer "), house.lamps
+    async with house_with(name, folder, authority, token) as house:
+        house.lamps = lamps
+        again = [each for each in TAKEN_AWAY if each in tried]
+        outcomes = {each: await house.link.knock(tried[each], tried[each].credential) for each in again}
+        assert outcomes == {each: expected[each] for each in again}
+        assert await house.believed() == [right.wire_id]
+        assert await house.link.knock(right, right.credential) == IN
