@@ -163,7 +163,9 @@ class Control:
 
         Raises ValueUnfit, Invalid, CommandTooLong, LinkCannot.
         """
-        link = self._link_of(device.id)
+        # The usual case, without asking each link whether it has the device: its own carries what is wanted.
+        own = self.links.get(device.link)
+        link = own if own is not None and new.kind in own.carries else self._link_of(device.id)
         if link is not None and new.kind not in link.carries:
             raise LinkCannot
         if new.kind is Kind.MESSAGE:
