@@ -139,6 +139,9 @@ async def _live(client: aiomqtt.Client, place: Place, voice: IotdaVoice) -> None
 async def _say(client: aiomqtt.Client, said: Iterable[Said]) -> None:
     for topic, payload in said:
         await client.publish(topic, payload, qos=1)
+        # What aiomqtt waits by may lose a cancellation that comes as the answer does (asyncio.wait_for before 3.12).
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError
 
 
 async def _upgraded(voice: IotdaVoice, download: Download, tls: ssl.SSLContext | None) -> list[Said]:

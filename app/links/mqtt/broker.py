@@ -65,6 +65,7 @@ class BrokerLink:
         self._hearing = hearing
         self._silence = silence
         self._client: aiomqtt.Client | None = None
+        self._closing = False
         self._read = _Read()
         self._there: dict[str, tuple[Principal, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -84,6 +85,8 @@ class BrokerLink:
 
     async def close(self) -> None:
         """What was read and not acknowledged comes again at the next start."""
+        # Besides the cancellation, which aiomqtt may lose: it waits by asyncio.wait_for, of before Python 3.12.
+        self._closing = True
         if self._looking is not None:
             self._looking.cancel()
         tasks = [*self._tasks, *((self._running,) if self._running is not None else ())]
@@ -169,6 +172,8 @@ class BrokerLink:
             finally:
                 self.connected.clear()
                 self._client = None
+            if self._closing:
+                return
             self._all_gone("lost")
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - nothing secret
             pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -194,7 +199,7 @@ class BrokerLink:
             self._client = client
             self.connected.set()
             _log.info("mqtt broker connected", host=where.hostname)
-            while True:
+            while not self._closing:
                 await self._hear(client)
 
     def _tls(self) -> ssl.SSLContext:

@@ -98,7 +98,12 @@ async def virtual(link: str, at: str, product: str, device_id: str, *more: str) 
     finally:
         if child.returncode is None:
             child.terminate()
-        assert await child.wait() == 0
+        try:
+            async with asyncio.timeout(WAIT):
+                assert await child.wait() == 0
+        finally:
+            if child.returncode is None:
+                child.kill()
 
 
 async def doorstep(*words: str) -> Any:
