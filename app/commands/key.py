@@ -12,7 +12,7 @@ DIALECTS = click.Choice([dialect.value for dialect in Dialect])
 HOW_SENT = {
     Dialect.COMPANION: "A program sends it as `Authorization: Bearer ...`.",
     Dialect.BOTA: "A program sends it as `Authorization: Bearer ...`.",
-    Dialect.TUYA: "The id is the client id (access id), and it the client secret: what signs is never sent.",
+    Dialect.TUYA: "The id is the client id (access id), the secret is the client secret: programs sign with it.",
 }
 
 
