@@ -4,21 +4,24 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidMessage, InvalidStatus
 
 from app.caller import BY_SYSTEM
 from app.devices.model import NewDevice
 from app.dialects.tuya.messages import password_of
 from app.serving import Serving
-from app.settings import Settings
+from app.settings import Limits, Settings
 from tests.e2e.living import WAIT, Living, living
+
+# At once, from this machine.
+CONNECTIONS = 4
 
 
 class Stream:
@@ -65,7 +68,8 @@ async def next_report(connection: ClientConnection) -> tuple[str, dict[str, Any]
 async def stream(tmp_path: Path) -> AsyncIterator[Stream]:
     async with living(tmp_path / "hub") as hub:
         await hub.claim()
-        door = Serving(Settings(data=tmp_path / "hub", port=0, tls=False))
+        limits = Limits(connections_per_address=CONNECTIONS)
+        door = Serving(Settings(data=tmp_path / "hub", port=0, tls=False, limits=limits))
         endpoint = await door.open(hub.node.asgi)
         body = {"name": "tuya", "scopes": ["read"], "dialect": "tuya"}
         key = (await hub.owner.post("/api/me/keys", json=body)).json()
@@ -83,6 +87,21 @@ async def test_a_wrong_password_opens_nothing(stream: Stream, headers: dict[str,
     with pytest.raises(InvalidStatus):
         async with stream.consumer(**headers):
             pass
+
+
+async def test_connections_that_became_streams_count_until_they_end(stream: Stream) -> None:
+    for _ in range(2 * CONNECTIONS):
+        async with stream.consumer():
+            pass
+        with pytest.raises(InvalidStatus):
+            async with stream.consumer(password="wrong"):
+                pass
+    async with AsyncExitStack() as several:
+        for _ in range(CONNECTIONS):
+            await several.enter_async_context(stream.consumer())
+        with pytest.raises((OSError, InvalidMessage)):
+            async with stream.consumer():
+                pass
 
 
 async def test_what_is_not_acknowledged_is_told_again(stream: Stream) -> None:
