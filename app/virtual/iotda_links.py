@@ -25,6 +25,7 @@ from app.virtual.notices import Notices
 
 KEEP_ALIVE: Final = 60
 RETRY_S: Final = 2.0
+TALKING: Final = "virtual-device-talking"
 MAX_PACKAGE: Final = 256 << 20
 
 
@@ -101,8 +102,8 @@ async def _by_mqtt(place: Place, voice: IotdaVoice, notices: Notices, tls: ssl.S
             await client.subscribe(pattern, qos=1)
         await _say(client, voice.greeting())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_hear(client, place, voice, notices, tls))
-            tasks.create_task(_live(client, place, voice))
+            tasks.create_task(_hear(client, place, voice, notices, tls), name=TALKING)
+            tasks.create_task(_live(client, place, voice), name=TALKING)
 
 
 async def _hear(
@@ -140,7 +141,8 @@ async def _say(client: aiomqtt.Client, said: Iterable[Said]) -> None:
     for topic, payload in said:
         await client.publish(topic, payload, qos=1)
         # What aiomqtt waits by may lose a cancellation that comes as the answer does (asyncio.wait_for before 3.12).
-        if (task := asyncio.current_task()) is not None and task.cancelling():
+        # A task of the group's own sees that here; for the device itself, who ends it does so again.
+        if (task := asyncio.current_task()) is not None and task.get_name() == TALKING and task.cancelling():
             raise asyncio.CancelledError
 
 

@@ -10,7 +10,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -46,6 +46,8 @@ class StateInUse(Exception):
     """Another process is this device."""
 
 
+# How long a device that was told to stop has for that, before it is told again.
+STOPPING_S: Final = 2.0
 SetupMode: TypeAlias = Camera | Overhearing | ProtocommAp | TuyaAp | WithButton
 """The ways a virtual device is told its network."""
 
@@ -128,9 +130,15 @@ async def run_registered(
         being = asyncio.create_task(heartbeat_link.run(place, body_of(product), notices))
     else:
         being = asyncio.create_task(iotda_links.run(place, body_of(product), behind, notices))
-    loop = asyncio.get_running_loop()
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, being.cancel)
+        loop.add_signal_handler(number, told.set)
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({being, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    while not being.done():
+        being.cancel()  # again, where a library lost it (iotda_links._say)
+        await asyncio.wait({being}, timeout=STOPPING_S)
     with suppress(asyncio.CancelledError):
         await being
 
