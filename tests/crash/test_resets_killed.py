@@ -130,7 +130,11 @@ class Home(Struct):
     device: httpx2.AsyncClient
 
     async def beat(self, token: str, said: Any) -> httpx2.Response:
-        return await self.device.post("/v1/heartbeat", json=said, headers={"Authorization": f"Bearer {token}"})
+        while (
+            answer := await self.device.post("/v1/heartbeat", json=said, headers={"Authorization": f"Bearer {token}"})
+        ).status_code == 429:
+            await asyncio.sleep(0.2)  # each device has its pace; nothing of this one was taken
+        return answer
 
 
 class Street(Struct):
