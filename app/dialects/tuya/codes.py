@@ -18,7 +18,6 @@ class Said(NamedTuple):
 
 
 SYSTEM_ERROR: Final = Said(500, "system error, please contact the admin")
-SECRET_INVALID: Final = Said(1001, "secret invalid")
 GRANT_INVALID: Final = Said(1003, "grant type invalid")
 SIGN_INVALID: Final = Said(1004, "sign invalid")
 CLIENT_INVALID: Final = Said(1005, "clientId invalid")

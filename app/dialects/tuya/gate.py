@@ -72,14 +72,13 @@ class TuyaGate:
         if scope["method"] not in METHODS:
             raise TuyaError(codes.PATH_INVALID)
         headers, path, state = headers_of(scope), scope["path"], scope["state"]
-        self._proving.check_head(path, headers)
+        self._proving.check_head(path, headers, state["speaker"])
         body = await self._body(headers, receive)
         request = Request(scope["method"], target_of(scope), headers, body)
-        proved = await self._proving.prove(path, request)
+        state["actor"] = actor = await self._proving.prove(path, request)
         client = scope.get("client")
         address = client[0] if client else ""
-        state["actor"] = proved.actor
-        state["asked"] = Asked(proved, query_of(scope), body, address, state["request_id"])
+        state["asked"] = Asked(actor, query_of(scope), body, address, state["request_id"])
         return body
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:

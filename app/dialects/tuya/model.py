@@ -41,17 +41,10 @@ class Given(Struct, frozen=True):
     uid: str
 
 
-class Proved(Struct, frozen=True):
-    """Who signed a request: the key, and whom it acts for."""
-
-    key_id: str
-    actor: Actor
-
-
 class Asked(Struct, frozen=True):
-    """A request that was proved: its query decoded, its body as it came, whose it is, and where it came from."""
+    """A request that was proved: whom its key acts for, its query decoded, its body as it came, where it came from."""
 
-    proved: Proved
+    actor: Actor
     query: Mapping[str, str]
     body: bytes
     address: str

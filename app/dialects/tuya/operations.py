@@ -1,6 +1,6 @@
 """An operation of this API: what it is asked with, and how it becomes a route."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from app.caller import Caller
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.envelope import JSON, succeeded
-from app.dialects.tuya.model import Asked
+from app.dialects.tuya.model import MS, Asked
 from app.dialects.tuya.service import Tuya
 from app.policy import Action
 
@@ -21,6 +21,8 @@ T = TypeVar("T")
 _VERBS: Final = {"GET": get, "POST": post, "PUT": put, "DELETE": delete}
 MAX_IDS: Final = 20
 MAX_WHOLE: Final = 1 << 62
+# The year 5138 in seconds, March 1973 in ms.
+MOST_SECONDS: Final = 10**11
 
 
 class Ask(Struct, frozen=True):
@@ -33,12 +35,12 @@ class Ask(Struct, frozen=True):
     @property
     def by(self) -> Caller:
         """Who asks."""
-        return Caller(self.asked.proved.actor, address=self.asked.address, request_id=self.asked.request_id)
+        return Caller(self.asked.actor, address=self.asked.address, request_id=self.asked.request_id)
 
     @property
-    def query(self) -> dict[str, str]:
+    def query(self) -> Mapping[str, str]:
         """The query's fields."""
-        return dict(self.asked.query)
+        return self.asked.query
 
     def body(self, shape: type[T]) -> T:
         """The body as `shape`, whatever its content type says; raises TuyaError."""
@@ -55,6 +57,16 @@ class Ask(Struct, frozen=True):
         if len(text) > 19 or not (text.isascii() and text.isdigit()):
             raise TuyaError(codes.TYPE_INCORRECT)
         return max(least, min(int(text), most))
+
+    def time_ms(self, name: str) -> int:
+        """A time of the query in ms, whether it was given in ms or in seconds; 0 for none (specs/tuya/notes.md, 5)."""
+        value = self.whole(name, 0)
+        return value if value > MOST_SECONDS else value * MS
+
+    def same_user(self, uid: str) -> None:
+        """A key stands for one person; raises TuyaError for another's uid."""
+        if uid != self.by.actor.account_id:
+            raise TuyaError(codes.DENIED)
 
     def ids(self, name: str, most: int = MAX_IDS) -> list[str]:
         """The ids that a query lists with commas; raises TuyaError for none or too many."""

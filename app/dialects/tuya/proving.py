@@ -9,7 +9,6 @@ from app.clock import Clock, Moment
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.key_secrets import KeySecrets
-from app.dialects.tuya.model import Proved
 from app.dialects.tuya.sessions import Sessions
 from app.dialects.tuya.signing import Request, signed_by
 from app.policy import Actor
@@ -48,16 +47,16 @@ class Proving:
             return None
         return self._credentials.holder_of(key_id, now)
 
-    def check_head(self, path: str, headers: Mapping[str, str]) -> None:
+    def check_head(self, path: str, headers: Mapping[str, str], claimed: Actor | None) -> None:
         """Refuse what cannot be valid whatever its body; raises TuyaError."""
         if any(not headers.get(name) for name in ("client_id", "sign", "t")):
             raise TuyaError(codes.HEADER_MISSING)
         self._check_time(headers["t"], self._clock.now())
-        if not is_token_call(path) and self.claimed(headers) is None:
+        if not is_token_call(path) and claimed is None:
             raise TuyaError(codes.TOKEN_INVALID)
 
-    async def prove(self, path: str, request: Request) -> Proved:
-        """Whose request it is; raises TuyaError."""
+    async def prove(self, path: str, request: Request) -> Actor:
+        """Whom the key that signed a request acts for; raises TuyaError."""
         client_id = request.header("client_id")
         found = await self._secrets.of(client_id)
         now = self._clock.now()
@@ -71,7 +70,7 @@ class Proving:
         if not is_token_call(path) and self.claimed(request.headers) is None:
             raise TuyaError(codes.TOKEN_INVALID)
         self._remember(request)
-        return Proved(client_id, holder)
+        return holder
 
     def _check_time(self, t: str, now: Moment) -> None:
         if len(t) > MAX_T or not (t.isascii() and t.isdigit()):

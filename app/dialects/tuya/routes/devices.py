@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from app.devices.memory import Live
@@ -72,12 +71,6 @@ async def serial(ask: Ask) -> dict[str, str]:
     device = live_of(ask).device
     inside = ask.tuya.may(ask.by.actor, Action.DEVICE_JOURNAL, device.id)
     return {"sn": device.serial if inside else ""}
-
-
-class Many(Struct):
-    """Devices by id: a list, or text with commas."""
-
-    device_ids: list[str] | str = msgspec.field(default_factory=list)
 
 
 OPERATIONS: Final = (

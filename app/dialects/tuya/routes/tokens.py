@@ -29,7 +29,7 @@ async def refresh(ask: Ask) -> Given:
 
 
 async def _key(ask: Ask) -> Key:
-    found = await ask.tuya.secrets.of(ask.asked.proved.key_id)
+    found = await ask.tuya.secrets.of(ask.by.actor.credential_id or "")
     if found is None:
         raise TuyaError(codes.CLIENT_INVALID)
     return found[0]
