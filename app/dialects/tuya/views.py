@@ -12,7 +12,7 @@ from app.devices.memory import Live
 from app.devices.model import Device
 from app.devices.product.model import Product
 from app.dialects.tuya.model import MS
-from app.dialects.tuya.points import points_of, value_out
+from app.dialects.tuya.points import DataPoint, points_of, value_out
 from app.dialects.tuya.service import Tuya
 from app.ids import TIMESTAMP_BITS
 from app.policy import RANK, Action, Actor, Resource, Role, allowed
@@ -47,15 +47,15 @@ def updated(live: Live) -> int:
 
 def status_of(live: Live, product: Product) -> list[dict[str, Any]]:
     """Its reported values by code, in the order of its model; none is left out."""
-    return [{"code": code, "value": value} for code, value, _at in reported(live, product)]
+    return [{"code": point.code, "value": value} for point, value, _at in reported(live, product)]
 
 
-def reported(live: Live, product: Product) -> Iterator[tuple[str, Any, int]]:
-    """(code, value, ms) of what it has reported, in the order of its model."""
+def reported(live: Live, product: Product) -> Iterator[tuple[DataPoint, Any, int]]:
+    """(point, value, ms) of what it has reported, in the order of its model."""
     for (service, name), point in points_of(product).by_property.items():
         state = live.services.get(service)
         if state is not None and (held := state.reported.get(name)) is not None:
-            yield point.code, value_out(point, _decode(held.value)), held.at
+            yield point, value_out(point, _decode(held.value)), held.at
 
 
 class Seen:

@@ -1,8 +1,9 @@
 """Standard instruction set: commands, what they can be, and the latest status."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
+import msgspec
 from msgspec import Meta, Struct
 
 from app.control.model import Kind, NewCommand
@@ -18,6 +19,8 @@ from app.policy import Action
 
 # Their clients give up after ten seconds; the answer says that it was sent, as theirs does.
 EXPIRES_S: Final = 10.0
+# Data points by code.
+Wanted: TypeAlias = Iterable[tuple[str, Any]]
 
 
 class Instruction(Struct):
@@ -41,27 +44,49 @@ def product_of(ask: Ask, live: Live) -> Product:
     return product
 
 
-def sets(product: Product, wanted: Iterable[tuple[str, Any]], expires_in: float) -> list[NewCommand]:
-    """The commands that set data points, one for each service they belong to; raises TuyaError."""
-    by_service: dict[str, dict[str, Any]] = {}
+def properties_of(given: str | dict[str, Any]) -> dict[str, Any]:
+    """Values by code, whether they came as an object or as its text; raises TuyaError."""
+    if isinstance(given, dict):
+        return given
+    try:
+        return msgspec.json.decode(given, type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise TuyaError(codes.PARAM_ILLEGAL) from error
+
+
+def by_service(product: Product, wanted: Wanted) -> dict[str, dict[str, Any]]:
+    """Data points by service and property, as our model has them; raises TuyaError, ValueUnfit."""
+    found: dict[str, dict[str, Any]] = {}
     for code, value in wanted:
         point = points_of(product).by_code.get(code)
         if point is None:
             raise TuyaError(codes.VALUE_UNFIT)
-        by_service.setdefault(point.service, {})[point.field.id] = value_in(point, value)
-    return [NewCommand(service, Kind.SET, values, expires_in=expires_in) for service, values in by_service.items()]
+        found.setdefault(point.service, {})[point.field.id] = value_in(point, value)
+    return found
 
 
-async def command(ask: Ask) -> bool:
-    """Set data points of a device that is there."""
-    asked = [(one.code, one.value) for one in ask.body(Instructions).commands]
+def sets(product: Product, wanted: Wanted) -> list[NewCommand]:
+    """The commands that set data points, one for each service they belong to; raises TuyaError, ValueUnfit."""
+    return [
+        NewCommand(service, Kind.SET, values, expires_in=EXPIRES_S)
+        for service, values in by_service(product, wanted).items()
+    ]
+
+
+async def send(ask: Ask, wanted: Wanted) -> None:
+    """Set data points of a device that is there; raises TuyaError for one that is not."""
     live = live_of(ask)
-    news = sets(product_of(ask, live), asked, EXPIRES_S)
+    news = sets(product_of(ask, live), wanted)
     if not live.online:
         ask.tuya.demand(ask.by.actor, Action.DEVICE_CONTROL, live.device.id)
         raise TuyaError(codes.OFFLINE)
     for new in news:
         await ask.tuya.control.command(ask.by, live.device.id, new)
+
+
+async def command(ask: Ask) -> bool:
+    """Set data points of a device."""
+    await send(ask, [(one.code, one.value) for one in ask.body(Instructions).commands])
     return True
 
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation, ids_of
-from app.dialects.tuya.routes.control import EXPIRES_S, product_of, sets
+from app.dialects.tuya.routes.control import product_of, properties_of, sets
 from app.dialects.tuya.routes.devices import live_of
 from app.dialects.tuya.routes.lists import AT_ONCE, homes_of
-from app.dialects.tuya.routes.spaces import home_of_space
+from app.dialects.tuya.routes.spaces import place
 from app.dialects.tuya.views import Seen, status_of
 from app.groups.model import GroupView
 from app.homes.model import Name
@@ -86,7 +86,7 @@ async def create(ask: Ask) -> dict[str, Any]:
     name = new.name or new.group_name
     if name is None:
         raise TuyaError(codes.EMPTY_PARAM)
-    home_id = home_of_space(ask, str(new.space_id))
+    home_id, _ = place(ask, str(new.space_id))
     group = await ask.tuya.groups.create(ask.by, home_id, name=name, devices=tuple(ids_in(new.device_ids)))
     return shown(ask, group)
 
@@ -99,7 +99,7 @@ async def details(ask: Ask) -> dict[str, Any]:
 async def of_space(ask: Ask) -> list[dict[str, Any]]:
     """The groups of a space, or of all the key's homes."""
     space = ask.query.get("space_id", "")
-    homes = [home_of_space(ask, space)] if space else homes_of(ask)
+    homes = [place(ask, space)[0]] if space else homes_of(ask)
     return [shown(ask, it) for home_id in homes for it in ask.tuya.groups.list(ask.by.actor, home_id, "", AT_ONCE)]
 
 
@@ -167,19 +167,9 @@ async def _send(ask: Ask, group_id: str, properties: str | dict[str, Any]) -> bo
     if not group.devices:
         raise TuyaError(codes.NOT_SUPPORTED)
     wanted = properties_of(properties)
-    for new in sets(product_of(ask, live_of(ask, group.devices[0])), wanted.items(), EXPIRES_S):
+    for new in sets(product_of(ask, live_of(ask, group.devices[0])), wanted.items()):
         await ask.tuya.control.group_command(ask.by, group.id, new)
     return True
-
-
-def properties_of(given: str | dict[str, Any]) -> dict[str, Any]:
-    """Values by code, whether they came as an object or as its text; raises TuyaError."""
-    if isinstance(given, dict):
-        return given
-    try:
-        return msgspec.json.decode(given, type=dict[str, Any])
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise TuyaError(codes.PARAM_ILLEGAL) from error
 
 
 async def values(ask: Ask) -> list[dict[str, Any]]:
@@ -193,8 +183,8 @@ async def values(ask: Ask) -> list[dict[str, Any]]:
 
 async def candidates(ask: Ask) -> list[dict[str, Any]]:
     """The devices of a home that could be grouped with others of a product, and whether one is in any group."""
-    home_id, product_id = ask.query.get("owner_id", ""), ask.query.get("pid", "")
-    found = ask.tuya.devices.views.page(ask.by.actor, home_of_space(ask, home_id), limit=AT_ONCE)
+    (home_id, _), product_id = place(ask, ask.query.get("owner_id", "")), ask.query.get("pid", "")
+    found = ask.tuya.devices.views.page(ask.by.actor, home_id, limit=AT_ONCE)
     return [
         {
             "device_id": live.device.id,

@@ -37,12 +37,6 @@ class NewHome(Struct):
     rooms: Annotated[list[Name], Meta(max_length=MAX_ROOMS)] = []
 
 
-def same_user(ask: Ask, uid: str) -> None:
-    """A key stands for one person; raises TuyaError for another's uid."""
-    if uid != ask.by.actor.account_id:
-        raise TuyaError(codes.DENIED)
-
-
 def shown(home: HomeView) -> dict[str, Any]:
     """A home as its table has it."""
     return {
@@ -57,7 +51,7 @@ def shown(home: HomeView) -> dict[str, Any]:
 async def create(ask: Ask) -> str:
     """A home of the key's person, with its rooms, at once."""
     new = ask.body(NewHome)
-    same_user(ask, new.uid)
+    ask.same_user(new.uid)
     fields = new.home.ours()
     name = fields.pop("name", "")
     if not name:
@@ -94,14 +88,14 @@ async def dissolve(ask: Ask) -> bool:
 
 async def of_user(ask: Ask) -> list[dict[str, Any]]:
     """The homes of the key's person."""
-    same_user(ask, ask.path["uid"])
+    ask.same_user(ask.path["uid"])
     found = ask.tuya.homes.list(ask.by.actor, "", ALL_HOMES)
     return [{**shown(home), "role": home.role.value.upper()} for home in found]
 
 
 async def infos(ask: Ask) -> dict[str, Any]:
     """The key's person."""
-    same_user(ask, ask.path["uid"])
+    ask.same_user(ask.path["uid"])
     account = ask.tuya.credentials.accounts.get(ask.path["uid"])
     if account is None:
         raise TuyaError(codes.DENIED)

@@ -10,8 +10,7 @@ from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation
 from app.dialects.tuya.pairings import REGION_SIZE, SECRET_SIZE, find, keep, new_token
 from app.dialects.tuya.routes.devices import live_of
-from app.dialects.tuya.routes.homes import same_user
-from app.dialects.tuya.routes.spaces import home_of_space
+from app.dialects.tuya.routes.spaces import place
 from app.dialects.tuya.views import Seen, camel
 from app.onboarding.model import AttemptView, FailureView, PairingView
 from app.policy import Action
@@ -61,7 +60,7 @@ async def token(ask: Ask) -> dict[str, Any]:
     """Open a session that hears devices which an app tells this token."""
     wanted = ask.body(Wanted)
     if wanted.uid:
-        same_user(ask, wanted.uid)
+        ask.same_user(wanted.uid)
     if wanted.kind and wanted.kind not in TYPES:
         raise TuyaError(codes.NOT_SUPPORTED)
     home_id = str(wanted.home_id or wanted.asset_id) or _first_home(ask)
@@ -105,10 +104,6 @@ async def _session(ask: Ask) -> PairingView:
     return await ask.tuya.onboarding.get(ask.by.actor, found.home_id, found.session_id)
 
 
-def _succeeded(session: PairingView) -> list[str]:
-    return [device_id for device_id in session.device_ids if device_id]
-
-
 def _failed(session: PairingView) -> list[tuple[AttemptView, FailureView]]:
     """The latest attempt with each device that did not come."""
     latest = {result.attempt for result in session.results if result.cause is not None}
@@ -120,7 +115,7 @@ async def result(ask: Ask) -> dict[str, Any]:
     session = await _session(ask)
     seen = Seen(ask.tuya, ask.by.actor)
     success = []
-    for device_id in _succeeded(session):
+    for device_id in session.device_ids:
         shown = seen.device(live_of(ask, device_id))
         names = ("product_id", "category", "name")
         success.append({"device_id": device_id, "id": device_id, **{name: shown[name] for name in names}})
@@ -137,7 +132,7 @@ Spelling = Callable[[str], str]
 def _listed(ask: Ask, session: PairingView, spelt: Spelling) -> dict[str, Any]:
     seen = Seen(ask.tuya, ask.by.actor)
     came = []
-    for device_id in _succeeded(session):
+    for device_id in session.device_ids:
         shown = seen.device(live_of(ask, device_id))
         place = {"lon": "", "lat": "", "ip": shown["ip"], "uuid": shown["uuid"]}
         named = {"id": device_id, "name": shown["name"], "online": shown["online"]}
@@ -183,8 +178,7 @@ async def discover(ask: Ask) -> bool:
 
 async def joined_since(ask: Ask) -> list[dict[str, Any]]:
     """Devices behind a gateway that came since a moment."""
-    since = ask.whole("discovery_time", 0)
-    since_ms = since if since > 10**11 else since * 1000
+    since_ms = ask.time_ms("discovery_time")
     gateway_id, seen = live_of(ask).device.id, Seen(ask.tuya, ask.by.actor)
     behind = ask.tuya.devices.memory.in_place(gateway_id)
     return [seen.child(live) for live in behind if live.device.bound_at >= since_ms]
@@ -197,7 +191,7 @@ async def by_code(ask: Ask) -> dict[str, str]:
     if not code.available or code.needs:
         # Its maker's cloud knows more of it, or the home's network has to be told besides.
         raise TuyaError(codes.NOT_SUPPORTED)
-    home_id = home_of_space(ask, str(given.space_id or given.asset_id))
+    home_id, _ = place(ask, str(given.space_id or given.asset_id))
     account_id = ask.by.actor.account_id or ""
     request = Request(
         home=home_id, account=account_id, method=code.method, device=code.device_id or None, inputs=dict(code.inputs)

@@ -42,10 +42,10 @@ def space(ask: Ask, space_id: str) -> HomeView | Room:
     return found
 
 
-def home_of_space(ask: Ask, space_id: str) -> str:
-    """The home that a space is, or is in; raises TuyaError."""
+def place(ask: Ask, space_id: str) -> tuple[str, str | None]:
+    """The home that a space is, or is in, and the room that it is; raises TuyaError."""
     found = space(ask, space_id)
-    return found.home_id if isinstance(found, Room) else found.id
+    return (found.home_id, found.id) if isinstance(found, Room) else (found.id, None)
 
 
 def shown(found: HomeView | Room) -> dict[str, Any]:
@@ -99,9 +99,7 @@ async def children(ask: Ask) -> list[str]:
 
 async def resources(ask: Ask) -> list[dict[str, Any]]:
     """The devices in a space."""
-    found = space(ask, ask.path["space_id"])
-    room_id = found.id if isinstance(found, Room) else None
-    home_id = found.home_id if isinstance(found, Room) else found.id
+    home_id, room_id = place(ask, ask.path["space_id"])
     listed = ask.tuya.devices.views.page(ask.by.actor, home_id, room_id=room_id, limit=10_000)
     return [{"res_id": live.device.id, "res_type": 0, "space_id": live.device.room_id or home_id} for live in listed]
 

@@ -12,14 +12,13 @@ from app.devices.shadows import MAX_VALID_S, VALID_S
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation, ids_of
-from app.dialects.tuya.points import model_of, points_of, value_in, value_out
-from app.dialects.tuya.routes.control import EXPIRES_S, product_of, sets
+from app.dialects.tuya.points import model_of, points_of, value_out
+from app.dialects.tuya.routes.control import EXPIRES_S, by_service, product_of, properties_of, send
 from app.dialects.tuya.routes.devices import live_of, remove
-from app.dialects.tuya.routes.groups import properties_of
 from app.dialects.tuya.routes.lists import all_seen
-from app.dialects.tuya.routes.spaces import home_of_space, space
-from app.dialects.tuya.views import Seen
-from app.homes.model import Name, Room
+from app.dialects.tuya.routes.spaces import place
+from app.dialects.tuya.views import Seen, reported
+from app.homes.model import Name
 from app.policy import Action
 from app.store.tx import Tx
 
@@ -92,8 +91,7 @@ async def in_spaces(ask: Ask) -> list[dict[str, Any]]:
     categories = set(ids_of(ask.query["categories"], MOST_SPACES)) if ask.query.get("categories") else None
     found: dict[str, Live] = {}
     for space_id in ask.ids("space_ids", MOST_SPACES):
-        inside, home_id = space(ask, space_id), home_of_space(ask, space_id)
-        room_id = inside.id if isinstance(inside, Room) else None
+        home_id, room_id = place(ask, space_id)
         for live in ask.tuya.devices.views.page(ask.by.actor, home_id, room_id=room_id, limit=10_000):
             if room_id is not None or deep or live.device.room_id is None:
                 found[live.device.id] = live
@@ -146,10 +144,7 @@ async def state(ask: Ask) -> dict[str, int]:
 
 async def transfer(ask: Ask) -> bool:
     """Move a device to another home, or to a room."""
-    space_id = str(ask.body(Target).space_id)
-    found, live = space(ask, space_id), live_of(ask)
-    home_id = home_of_space(ask, space_id)
-    room_id = found.id if isinstance(found, Room) else None
+    (home_id, room_id), live = place(ask, str(ask.body(Target).space_id)), live_of(ask)
     if home_id == live.device.home_id:
         await ask.tuya.devices.registry.update(ask.by, live.device.id, room_id=room_id)
     else:
@@ -166,43 +161,28 @@ async def properties(ask: Ask) -> dict[str, Any]:
     """What a device last reported, with when (ms)."""
     live, only = live_of(ask), wanted_codes(ask)
     listed = []
-    for point in points_of(product_of(ask, live)).all:
-        state = live.services.get(point.service)
-        held = None if state is None else state.reported.get(point.field.id)
-        if held is not None and (only is None or point.code in only):
-            value = value_out(point, json.loads(held.value))
+    for point, value, at in reported(live, product_of(ask, live)):
+        if only is None or point.code in only:
             called = live.names.get(point.service, {}).get(point.field.id, "")
-            said = {"code": point.code, "custom_name": called, "dp_id": point.dp, "time": held.at}
+            said = {"code": point.code, "custom_name": called, "dp_id": point.dp, "time": at}
             listed.append({**said, "type": point.field.__struct_config__.tag, "value": value})
     return {"properties": listed}
 
 
 async def issue(ask: Ask) -> dict[str, Any]:
     """Set properties of a device that is there."""
-    wanted, live = properties_of(ask.body(Issued).properties), live_of(ask)
-    news = sets(product_of(ask, live), wanted.items(), EXPIRES_S)
-    if not live.online:
-        ask.tuya.demand(ask.by.actor, Action.DEVICE_CONTROL, live.device.id)
-        raise TuyaError(codes.OFFLINE)
-    for new in news:
-        await ask.tuya.control.command(ask.by, live.device.id, new)
+    await send(ask, properties_of(ask.body(Issued).properties).items())
     return {}
 
 
 async def desire(ask: Ask) -> dict[str, Any]:
     """Have properties set once the device is there."""
     wished, live = ask.body(Wished), live_of(ask)
-    product = product_of(ask, live)
+    wanted = by_service(product_of(ask, live), properties_of(wished.properties).items())
     valid = float(min(wished.duration, MAX_VALID_S) or VALID_S)
-    by_service: dict[str, dict[str, Any]] = {}
-    for code, value in properties_of(wished.properties).items():
-        point = points_of(product).by_code.get(code)
-        if point is None:
-            raise TuyaError(codes.VALUE_UNFIT)
-        by_service.setdefault(point.service, {})[point.field.id] = value_in(point, value)
 
     def act(tx: Tx) -> None:
-        for service, values in by_service.items():
+        for service, values in wanted.items():
             ask.tuya.devices.shadows.desire_in(tx, ask.by, live.device.id, service, values, valid_for=valid)
 
     await ask.tuya.store.write(act)
