@@ -1,13 +1,13 @@
 """Devices, many at once: of a user, of the key's homes, of a home, shared, by id."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from app.devices.memory import Live
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.model import MS
-from app.dialects.tuya.operations import Ask, Operation, ids_of
+from app.dialects.tuya.operations import Ask, Operation
 from app.dialects.tuya.views import Seen, updated
 from app.policy import Action
 
@@ -52,57 +52,67 @@ def can_see(ask: Ask, device_id: str) -> bool:
     return ask.tuya.may(ask.by.actor, Action.DEVICE_READ, device_id)
 
 
-def paged(ask: Ask, found: list[Live]) -> tuple[list[Live], str, bool]:
-    """The page asked for by number or by the last id of the one before; its last id; whether more follow."""
-    size = ask.whole("page_size", PAGE, 1, MOST)
-    if last := ask.query.get("last_id", ""):
-        places = [n for n, live in enumerate(found) if live.device.id == last]
-        begin = places[0] + 1 if places else len(found)
-    else:
-        begin = (ask.whole("page_no", 1, 1) - 1) * size
-    page = found[begin : begin + size]
-    return page, page[-1].device.id if page else last, begin + size < len(found)
+class Page(NamedTuple):
+    """Part of a list: its last id (of the page before, where it is empty), and whether more follow."""
+
+    items: list[Live]
+    last: str
+    more: bool
 
 
-def _in_span(ask: Ask, live: Live) -> bool:
-    begin, end = seconds_of(ask, "start_time"), seconds_of(ask, "end_time")
-    at = updated(live) // MS
-    return (not begin or at >= begin) and (not end or at <= end)
+def paged(ask: Ask, found: list[Live]) -> Page:
+    """The page after the last id of the one before, or where none is named the one of a number."""
+    size, last = ask.whole("page_size", PAGE, 1, MOST), ask.query.get("last_id", "")
+    return _page(found, _after(found, last) if last else (ask.whole("page_no", 1, 1) - 1) * size, size, last)
 
 
-def seconds_of(ask: Ask, name: str) -> int:
-    """A time of the query in seconds, whether it was given in seconds or in ms; 0 for none."""
-    value = ask.whole(name, 0)
-    return value // MS if value > 10**11 else value
+def _by_row(ask: Ask, found: list[Live], size: str) -> Page:
+    """The page after a row; `size` is what the query calls its length."""
+    last = ask.query.get("last_row_key", "")
+    return _page(found, _after(found, last) if last else 0, ask.whole(size, PAGE, 1, MOST), last)
+
+
+def _after(found: list[Live], last: str) -> int:
+    """The place after a device; the end where it is not there."""
+    return next((n + 1 for n, live in enumerate(found) if live.device.id == last), len(found))
+
+
+def _page(found: list[Live], begin: int, size: int, last: str) -> Page:
+    items = found[begin : begin + size]
+    return Page(items, items[-1].device.id if items else last, begin + size < len(found))
 
 
 async def of_filter(ask: Ask) -> dict[str, Any]:
     """Filtered by product, ids and time of the last news; by page number or last id."""
-    begin, end = seconds_of(ask, "start_time"), seconds_of(ask, "end_time")
+    begin, end = ask.time_ms("start_time") // MS, ask.time_ms("end_time") // MS
     if begin and end and end - begin > SPANS:
         raise TuyaError(codes.RANGE_INVALID)
-    ids = set(ids_of(ask.query["device_ids"], MOST_IDS)) if ask.query.get("device_ids") else None
-    product = ask.query.get("product_id")
+    ids, product = _ids(ask), ask.query.get("product_id")
     found = [
         live
         for live in all_seen(ask)
         if (ids is None or live.device.id in ids)
         and (not product or live.device.product_id == product)
-        and _in_span(ask, live)
+        and (not begin or updated(live) // MS >= begin)
+        and (not end or updated(live) // MS <= end)
     ]
-    page, last, more = paged(ask, found)
-    seen = Seen(ask.tuya, ask.by.actor)
+    page, seen = paged(ask, found), Seen(ask.tuya, ask.by.actor)
     return {
         "total": len(found),
-        "devices": [seen.device(live) for live in page],
-        "last_id": last,
-        "has_more": more,
+        "devices": [seen.device(live) for live in page.items],
+        "last_id": page.last,
+        "has_more": page.more,
     }
+
+
+def _ids(ask: Ask) -> set[str] | None:
+    """The ids that a list is limited to; None: it is not."""
+    return set(ask.ids("device_ids", MOST_IDS)) if ask.query.get("device_ids") else None
 
 
 async def of_user(ask: Ask) -> list[dict[str, Any]]:
     """A user's devices: of their homes, shared with them, or (neither said) both."""
-    _same_user(ask)
+    ask.same_user(ask.path["uid"])
     where = ask.query.get("from", "")
     if where not in ("", "home", "sharing"):
         raise TuyaError(codes.RANGE_INVALID)
@@ -111,13 +121,7 @@ async def of_user(ask: Ask) -> list[dict[str, Any]]:
     seen = Seen(ask.tuya, ask.by.actor)
     # Without a page asked for, everything: no client goes on by itself here.
     paging = "page_no" in ask.query or "page_size" in ask.query
-    return [seen.device(live) for live in (paged(ask, found)[0] if paging else found)]
-
-
-def _same_user(ask: Ask) -> None:
-    """A key stands for one person."""
-    if ask.path["uid"] != ask.by.actor.account_id:
-        raise TuyaError(codes.DENIED)
+    return [seen.device(live) for live in (paged(ask, found).items if paging else found)]
 
 
 async def of_home(ask: Ask) -> list[dict[str, Any]]:
@@ -139,32 +143,22 @@ async def of_room(ask: Ask) -> list[dict[str, Any]]:
 async def linked(ask: Ask) -> dict[str, Any]:
     """All devices of the key's person, with a cursor."""
     found = list(all_seen(ask))
-    page, last, more = _by_row(ask, found, "size")
-    seen = Seen(ask.tuya, ask.by.actor)
+    page, seen = _by_row(ask, found, "size"), Seen(ask.tuya, ask.by.actor)
     return {
-        "devices": [seen.device(live) for live in page],
-        "has_more": more,
-        "last_row_key": last,
+        "devices": [seen.device(live) for live in page.items],
+        "has_more": page.more,
+        "last_row_key": page.last,
         "total": len(found),
     }
 
 
 async def custom(ask: Ask) -> dict[str, Any]:
     """The device list of custom projects."""
-    ids = set(ids_of(ask.query["device_ids"], MOST_IDS)) if ask.query.get("device_ids") else None
+    ids = _ids(ask)
     found = [live for live in all_seen(ask) if ids is None or live.device.id in ids]
-    page, last, more = _by_row(ask, found, "page_size")
-    seen = Seen(ask.tuya, ask.by.actor)
-    listed = [{**seen.device(live), "gateway_id": live.device.gateway_id or ""} for live in page]
-    return {"list": listed, "has_more": more, "last_row_key": last, "total": len(found)}
-
-
-def _by_row(ask: Ask, found: list[Live], size_name: str) -> tuple[list[Live], str, bool]:
-    size, last = ask.whole(size_name, PAGE, 1, MOST), ask.query.get("last_row_key", "")
-    places = [n + 1 for n, live in enumerate(found) if live.device.id == last] if last else [0]
-    begin = places[0] if places else len(found)
-    page = found[begin : begin + size]
-    return page, page[-1].device.id if page else last, begin + size < len(found)
+    page, seen = _by_row(ask, found, "page_size"), Seen(ask.tuya, ask.by.actor)
+    listed = [{**seen.device(live), "gateway_id": live.device.gateway_id or ""} for live in page.items]
+    return {"list": listed, "has_more": page.more, "last_row_key": page.last, "total": len(found)}
 
 
 OPERATIONS: Final = (
