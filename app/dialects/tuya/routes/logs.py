@@ -35,13 +35,6 @@ SIZE: Final = 20
 MOST: Final = 100
 PAID: Final = 2
 BY_DEVICE, BY_CLIENT, BY_CLOUD, UNKNOWN = "1", "2", "4", "-1"
-COMPACT: Final = 10**11
-
-
-def _time(ask: Ask, name: str) -> int:
-    """A time of the query in ms, whether it was given in ms or in seconds; 0 for none."""
-    value = ask.whole(name, 0)
-    return value * 1000 if 0 < value < COMPACT else value
 
 
 def _kinds(ask: Ask) -> frozenset[Kind]:
@@ -55,31 +48,32 @@ class Codes:
     """A device's codes both ways: the log names properties and commands by our ids."""
 
     def __init__(self, ask: Ask) -> None:
-        self._points = points_of(product_of(ask, live_of(ask))).all
+        self._by_code = points_of(product_of(ask, live_of(ask))).by_code
+        # Of two services with a property of one name, the first.
+        self._by_id = {point.field.id: point for point in reversed(self._by_code.values())}
 
     def ours(self, wanted: str) -> frozenset[str]:
-        """Our names of the codes a query lists; raises TuyaError for none that exists."""
+        """Our names of the codes a query lists; of none that exists, one that nothing is noted under."""
         if not wanted:
             return frozenset()
-        listed = set(ids_of(wanted, MOST))
-        found = frozenset(point.field.id for point in self._points if point.code in listed)
+        found = frozenset(self._by_code[code].field.id for code in ids_of(wanted, MOST) if code in self._by_code)
         return found or frozenset({"no such code"})
 
     def shown(self, entry: EntryView) -> tuple[str, Any]:
         """(code, value) of an entry."""
-        point = next((point for point in self._points if point.field.id == entry.code), None)
+        point = self._by_id.get(entry.code)
         if entry.type is not Kind.REPORT or point is None:
             return ("" if point is None else point.code), entry.value
         return point.code, value_out(point, entry.value)
 
 
-async def _page(ask: Ask, types: frozenset[Kind], key: str) -> tuple[list[EntryView], bool]:
-    begin, end = _time(ask, "start_time"), _time(ask, "end_time")
+async def _page(ask: Ask, known: Codes, types: frozenset[Kind], key: str) -> tuple[list[EntryView], bool]:
+    begin, end = ask.time_ms("start_time"), ask.time_ms("end_time")
     now = ask.tuya.clock.now().ms
     size = ask.whole("size", SIZE, 1, MOST)
     wanted = Wanted(
         types=types,
-        codes=Codes(ask).ours(ask.query.get("codes", "")),
+        codes=known.ours(ask.query.get("codes", "")),
         since=begin or now - WEEK_MS,
         before=end + 1 if end else None,
         place=place_of(key),
@@ -112,8 +106,8 @@ async def log(ask: Ask) -> dict[str, Any]:
     """What happened, the newest first; the paid edition (`query_type=2`) besides with a row for each."""
     device_id, paid = ask.path["device_id"], ask.whole("query_type", 1) == PAID
     key = ask.query.get("last_row_key" if paid else "start_row_key", "")
-    entries, more = await _page(ask, _kinds(ask), key)
-    known = Codes(ask)
+    kinds, known = _kinds(ask), Codes(ask)
+    entries, more = await _page(ask, known, kinds, key)
     logs = [_entry(known, entry) for entry in entries]
     keys = [
         row_key(device_id, to_ms(entry.at), NUMBERS.get(entry.type, 0), entry.id, encoded=not paid) for entry in entries
@@ -122,13 +116,8 @@ async def log(ask: Ask) -> dict[str, Any]:
     if paid:
         rows = [{**one, "row": key, "status": "1"} for one, key in zip(logs, keys, strict=True)]
         return {**answer, "logs": rows, "count": len(rows)}
-    last = keys[-1] if keys else None
-    return {
-        **answer,
-        "logs": logs,
-        "current_row_key": key or (keys[0] if keys else ""),
-        "next_row_key": last if more else None,
-    }
+    here, following = key or (keys[0] if keys else ""), keys[-1] if more else None
+    return {**answer, "logs": logs, "current_row_key": here, "next_row_key": following}
 
 
 def _entry(known: Codes, entry: EntryView) -> dict[str, Any]:
@@ -143,12 +132,10 @@ def _entry(known: Codes, entry: EntryView) -> dict[str, Any]:
 
 
 async def _reported(ask: Ask) -> tuple[list[dict[str, Any]], str, bool]:
-    entries, more = await _page(ask, frozenset({Kind.REPORT}), ask.query.get("last_row_key", ""))
     known, device_id = Codes(ask), ask.path["device_id"]
-    rows = []
-    for entry in entries:
-        code, value = known.shown(entry)
-        rows.append({"code": code, "value": _text(value), "event_time": to_ms(entry.at)})
+    entries, more = await _page(ask, known, frozenset({Kind.REPORT}), ask.query.get("last_row_key", ""))
+    kept = ("code", "value", "event_time")
+    rows = [{name: shown[name] for name in kept} for shown in (_entry(known, entry) for entry in entries)]
     last = row_key(device_id, to_ms(entries[-1].at), NUMBERS[Kind.REPORT], entries[-1].id) if entries else ""
     return rows, last, more
 
