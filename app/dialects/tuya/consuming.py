@@ -177,7 +177,7 @@ class _Consumer:
         self._topic = topic
         self._secret = secret
         self._ack_s = ack_s
-        self._woken = asyncio.Event()
+        self._listener: Listener | None = None
         self._acks: list[int] = []
 
     async def run(self, receive: Receive, send: Send) -> None:
@@ -207,14 +207,15 @@ class _Consumer:
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 return
             self._acks.append(seq)
-            self._woken.set()
+            if self._listener is not None:
+                self._listener.nudge()
 
     async def _take_turn(self, send: Send) -> None:
         async with self._consuming.turn(self._topic):
             actor = self._consuming.actor(self._topic[0])
             if actor is None:
                 return
-            listener = self._consuming.join(actor)
+            self._listener = listener = self._consuming.join(actor)
             try:
                 await self._tell(listener, send, await self._consuming.begin(self._topic))
             finally:
@@ -231,7 +232,7 @@ class _Consumer:
                 continue
             for _ in listener.take():  # it only wakes: what there is, is read from the disk
                 pass
-            await self._wait(listener)
+            await listener.wait(self._ack_s)
 
     async def _hand_out(self, listener: Listener, send: Send, held: Subscription, page: list[Event]) -> None:
         for event in page:
@@ -252,18 +253,6 @@ class _Consumer:
         for seq in acks:
             held.acknowledged(seq)
         self._consuming.keep(self._topic, held)
-
-    async def _wait(self, listener: Listener) -> None:
-        """Until something happens, is acknowledged, or is late."""
-        self._woken.clear()
-        happened = asyncio.create_task(listener.wait(self._ack_s))
-        acked = asyncio.create_task(self._woken.wait())
-        try:
-            await asyncio.wait({happened, acked}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (happened, acked):
-                task.cancel()
-            await asyncio.gather(happened, acked, return_exceptions=True)
 
 
 def _again(frame: bytes, times: int) -> str:
