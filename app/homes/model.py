@@ -17,9 +17,9 @@ Label = Annotated[str, Meta(max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$(?!\n)")
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
-# Three windows for each day of the week.
 # Seconds after which somebody is told that a device is gone, at most 30 days; 0: nobody is.
 AlertAfter = Annotated[int, Meta(ge=0, le=2_592_000)]
+# Three windows for each day of the week.
 Hours = Annotated[tuple[Window, ...], Meta(max_length=21)]
 Things = Annotated[frozenset[Id], Meta(max_length=200)]
 # What somebody can be made; a home's owner is only ever made by handing it over.
