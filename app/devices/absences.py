@@ -13,12 +13,13 @@ from app.caller import Caller
 from app.clock import to_time
 from app.devices import absence_queries as queries
 from app.devices.absence_queries import Overdue
+from app.devices.changes import change
 from app.devices.model import Device
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action
+from app.policy import SYSTEM
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 # Where neither device nor home says otherwise (s): longer than a router takes to start, a power cut to pass, an update.
 ALERT_AFTER_S: Final = 1800
@@ -78,6 +79,4 @@ class Absences:
         data: dict[str, Any] = {name: to_time(n) if name != "after" else n for name, n in said.items()}
         value = msgspec.json.encode(data).decode()
         self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, noted, value=value, source="hub")])
-        sees = Action.DEVICE_READ
-        told = Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id, audit=False)
-        tx.record(SYSTEM, told)
+        tx.record(SYSTEM, change(kind, device, data, audit=False))

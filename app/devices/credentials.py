@@ -8,6 +8,7 @@ from app.accounts.codes import hash_token, new_token
 from app.caller import Caller
 from app.devices import credential_queries as queries
 from app.devices import queries as device_queries
+from app.devices.changes import change
 from app.devices.credential_model import (
     HEARTBEAT,
     KEYED,
@@ -31,7 +32,7 @@ from app.errors import Invalid
 from app.policy import SYSTEM, Action
 from app.store.resident import Resident
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Reader, Tx
 
 TRUST: Final = REGISTERED
 
@@ -152,7 +153,7 @@ class DeviceCredentials:
         row = queries.row(tx, device_id) or queries.Row(Kind.SECRET)
         secret = self._renewed_in(tx, device_id, new, row)
         data = {"name": device.name, "which": new.which}
-        tx.record(by.actor, _change("device.secret_changed", device, data))
+        tx.record(by.actor, change("device.secret_changed", device, data, Action.DEVICE_UPDATE))
         if new.disconnect:
             tx.after(lambda: self._tell(device_id))
         return SecretMade(device.hardware_id, secret)
@@ -181,7 +182,8 @@ class DeviceCredentials:
         if device is None or not queries.adopt(tx, device_id, fingerprint):
             return False
         self._show_in(tx, device_id)
-        tx.record(SYSTEM, _change("device.certificate_adopted", device, {"fingerprint": fingerprint}))
+        data = {"fingerprint": fingerprint}
+        tx.record(SYSTEM, change("device.certificate_adopted", device, data, Action.DEVICE_UPDATE))
         return True
 
     def _show_in(self, tx: Tx, device_id: str) -> None:
@@ -235,7 +237,3 @@ def _changed(row: queries.Row, new: NewSecret, *, is_certificate: bool) -> queri
 
 def _made() -> str:
     return randomness.token_hex(SECRET_LENGTH // 2)
-
-
-def _change(kind: str, device: Device, data: dict[str, str]) -> Change:
-    return Change(kind, "device", device.id, device.home_id, Action.DEVICE_UPDATE, data, device_id=device.id)

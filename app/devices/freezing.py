@@ -10,6 +10,7 @@ from functools import partial
 from app.caller import Caller
 from app.devices import queries
 from app.devices.absences import Absences
+from app.devices.changes import change
 from app.devices.memory import Memory
 from app.devices.model import Device, DeviceEntry, entry_of
 from app.devices.presence import Presence
@@ -18,7 +19,7 @@ from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.policy import Action
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 
 class Freezing:
@@ -71,8 +72,7 @@ class Freezing:
             return entry_of(old)
         device = self._registry.replace_in(tx, old, frozen_at=tx.now if frozen else None)
         kind, noted = ("device.frozen", Kind.FROZEN) if frozen else ("device.unfrozen", Kind.UNFROZEN)
-        told = Change(kind, "device", device.id, device.home_id, Action.DEVICE_READ, device_id=device.id)
-        tx.record(by.actor, told)
+        tx.record(by.actor, change(kind, device))
         source = by.actor.account_id or "hub"
         self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, noted, source=source)])
         if frozen:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from app.caller import Caller, demand
 from app.devices import name_queries as queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.memory import Memory
 from app.devices.model import Device
 from app.devices.product.catalogue import Catalogue
@@ -17,7 +18,7 @@ from app.devices.registry import Registry
 from app.errors import Invalid, NotFound
 from app.policy import Action, Actor
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 # By service and property; None: as the product has it again.
 Given: TypeAlias = Mapping[str, Mapping[str, str | None]]
@@ -70,11 +71,7 @@ class Names:
         for service, names in given.items():
             queries.put_names(tx, device_id, service, names)
         device = self._registry.replace_in(tx, old)
-        data = {"names": given}
-        told = Change(
-            "device.names_changed", "device", device_id, device.home_id, Action.DEVICE_READ, data, device_id=device_id
-        )
-        tx.record(by.actor, told)
+        tx.record(by.actor, change("device.names_changed", device, {"names": given}))
         now = queries.names(tx, device_id)
         tx.after(partial(self._memory.named, device_id, now))
         return self._shown(device, now)

@@ -15,13 +15,14 @@ from app.clock import to_time
 from app.devices import queries
 from app.devices.absence_queries import left_online
 from app.devices.absences import Absences
+from app.devices.changes import change
 from app.devices.memory import Memory
 from app.devices.model import Device
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
-from app.policy import SYSTEM, Action
+from app.policy import SYSTEM
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 # A device that reboots, or whose Wi-Fi hands it to another access point, is back within it: it does not blink.
 GRACE_S: Final = 10.0
@@ -194,5 +195,4 @@ class Presence:
 
 
 def _tell(tx: Tx, device: Device, kind: str, data: dict[str, Any]) -> None:
-    sees = Action.DEVICE_READ
-    tx.record(SYSTEM, Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id, audit=False))
+    tx.record(SYSTEM, change(kind, device, data, audit=False))

@@ -8,6 +8,7 @@ import msgspec
 from app.caller import Caller, demand
 from app.devices import queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.memory import Live, Memory
 from app.devices.model import (
     MESH,
@@ -34,7 +35,7 @@ from app.journal.service import Journal
 from app.policy import SYSTEM, Action
 from app.store.retention import demand_room
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Reader, Tx
 
 # Below it a home is far from its most (store.retention), whatever else the same batch holds.
 MANY = 25_000
@@ -95,7 +96,7 @@ class Registry:
             told(tx, by, device, new)
         kind = "device.added" if known is None else "device.rebound"
         data = {"product_id": device.product_id, "name": device.name}
-        tx.record(by.actor, _change(kind, device, data))
+        tx.record(by.actor, change(kind, device, data))
         self._journal.write_in(
             tx, [Entry(device.id, device.home_id, tx.now, Kind.ADDED, source=by.actor.account_id or "hub")]
         )
@@ -203,10 +204,10 @@ class Registry:
         device = self.replace_in(tx, old, **fields)
         seen = {name: value for name, value in fields.items() if name != "room_id"}
         if seen:
-            tx.record(by.actor, _change("device.updated", device, seen))
+            tx.record(by.actor, change("device.updated", device, seen))
         if "room_id" in fields:
             # Rooms are the home's own affair: receivers of shares are not told.
-            tx.record(by.actor, _change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
+            tx.record(by.actor, change("device.moved", device, {"room_id": device.room_id}, Action.ROOM_READ))
         return entry_of(device)
 
     def runs_in(self, tx: Tx, device_id: str, firmware: str) -> None:
@@ -216,7 +217,7 @@ class Registry:
             raise NotFound
         if firmware not in ("", device.firmware):
             self.replace_in(tx, device, firmware=firmware)
-            tx.record(SYSTEM, _change("device.updated", device, {"firmware": firmware}))
+            tx.record(SYSTEM, change("device.updated", device, {"firmware": firmware}))
 
     def changing_in(self, tx: Tx, by: Caller, action: Action, device_id: str) -> Device:
         """The device as it is on disk, if the caller may do `action`; raises NotFound, Refused."""
@@ -230,7 +231,7 @@ class Registry:
         """A room ends: its devices are in no room from now on."""
         for old in queries.devices_where(tx, "room_id", room.id):
             device = self.replace_in(tx, old, room_id=None)
-            tx.record(by.actor, _change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
+            tx.record(by.actor, change("device.moved", device, {"room_id": None}, Action.ROOM_READ))
 
     def replace_in(self, tx: Tx, old: Device, **fields: Any) -> Device:
         """Its entry with other `fields`, and its next version."""
@@ -280,7 +281,7 @@ class Registry:
         self._memory.unbound(tx, device)
         # One that was frozen has to come once more, to be told.
         unbound = self.replace_in(tx, device, unbound_at=tx.now, frozen_at=None)
-        tx.record(by.actor, _change("device.unbound", unbound, {"name": device.name}))
+        tx.record(by.actor, change("device.unbound", unbound, {"name": device.name}))
         tx.after(lambda: self._tell_left(device))
 
     def leave_in(self, tx: Tx, by: Caller, device: Device) -> None:
@@ -311,7 +312,7 @@ class Registry:
         self._journal.write_in(
             tx, [Entry(device.id, device.home_id, tx.now, Kind.REMOVED, source=by.actor.account_id or "hub")]
         )
-        tx.record(by.actor, _change("device.removed", device, {"name": device.name}))
+        tx.record(by.actor, change("device.removed", device, {"name": device.name}))
         queries.mark_binding(tx, device.hardware_id, "unbound_at")
         queries.delete_device(tx, device.id)
         self._memory.left(tx, device)
@@ -320,7 +321,3 @@ class Registry:
     def _tell_left(self, device: Device) -> None:
         for told in self.on_left:
             told(device)
-
-
-def _change(kind: str, device: Device, data: dict[str, Any], sees: Action = Action.DEVICE_READ) -> Change:
-    return Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id)

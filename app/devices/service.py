@@ -39,7 +39,7 @@ class Devices:
             store, memory=memory, registry=self.registry, presence=self.presence, absences=absences, journal=journal
         )
         self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
-        self.users = DeviceUsers(store, access)
+        self.users = DeviceUsers(store, access, self.registry)
         self.transfers = Transfers(store, memory=memory, registry=self.registry, journal=journal)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
         self.resets = Resets(

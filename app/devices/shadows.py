@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from app.caller import Caller, demand
 from app.devices import queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.memory import Memory
 from app.devices.model import ServiceView
 from app.devices.presence import Presence
@@ -23,7 +24,7 @@ from app.journal.service import Journal
 from app.policy import SYSTEM, Action, Actor
 from app.store.retention import DAY_MS
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Reader, Tx
 
 # A device without a set clock says 1970; one that was offline tells of the days it missed.
 MAX_REPORT_AGE_MS = 7 * DAY_MS
@@ -106,7 +107,7 @@ class Shadows:
                 return queries.shadow_version(tx, device_id, service)
         version = self._store_reported(tx, device_id, service, fitting, when)
         data = {"service": service, "values": fitting, "version": version}
-        tx.record(SYSTEM, _change("device.reported", device_id, device.home_id, data, audit=False))
+        tx.record(SYSTEM, change("device.reported", device, data, audit=False))
         for told in self.on_reported:
             told(tx, device_id, service)
         return version
@@ -168,7 +169,7 @@ class Shadows:
                 raise ValueUnfit(f"{service} has no property {name!r}")
         self._store_desired(tx, device_id, service, fitting, dropped)
         data: dict[str, Any] = {"service": service, "values": {**fitting, **dict.fromkeys(dropped)}}
-        tx.record(by.actor, _change("device.desired", device_id, device.home_id, data))
+        tx.record(by.actor, change("device.desired", device, data))
         for told in self.on_desired:
             told(tx, by, device_id, service, data["values"], valid_for=valid_for)
         return queries.service_state(tx, device_id, service).view()
@@ -186,7 +187,7 @@ class Shadows:
             return
         self._store_desired(tx, device_id, service, {}, over)
         data = {"service": service, "values": dict.fromkeys(over), "why": "expired"}
-        tx.record(SYSTEM, _change("device.desired", device_id, device.home_id, data))
+        tx.record(SYSTEM, change("device.desired", device, data))
 
     def _store_desired(self, tx: Tx, device_id: str, service: str, values: Values, dropped: list[str]) -> None:
         points: dict[str, Point | None] = {n: Point(_text(v).decode(), tx.now) for n, v in values.items()}
@@ -223,7 +224,3 @@ def _unfit(entry: Entry, unfit: dict[str, str], said: Mapping[str, Any]) -> Iter
     for name, why in islice(unfit.items(), NOTED_UNFIT):
         facts = {"why": why, "value": str(said.get(name))[:NOTED_CHARACTERS]}
         yield replace(entry, type=Kind.UNFIT, code=name, value=_text(facts).decode())
-
-
-def _change(kind: str, device_id: str, home_id: str, data: dict[str, Any], *, audit: bool = True) -> Change:
-    return Change(kind, "device", device_id, home_id, Action.DEVICE_READ, data, device_id=device_id, audit=audit)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from app.caller import Caller
 from app.devices import queries
 from app.devices import user_queries as users
+from app.devices.changes import change
 from app.devices.memory import Memory
 from app.devices.model import Device, DeviceEntry, entry_of
 from app.devices.registry import OnLeaving, Registry
@@ -21,7 +22,7 @@ from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.policy import Action
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 
 class AlreadyInHome(Conflict):
@@ -104,13 +105,9 @@ class Transfers:
         source, data = by.actor.account_id or "hub", {"name": device.name, "transferred": True}
         noted = Entry(old.id, old.home_id, tx.now, Kind.REMOVED, value='{"transferred":true}', source=source)
         self._journal.write_in(tx, [noted, replace(noted, home_id=device.home_id, type=Kind.ADDED)])
-        tx.record(by.actor, _change("device.removed", old, data))
-        tx.record(by.actor, _change("device.added", device, {"product_id": device.product_id, **data}))
+        tx.record(by.actor, change("device.removed", old, data))
+        tx.record(by.actor, change("device.added", device, {"product_id": device.product_id, **data}))
 
     def _tell_moved(self, device: Device) -> None:
         for told in self.on_moved:
             told(device)
-
-
-def _change(kind: str, device: Device, data: dict[str, object]) -> Change:
-    return Change(kind, "device", device.id, device.home_id, Action.DEVICE_READ, data, device_id=device.id)

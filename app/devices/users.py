@@ -6,24 +6,26 @@ Events, audit and log say that somebody was added, changed or removed, by id alo
 import msgspec
 
 from app.caller import Caller, demand
-from app.devices import queries as device_queries
 from app.devices import user_queries as queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.model import Device
+from app.devices.registry import Registry
 from app.devices.user_model import DeviceUser, DeviceUserChange, NewDeviceUser
 from app.errors import NotFound
 from app.policy import Action, Actor
 from app.store.retention import demand_room
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 
 class DeviceUsers:
     """Each raises NotFound, Refused."""
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(self, store: Store, access: Access, registry: Registry) -> None:
         self._store = store
         self._access = access
+        self._registry = registry
 
     async def page(self, actor: Actor, device_id: str, after: str | None, limit: int) -> list[DeviceUser]:
         """Those of a device in the order they were added, those after the id `after`, at most `limit`."""
@@ -48,7 +50,7 @@ class DeviceUsers:
 
     def add_in(self, tx: Tx, by: Caller, device_id: str, new: NewDeviceUser) -> DeviceUser:
         """`add` inside `tx`."""
-        device = self._device_in(tx, by, device_id)
+        device = self._registry.changing_in(tx, by, Action.DEVICE_USER_MANAGE, device_id)
         demand_room(tx, "device_users", device_id)
         made = DeviceUser(id=tx.new_id(), device_id=device_id, version=1, **msgspec.structs.asdict(new))
         queries.insert(tx, made)
@@ -63,7 +65,7 @@ class DeviceUsers:
 
     def change_in(self, tx: Tx, by: Caller, device_id: str, user_id: str, change: DeviceUserChange) -> DeviceUser:
         """`change` inside `tx`."""
-        device = self._device_in(tx, by, device_id)
+        device = self._registry.changing_in(tx, by, Action.DEVICE_USER_MANAGE, device_id)
         old = queries.user(tx, device_id, user_id)
         if old is None:
             raise NotFound
@@ -80,7 +82,7 @@ class DeviceUsers:
 
     def remove_in(self, tx: Tx, by: Caller, device_id: str, user_id: str) -> None:
         """`remove` inside `tx`."""
-        device = self._device_in(tx, by, device_id)
+        device = self._registry.changing_in(tx, by, Action.DEVICE_USER_MANAGE, device_id)
         found = queries.user(tx, device_id, user_id)
         if found is None:
             raise NotFound
@@ -88,13 +90,5 @@ class DeviceUsers:
         queries.delete(tx, user_id)
         self._record(tx, by, device, "device.user_removed", user_id)
 
-    def _device_in(self, tx: Tx, by: Caller, device_id: str) -> Device:
-        demand(by.actor, Action.DEVICE_USER_MANAGE, self._access.device_in(tx, by.actor, device_id), tx.moment)
-        device = device_queries.device(tx, device_id)
-        if device is None:
-            raise NotFound
-        return device
-
     def _record(self, tx: Tx, by: Caller, device: Device, kind: str, user_id: str) -> None:
-        sees, data = Action.DEVICE_USER_READ, {"user_id": user_id}
-        tx.record(by.actor, Change(kind, "device", device.id, device.home_id, sees, data, device_id=device.id))
+        tx.record(by.actor, change(kind, device, {"user_id": user_id}, Action.DEVICE_USER_READ))

@@ -10,6 +10,7 @@ from app.caller import Caller, demand
 from app.clock import Time, to_ms, to_time
 from app.devices import queries as device_queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.model import Device, DeviceFrozen
 from app.errors import Invalid, NotFound
 from app.journal.model import Entry, Kind
@@ -23,7 +24,7 @@ from app.links.iotda.speaking import Act, Handlers, Spoken
 from app.policy import Action
 from app.store.retention import DAY_MS
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Reader, Tx
 
 MAX_CONFIG: Final = 32 * 1024
 # Sent again so often until it is answered (2.14.2).
@@ -172,8 +173,7 @@ class Configs:
         return device
 
     def _record(self, tx: Tx, by: Caller, device: Device, kind: str, data: dict[str, Any]) -> None:
-        sees = Action.DEVICE_JOURNAL
-        tx.record(by.actor, Change(kind, "device", device.id, device.home_id, sees, data, None, device.id))
+        tx.record(by.actor, change(kind, device, data, Action.DEVICE_JOURNAL))
 
 
 def _open(reader: Reader, device_id: str) -> str | None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from app.caller import Caller, demand
 from app.clock import Time, to_time
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.model import Device
 from app.errors import NotFound
 from app.journal.model import Entry, Kind
@@ -26,7 +27,7 @@ from app.links.iotda.downwards import Downwards
 from app.links.iotda.speaking import Act, Handlers, Spoken
 from app.policy import SYSTEM, Action
 from app.store.store import Store
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 URL: Final = "/iotda/files/"
 URL_S: Final = 3_600
@@ -143,10 +144,7 @@ class Files:
         device = ticket.device
         former = queries.put(tx, device.id, ticket.name, stored, size)
         data = {"name": ticket.name, "size": size}
-        sees = Action.DEVICE_JOURNAL
-        tx.record(
-            SYSTEM, Change("device.file", "device", device.id, device.home_id, sees, data, None, device.id, audit=False)
-        )
+        tx.record(SYSTEM, change("device.file", device, data, Action.DEVICE_JOURNAL, audit=False))
         return former
 
     async def get(self, token: str) -> tuple[int, AsyncIterator[bytes]]:

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
+from app.devices.changes import change
 from app.devices.model import Device
 from app.errors import TooMany
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.links.iotda.speaking import Act
 from app.policy import SYSTEM, Action
-from app.store.tx import Change, Tx
+from app.store.tx import Tx
 
 # A device may say this much at once, and as much again in the course of a minute: what is said is kept on disk.
 BYTES_AT_ONCE: Final = 4 << 20
@@ -62,11 +63,7 @@ class Messages:
         def act(tx: Tx) -> None:
             value = msgspec.json.encode({"began": noted}).decode()
             self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.MESSAGE, topic, value)])
-            sees = Action.DEVICE_JOURNAL
-            tx.record(
-                SYSTEM,
-                Change("device.message", "device", device.id, device.home_id, sees, said, None, device.id, audit=False),
-            )
+            tx.record(SYSTEM, change("device.message", device, said, Action.DEVICE_JOURNAL, audit=False))
 
         return act
 

@@ -8,6 +8,7 @@ from app.caller import Caller, demand
 from app.clock import to_time
 from app.devices import queries as device_queries
 from app.devices.access import Access
+from app.devices.changes import change
 from app.devices.model import Device, DeviceFrozen
 from app.errors import NotFound
 from app.journal.model import Entry, Kind
@@ -32,7 +33,7 @@ from app.links.iotda.speaking import Act, Handlers, Spoken
 from app.links.iotda.telling import Telling
 from app.policy import SYSTEM, Action, Actor
 from app.store.store import Store
-from app.store.tx import Change, Reader, Tx
+from app.store.tx import Reader, Tx
 
 URL = "/iotda/packages/"
 
@@ -179,10 +180,7 @@ class Upgrades:
     def _put_in(self, tx: Tx, actor: Actor, device: Device, new: Upgrade, package: Package) -> None:
         queries.put_upgrade(tx, new)
         shown = _view(new, package)
-        change = Change(
-            "device.upgrade", "device", device.id, device.home_id, Action.DEVICE_READ, shown, None, device.id
-        )
-        tx.record(actor, change)
+        tx.record(actor, change("device.upgrade", device, shown))
         if new.state.ended or new.state is UpgradeState.OFFERED:
             value = encode(shown).decode()
             source = actor.account_id or "device"
