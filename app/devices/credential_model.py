@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from app.devices.model import DeviceEntry
+from app.devices.model import Bond, DeviceEntry
 from app.errors import Conflict
 from app.homes.model import Name
 
@@ -127,3 +127,8 @@ class NoCredential(Conflict):
 def derived_secret(credential: bytes) -> bytes:
     """The secret of a paired device (pairing/PROTOCOL.md, "Other links"), from its binding credential."""
     return hmac.digest(credential, _DERIVED, "sha256").hex()[:SECRET_LENGTH].encode()
+
+
+def of_bond(bond: Bond) -> Credential:
+    """What proves a paired device that has been given nothing else."""
+    return Credential(Kind.SECRET, (derived_secret(bond.credential),), version=bond.owner_epoch)

@@ -1,6 +1,6 @@
 """The SQL of devices' credentials."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -49,14 +49,17 @@ def credential(reader: Reader, vault: Vault, device_id: str) -> Credential | Non
     found = row(reader, device_id)
     if found is None or found.kind == REVOKED:
         return None
-    secrets = (vault.fetch(reader, secret_row(device_id, which)) for which in Which)
-    prints = (print_ for print_ in (found.fingerprint, found.second_fingerprint) if print_ is not None)
+    return with_secrets(found, [vault.fetch(reader, secret_row(device_id, which)) for which in Which])
+
+
+def with_secrets(row: Row, secrets: Iterable[bytes | None]) -> Credential:
+    """The credential that a row is with what the vault has for it."""
     return Credential(
-        Kind(found.kind),
+        Kind(row.kind),
         tuple(secret for secret in secrets if secret is not None),
-        tuple(prints),
-        found.version,
-        found.token_hash,
+        tuple(print_ for print_ in (row.fingerprint, row.second_fingerprint) if print_ is not None),
+        row.version,
+        row.token_hash,
     )
 
 

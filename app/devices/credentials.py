@@ -23,7 +23,7 @@ from app.devices.credential_model import (
     Registered,
     SecretMade,
     Which,
-    derived_secret,
+    of_bond,
 )
 from app.devices.memory import Memory
 from app.devices.model import REGISTERED, Device, DeviceUnbound, NewDevice, entry_of
@@ -59,9 +59,7 @@ class DeviceCredentials:
         if (own := self._known.get(device.id)) is not None:
             return own
         bond = self._memory.bonds.get(device.hardware_id)
-        if bond is None or bond.removed:
-            return None
-        return Credential(Kind.SECRET, (derived_secret(bond.credential),), version=bond.owner_epoch)
+        return None if bond is None or bond.removed else of_bond(bond)
 
     def of_in(self, reader: Reader, device: Device) -> Credential | None:
         """Its own, from disk; None for one that has that of its binding alone."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from app.devices.credential_model import Credential, Kind, Which
+from app.devices.credential_model import Credential, Which
+from app.devices.credential_queries import Row as CredentialRow
+from app.devices.credential_queries import with_secrets
 from app.devices.reset_model import Departing, Record, Reset, ResetState
 from app.store.housekeeping import BATCH
 from app.store.retention import KEEP
@@ -95,9 +97,8 @@ def _credential(reader: Reader, vault: Vault, hardware_id: str, row: Row) -> Cre
     kind, first, second, token_hash = row
     if kind is None:
         return None
-    secrets = (vault.fetch(reader, secret_row(hardware_id, which)) for which in Which)
-    prints = tuple(each for each in (first, second) if each is not None)
-    return Credential(Kind(kind), tuple(each for each in secrets if each is not None), prints, token_hash=token_hash)
+    secrets = [vault.fetch(reader, secret_row(hardware_id, which)) for which in Which]
+    return with_secrets(CredentialRow(kind, first, second, token_hash=token_hash), secrets)
 
 
 def _reset(row: Row) -> Reset:

@@ -14,7 +14,7 @@ from app.caller import BY_SYSTEM, Caller, demand
 from app.devices import queries as device_queries
 from app.devices import reset_queries as queries
 from app.devices.access import Access
-from app.devices.credential_model import Credential, Kind, derived_secret
+from app.devices.credential_model import Credential, of_bond
 from app.devices.credentials import DeviceCredentials
 from app.devices.memory import Memory
 from app.devices.model import REGISTERED, BoundElsewhere, Device, NewDevice
@@ -30,8 +30,7 @@ from app.devices.reset_model import (
     view_of,
 )
 from app.errors import NotFound
-from app.journal.model import Entry
-from app.journal.model import Kind as Noted
+from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.policy import SYSTEM, Action, Actor
 from app.store.resident import Resident
@@ -140,7 +139,7 @@ class Resets:
         # What was wanted of it ends as its commands do; what it said of itself stays.
         self._memory.undesired(tx, device.id, device_queries.drop_desired(tx, device.id))
         source = by.actor.account_id or "device"
-        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Noted.RESET, source=source)])
+        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.RESET, source=source)])
         self._registry.unbind_in(tx, by, device)
 
     # what becomes of it
@@ -151,8 +150,7 @@ class Resets:
         if found is None or found.reset.expires_at <= self._store.clock.now().ms:
             return None
         if found.credential is None and (bond := self._memory.bonds.get(hardware_id)) is not None:
-            secrets = (derived_secret(bond.credential),)
-            return Departing(found.reset, Credential(Kind.SECRET, secrets, version=bond.owner_epoch))
+            return Departing(found.reset, of_bond(bond))
         return found
 
     def by_token(self, token_hash: bytes) -> Departing | None:
