@@ -12,7 +12,7 @@ from app.devices.product.model import Product
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation
-from app.dialects.tuya.points import functions_of, points_of, statuses_of, value_in
+from app.dialects.tuya.points import DataPoint, functions_of, points_of, statuses_of, value_in
 from app.dialects.tuya.routes.devices import live_of
 from app.dialects.tuya.views import status_of
 from app.policy import Action
@@ -54,13 +54,19 @@ def properties_of(given: str | dict[str, Any]) -> dict[str, Any]:
         raise TuyaError(codes.PARAM_ILLEGAL) from error
 
 
+def point_of(product: Product, code: str) -> DataPoint:
+    """The data point of that code; raises TuyaError where there is none."""
+    point = points_of(product).by_code.get(code)
+    if point is None:
+        raise TuyaError(codes.VALUE_UNFIT)
+    return point
+
+
 def by_service(product: Product, wanted: Wanted) -> dict[str, dict[str, Any]]:
     """Data points by service and property, as our model has them; raises TuyaError, ValueUnfit."""
     found: dict[str, dict[str, Any]] = {}
     for code, value in wanted:
-        point = points_of(product).by_code.get(code)
-        if point is None:
-            raise TuyaError(codes.VALUE_UNFIT)
+        point = point_of(product, code)
         found.setdefault(point.service, {})[point.field.id] = value_in(point, value)
     return found
 

@@ -48,9 +48,10 @@ class Codes:
     """A device's codes both ways: the log names properties and commands by our ids."""
 
     def __init__(self, ask: Ask) -> None:
-        self._by_code = points_of(product_of(ask, live_of(ask))).by_code
+        points = points_of(product_of(ask, live_of(ask)))
+        self._by_code = points.by_code
         # Of two services with a property of one name, the first.
-        self._by_id = {point.field.id: point for point in reversed(self._by_code.values())}
+        self._by_id = {point.field.id: point for point in reversed(points.all)}
 
     def ours(self, wanted: str) -> frozenset[str]:
         """Our names of the codes a query lists; of none that exists, one that nothing is noted under."""

@@ -19,8 +19,7 @@ from app.devices.user_model import (
 from app.dialects.tuya import codes
 from app.dialects.tuya.codes import TuyaError
 from app.dialects.tuya.operations import Ask, Operation
-from app.dialects.tuya.points import points_of
-from app.dialects.tuya.routes.control import product_of
+from app.dialects.tuya.routes.control import point_of, product_of
 from app.dialects.tuya.routes.devices import live_of
 from app.homes.model import Name
 from app.policy import Action
@@ -82,10 +81,9 @@ async def _call(ask: Ask, names: dict[str, str]) -> bool:
     """Give data points names; raises TuyaError for what is none."""
     live = live_of(ask)
     given: dict[str, dict[str, str | None]] = {}
+    product = product_of(ask, live)
     for code, name in names.items():
-        point = points_of(product_of(ask, live)).by_code.get(code)
-        if point is None:
-            raise TuyaError(codes.VALUE_UNFIT)
+        point = point_of(product, code)
         given.setdefault(point.service, {})[point.field.id] = name
     await ask.tuya.devices.names.give(ask.by, live.device.id, given)
     return True
