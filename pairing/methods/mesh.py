@@ -40,7 +40,6 @@ CONNECT_WITHIN: Final = 30.0
 ATTENTION_S: Final = 30
 """Seconds the device blinks: a person has to look at it, and say that it is the one."""
 _ID: Final = "mesh-"
-UUID_SIZE: Final = 16
 
 
 class Home(Protocol):
