@@ -10,13 +10,13 @@ from ble.errors import BleError, Malformed
 from ble.mesh.client import MeshClient
 from ble.mesh.config.keys import AppKeyUpdate, NetKeyUpdate
 from ble.mesh.configure import Answer, Enter, Phase, Procedure, Refreshed, Request, refresh, reset
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.keyring import revoke_old
 from ble.mesh.procedures import carry_out
 from ble.radio import Advertisement, Radio
 
 HEARD_WITHIN_S = 3.0
 """A node that has forgotten its network says so several times a second."""
-KEY_BYTES = 16
 _log = structlog.get_logger("doorstep.mesh")
 
 
@@ -70,8 +70,8 @@ async def shut_out(client: MeshClient, address: int) -> Refreshed:
     index = min(state.net_keys)
     net = state.net_keys[index]
     bound = [key for key in state.app_keys.values() if key.net_index == index]
-    apps = {key.index: key.new_key or secrets.token_bytes(KEY_BYTES) for key in bound}
-    new = net.new_key or secrets.token_bytes(KEY_BYTES)
+    apps = {key.index: key.new_key or secrets.token_bytes(KEY_SIZE) for key in bound}
+    new = net.new_key or secrets.token_bytes(KEY_SIZE)
 
     async def enter(step: Enter) -> None:
         await _enter(client, step.phase, index, new, apps)

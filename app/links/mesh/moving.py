@@ -24,13 +24,14 @@ from app.links.mesh.grouping import STATUS_GROUP
 from app.links.mesh.kinds import Part, parts_of
 from app.links.mesh.placing import composition_of
 from app.links.mesh.service import Mesh
-from app.links.mesh.store import KEY_BYTES, HomeStore, forget_in
+from app.links.mesh.store import HomeStore, forget_in
 from app.policy import Action
 from app.store.store import Store
 from app.store.tx import Change, Tx
 from ble.mesh.cdb.convert import About, ModelSetting, export, to_state
 from ble.mesh.cdb.file import DatabaseInvalid, dump, load
 from ble.mesh.cdb.schema import Database
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.model_id import ModelId, from_text
 from ble.mesh.models.known import is_bindable
 from ble.mesh.state import MeshState, NodeRow
@@ -142,7 +143,7 @@ def _joined(database: Database, iv_index: int) -> MeshState:
     state = to_state(database, own_uuid=secrets.token_bytes(16), iv_index=iv_index)
     if not state.app_keys:
         raise DatabaseInvalid("a network without an application key")
-    state.device_key = secrets.token_bytes(KEY_BYTES)
+    state.device_key = secrets.token_bytes(KEY_SIZE)
     state.jump(-1.0, secrets.randbelow)
     return state
 

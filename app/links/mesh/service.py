@@ -28,6 +28,7 @@ from app.store.store import Store
 from app.store.tx import Event, Tx
 from ble.mesh.client import MeshClient
 from ble.mesh.configure import Setup
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.state import MeshState
 from ble.radio import Radio
@@ -35,8 +36,6 @@ from pairing.methods.mesh import JoinedNode
 from pairing.methods.method import MethodFailedError
 from pairing.session.log import JoinRefusedError
 from pairing.session.states import SessionState
-
-KEY_BYTES = 16
 
 
 class Mesh:
@@ -242,9 +241,9 @@ class Joining(Struct, frozen=True):
 
 
 def _new_network() -> MeshState:
-    state = MeshState(device_key=secrets.token_bytes(KEY_BYTES))
-    state.net_keys[0] = NetKey(index=0, key=secrets.token_bytes(KEY_BYTES))
-    state.app_keys[0] = AppKey(index=0, net_index=0, key=secrets.token_bytes(KEY_BYTES))
+    state = MeshState(device_key=secrets.token_bytes(KEY_SIZE))
+    state.net_keys[0] = NetKey(index=0, key=secrets.token_bytes(KEY_SIZE))
+    state.app_keys[0] = AppKey(index=0, net_index=0, key=secrets.token_bytes(KEY_SIZE))
     return state
 
 

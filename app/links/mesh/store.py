@@ -11,13 +11,12 @@ from app.store.errors import VaultMismatch
 from app.store.store import Store
 from app.store.tx import Tx
 from app.store.vault import Vault
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.iv import Iv
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.sequence import Reserved
 from ble.mesh.state import MeshState, NodeRow
 from ble.mesh.store import StateUnreadable
-
-KEY_BYTES = 16
 
 
 class HomeStore:
@@ -84,7 +83,7 @@ class HomeStore:
         state.device_key = _secret(vault, tx, own_row(home))
         for key in queries.keys(tx, home):
             octets = _secret(vault, tx, key_row(home, key))
-            old, new = octets[:KEY_BYTES], octets[KEY_BYTES:] or None
+            old, new = octets[:KEY_SIZE], octets[KEY_SIZE:] or None
             if key.kind == "net":
                 state.net_keys[key.index] = NetKey(index=key.index, key=old, new_key=new, phase=key.phase)
             else:
