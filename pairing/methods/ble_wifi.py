@@ -15,8 +15,8 @@ from pairing.errors import ChannelBrokenError, ProofFailedError, TooManyTriesErr
 from pairing.gatt.failures import translated
 from pairing.improv import messages as improv
 from pairing.improv.client import AuthorizationNeededError, RefusedCommandError, improv_setup
-from pairing.methods.ble import demand_radio
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
+from pairing.methods.on_air import demand_radio
 from pairing.methods.over_lan import OverLan
 from pairing.methods.telling import known_proof, tell, wanted_network
 from pairing.methods.watched import Watched

@@ -26,17 +26,14 @@ from ble.mesh.state import NoAddressLeft
 from ble.radio import Advertisement, Radio
 from pairing.errors import PairingError, PeerSilentError, ProofFailedError, WrongPinError
 from pairing.gatt.failures import translated
-from pairing.methods.ble import demand_radio
+from pairing.methods.ble import CONNECT_WITHIN
 from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.on_air import search_air
+from pairing.methods.on_air import LOST_AFTER, PATIENCE, search_air
 from pairing.session.states import Candidate
 from pairing.text import clean
 from pairing.uncancelled import to_the_end
 
 NAME: Final = "mesh"
-PATIENCE: Final = 120.0
-LOST_AFTER: Final = 20.0
-CONNECT_WITHIN: Final = 30.0
 ATTENTION_S: Final = 30
 """Seconds the device blinks: a person has to look at it, and say that it is the one."""
 _ID: Final = "mesh-"
@@ -98,7 +95,6 @@ class Mesh:
 
     async def search(self, context: SearchContext) -> None:
         _static(context.secrets.get("oob"))
-        demand_radio(self._radio)
         await search_air(
             context,
             self._radio,
