@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec import Struct
 
-from ble.adverts import EspProvisioning, Improv, kind_of
-from ble.errors import Malformed
+from ble.adverts import EspProvisioning, Improv, kind_of, kind_or_unknown
 from ble.radio import Advertisement, Connection, Radio
 from pairing.ap.protocomm import ProtocommSetup
 from pairing.ap.setup import Connected, Setup, Status
@@ -151,10 +150,7 @@ def _is_meant(advertisement: Advertisement, wanted: str) -> bool:
 
 def _waits(advertisement: Advertisement) -> bool:
     """It says that it has no network yet."""
-    try:
-        kind = kind_of(advertisement)
-    except Malformed:
-        return False
+    kind = kind_or_unknown(advertisement)
     if isinstance(kind, Improv):
         return kind.state in (improv.State.AUTHORIZED, improv.State.AUTHORIZATION_REQUIRED)
     return isinstance(kind, EspProvisioning)

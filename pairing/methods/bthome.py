@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, suppress
 
 from msgspec import Struct
 
-from ble.adverts import BTHome, kind_of
+from ble.adverts import BTHome, kind_or_unknown
 from ble.bthome import Sensor, points_of
 from ble.bthome_kinds import Point, measures_of
 from ble.errors import Malformed, WrongKey
@@ -104,10 +104,7 @@ def _listening(radio: Radio, context: Context) -> AbstractContextManager[asyncio
 
 
 def _kind(advertisement: Advertisement) -> BTHome | None:
-    try:
-        kind = kind_of(advertisement)
-    except Malformed:
-        return None
+    kind = kind_or_unknown(advertisement)
     return kind if isinstance(kind, BTHome) else None
 
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from ble import errors as ble
-from ble.adverts import MESH_PROVISIONING, Unprovisioned, kind_of
+from ble.adverts import MESH_PROVISIONING, Unprovisioned, kind_or_unknown
 from ble.mesh import pb_gatt
 from ble.mesh.admission import admit
 from ble.mesh.client import MeshClient, NodeSilent, NoProxy
@@ -265,10 +265,7 @@ def _static(given: str | None) -> bytes | None:
 
 
 def _candidate(advertisement: Advertisement) -> Candidate | None:
-    try:
-        kind = kind_of(advertisement)
-    except ble.Malformed:
-        return None
+    kind = kind_or_unknown(advertisement)
     if not isinstance(kind, Unprovisioned):
         return None
     return Candidate(

@@ -5,8 +5,8 @@ import secrets
 
 import structlog
 
-from ble.adverts import Unprovisioned, kind_of
-from ble.errors import BleError, Malformed
+from ble.adverts import Unprovisioned, kind_or_unknown
+from ble.errors import BleError
 from ble.mesh.client import MeshClient
 from ble.mesh.config.keys import AppKeyUpdate, NetKeyUpdate
 from ble.mesh.configure import Answer, Enter, Phase, Procedure, Refreshed, Request, refresh, reset
@@ -43,10 +43,7 @@ async def heard_unprovisioned(radio: Radio, uuid: bytes, within: float) -> bool:
     heard = asyncio.Event()
 
     def hear(advertisement: Advertisement) -> None:
-        try:
-            kind = kind_of(advertisement)
-        except Malformed:
-            return
+        kind = kind_or_unknown(advertisement)
         if isinstance(kind, Unprovisioned) and kind.device_uuid == uuid:
             heard.set()
 
