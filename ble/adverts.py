@@ -99,6 +99,14 @@ def kind_of(advert: Advertisement) -> Kind:
     return Unknown()
 
 
+def kind_or_unknown(advert: Advertisement) -> Kind:
+    """As `kind_of`; who says what is malformed is unknown."""
+    try:
+        return kind_of(advert)
+    except Malformed:
+        return Unknown()
+
+
 def _unprovisioned(data: bytes) -> Unprovisioned:
     _long(data, 18)
     return Unprovisioned(data[:16], int.from_bytes(data[16:], "big"))

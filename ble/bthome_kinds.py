@@ -122,13 +122,7 @@ _OTHERS: Final = (
     Kind(code=0x53, key="text", name="text", form=Form.TEXT),
     Kind(code=0x54, key="raw", name="raw", form=Form.TEXT),
     Kind(code=0x3A, key="button", name="button", form=Form.EVENT, values=(*_PRESSES, "hold_press", "hold_release")),
-    Kind(
-        code=0x3B,
-        key="command",
-        name="command",
-        form=Form.EVENT,
-        values=("off", "on", "toggle", "step_up", "step_down"),
-    ),
+    Kind(code=0x3B, key="command", name="command", form=Form.EVENT, values=_COMMANDS),
     Kind(code=0x3C, key="dimmer", name="dimmer", form=Form.EVENT, values=("rotate_left", "rotate_right")),
 )
 KINDS: Final = {kind.code: kind for kind in (*_NUMBERS, *_YES_NO, *_OTHERS)}

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 
 from ble.errors import NoSlot, NotReachable
+from ble.locks import Locks
 
 
 class Slots:
@@ -13,14 +14,12 @@ class Slots:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._free = asyncio.Semaphore(limit)
-        self._devices: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._devices = Locks[str]()
 
     @asynccontextmanager
     async def hold(self, address: str, ends: float) -> AsyncIterator[None]:
         """The device's turn and a slot, for the block; `ends` by the loop's clock. Raises NotReachable, NoSlot then."""
-        lock, waiting = self._devices.get(address, (asyncio.Lock(), 0))
-        self._devices[address] = (lock, waiting + 1)
-        try:
+        with self._devices.of(address) as lock:
             await _within(ends, lock.acquire(), NotReachable("another connection to the device is in use"))
             try:
                 await _within(ends, self._free.acquire(), NoSlot(f"all {self.limit} connections are in use"))
@@ -30,10 +29,6 @@ class Slots:
                     self._free.release()
             finally:
                 lock.release()
-        finally:
-            lock, waiting = self._devices.pop(address)
-            if waiting > 1:
-                self._devices[address] = (lock, waiting - 1)
 
 
 async def _within(ends: float, waited: Coroutine[object, object, bool], error: Exception) -> None:

@@ -9,12 +9,10 @@ from ble.errors import Malformed
 from ble.radio import Advertisement
 from pairing.gatt.profile import announced_by
 from pairing.improv.messages import State
-from pairing.methods import ble, ble_wifi, bthome
+from pairing.methods import ble, ble_wifi, bthome, mesh
 from pairing.methods.bthome import id_of
 from pairing.text import clean
 
-MESH: Final = "mesh"
-"""The method of mesh nodes of no network."""
 MAX_ADDRESS: Final = 36
 """Characters: the longest address there is is a UUID, where the system keeps addresses to itself."""
 _IMPROV: Final[dict[int, str]] = {State.AUTHORIZED: "open", State.AUTHORIZATION_REQUIRED: "button"}
@@ -51,7 +49,7 @@ def overheard(advertisement: Advertisement) -> Overheard | None:
         auth = "key" if kind.encrypted else "open"
         return Overheard(id=id_of(address), method=bthome.NAME, address=address, name=name, auth=auth)
     if isinstance(kind, Unprovisioned):
-        return Overheard(id=f"mesh-{kind.device_uuid.hex()}", method=MESH, address=address, name=name)
+        return Overheard(id=mesh.candidate_id(kind.device_uuid), method=mesh.NAME, address=address, name=name)
     announced = announced_by(advertisement)
     if announced is None or announced.paired:
         return None

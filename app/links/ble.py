@@ -116,7 +116,7 @@ class BleLinks:
                 await asyncio.sleep(pause)
         finally:
             device.task = None
-            if not device.claims or device.best(_now()) is None:
+            if device.best(_now()) is None:
                 self._devices.pop(hardware_id, None)
 
     async def _connect(self, address: str, over: asyncio.Event) -> bool:

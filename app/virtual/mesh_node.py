@@ -1,7 +1,6 @@
 """A virtual mesh node on a virtual radio: a provisionee, configuration server and models, as a process of its own."""
 
 import asyncio
-import os
 import secrets
 import signal
 import time
@@ -24,6 +23,7 @@ from ble.mesh.node.peripheral import Peripheral as Node
 from ble.mesh.node.products import Product
 from ble.mesh.provisioning.device import Device
 from ble.mesh.provisioning.pdus import CMAC, HMAC, Capabilities, OobType, OutputAction
+from ble.mesh.store import write_whole
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
 
 TICK_S: Final = 0.02
@@ -200,7 +200,7 @@ class MeshNode:
         """Before anything that follows from it is sent. It blocks: a device does one thing at a time."""
         self._disk.kept = kept
         if self._options.state is not None:
-            _write(self._options.state, msgspec.json.encode(self._disk))
+            write_whole(self._options.state, msgspec.json.encode(self._disk))
 
 
 def _provisioning(it: MeshNode) -> Service:
@@ -238,18 +238,7 @@ def _device(options: Options, elements: int) -> Device:
 
 
 def _read(path: Path | None) -> _Disk:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Disk) if path else _Disk(secrets.token_bytes(UUID_BYTES))
-    except FileNotFoundError:
-        return _Disk(secrets.token_bytes(UUID_BYTES))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, and on disk."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    with suppress(FileNotFoundError):
+        if path is not None:
+            return msgspec.json.decode(path.read_bytes(), type=_Disk)
+    return _Disk(secrets.token_bytes(UUID_BYTES))

@@ -65,17 +65,17 @@ class BleakConnection:
         await self.close()
 
     async def read(self, characteristic: str) -> bytes:
-        return bytes(await self._call(lambda: self.client.read_gatt_char(self._of(characteristic))))
+        return bytes(await self._call(self.client.read_gatt_char(self._of(characteristic))))
 
     async def write(self, characteristic: str, data: bytes, *, response: bool) -> None:
-        await self._call(lambda: self.client.write_gatt_char(self._of(characteristic), data, response=response))
+        await self._call(self.client.write_gatt_char(self._of(characteristic), data, response=response))
 
     async def subscribe(self, characteristic: str, heard: Callable[[bytes], None]) -> None:
         again = characteristic in self._heard
         self._heard[characteristic] = heard
         if not again:
             await self._call(
-                lambda: self.client.start_notify(
+                self.client.start_notify(
                     self._of(characteristic), lambda _, value: self._notified(characteristic, bytes(value))
                 )
             )
@@ -84,7 +84,7 @@ class BleakConnection:
         found = self._of(characteristic).get_descriptor(descriptor)
         if found is None:
             raise NotOffered("descriptor")
-        return bytes(await self._call(lambda: self.client.read_gatt_descriptor(found)))
+        return bytes(await self._call(self.client.read_gatt_descriptor(found)))
 
     def characteristics(self, service: str) -> Sequence[str]:
         found = self.client.services.get_service(service) if self.connected else None
@@ -95,10 +95,9 @@ class BleakConnection:
         self._told.append(told)
 
     def _notified(self, characteristic: str, value: bytes) -> None:
-        last, self._last[characteristic] = self._last.get(characteristic), (value, asyncio.get_running_loop().time())
-        if self.connected and not (
-            last and last[0] == value and asyncio.get_running_loop().time() - last[1] < DOUBLE_S
-        ):
+        now = asyncio.get_running_loop().time()
+        last, self._last[characteristic] = self._last.get(characteristic), (value, now)
+        if self.connected and not (last and last[0] == value and now - last[1] < DOUBLE_S):
             self._heard[characteristic](value)
 
     def _of(self, characteristic: str) -> BleakGATTCharacteristic:
@@ -109,16 +108,14 @@ class BleakConnection:
             raise NotOffered("characteristic")
         return found
 
-    async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, work: Awaitable[T]) -> T:
         """Its result, unless the connection or the time ends before it."""
-        task = asyncio.ensure_future(work())
+        task = asyncio.ensure_future(work)
         try:
             await asyncio.wait((task, self._gone), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise Disconnected if self._gone.done() else NotReachable("no answer in time")
             return task.result()
-        except BleError:
-            raise
         except (BleakError, EOFError, OSError) as error:
             raise self._translated(error) from error
         finally:

@@ -92,9 +92,9 @@ class BleakRadio:
         return self._adverts.add(heard)
 
     async def open(self) -> None:
-        first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        first = asyncio.Event()
         self._task = asyncio.create_task(self._run(first))
-        await first
+        await first.wait()
 
     async def close(self) -> None:
         for connection in list(self._connections):
@@ -167,7 +167,7 @@ class BleakRadio:
             await self._news.wait()
         return known.device
 
-    async def _run(self, first: asyncio.Future[None]) -> None:
+    async def _run(self, first: asyncio.Event) -> None:
         """Scan, and scan again where that ends; what fails for a moment only is not told."""
         failing_since: float | None = None
         while True:
@@ -178,14 +178,14 @@ class BleakRadio:
                     await scanner.start()
                 self._last, failing_since = _now(), None
                 self._is(RadioState(True))
-                _done(first)
+                first.set()
                 await self._until_unwell()
             except Exception as error:
                 failing_since = failing_since or _now()
                 state = absence_of(error)
                 if state not in (absence.BUSY, absence.FAILED) or _now() - failing_since >= self._watch.patience_s:
                     self._is(state)
-                    _done(first)
+                    first.set()
                 await asyncio.sleep(self._watch.retry_s)
             finally:
                 if scanner is not None:
@@ -235,11 +235,6 @@ class BleakRadio:
 
 def _missing(connection: BleakConnection, services: Sequence[str]) -> list[str]:
     return [each for each in services if not connection.characteristics(each)]
-
-
-def _done(first: asyncio.Future[None]) -> None:
-    if not first.done():
-        first.set_result(None)
 
 
 def _now() -> float:

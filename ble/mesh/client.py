@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import ParamSpec, Self
 
 from msgspec import Struct
 
 from ble.errors import BleError, NotReachable
+from ble.locks import Locks
 from ble.mesh import access
 from ble.mesh.access import Message
 from ble.mesh.driver import Driver
@@ -91,7 +92,7 @@ class MeshClient:
         self._watchers: list[Callable[[int, bool], None]] = []
         self._presence = Presence(self._changed, patience.misses)
         self._slots = asyncio.Semaphore(patience.at_once)
-        self._turns: dict[int, tuple[asyncio.Lock, int]] = {}
+        self._turns = Locks[int]()
         self._tasks: list[asyncio.Task[None]] = []
         self._gone: asyncio.Future[BaseException]
         self._driver: Driver
@@ -218,12 +219,13 @@ class MeshClient:
 
         Raises NoProxy, NodeSilent (which counts as a missed poll), and what the stack's `send` raises.
         """
-        async with self._turn(dst), self._slots:
-            for _ in range(tries or self._patience.tries):
-                await self.connected()
-                answer = await self._try(dst, message, key, answers, matches)
-                if answer is not None:
-                    return answer
+        with self._turns.of(dst) as turn:  # one request at a time to one node
+            async with turn, self._slots:
+                for _ in range(tries or self._patience.tries):
+                    await self.connected()
+                    answer = await self._try(dst, message, key, answers, matches)
+                    if answer is not None:
+                        return answer
         if self._link.connected.is_set():
             self._presence.missed(self._primary(dst))
             raise NodeSilent(f"{dst:#06x} does not answer")
@@ -244,21 +246,6 @@ class MeshClient:
             self._asked.remove(asked)
             if asked.handle:
                 self._driver.cancel(asked.handle)
-
-    @asynccontextmanager
-    async def _turn(self, dst: int) -> AsyncIterator[None]:
-        """One request at a time to one node; locks live as long as somebody wants them."""
-        lock, wanted = self._turns.get(dst, (asyncio.Lock(), 0))
-        self._turns[dst] = lock, wanted + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            left = self._turns[dst][1] - 1
-            if left:
-                self._turns[dst] = lock, left
-            else:
-                del self._turns[dst]
 
     def _told(self, event: Event) -> None:
         match event:

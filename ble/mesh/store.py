@@ -77,7 +77,7 @@ class JsonStore:
 
     async def save(self, state: MeshState) -> None:
         async with self._one:
-            await _to_the_end(partial(self._write, msgspec.json.encode(state)))
+            await _to_the_end(partial(write_whole, self._path, msgspec.json.encode(state)))
 
     async def save_sequence(self, iv: Iv, reserved: Reserved) -> None:
         def change(state: MeshState) -> None:
@@ -101,21 +101,23 @@ class JsonStore:
         if state is None:
             raise StateUnreadable("nothing was saved yet")
         change(state)
-        self._write(msgspec.json.encode(state))
+        write_whole(self._path, msgspec.json.encode(state))
 
-    def _write(self, data: bytes) -> None:
-        new = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file, of mode 0600: whole or not at all, and on disk."""
+    new = path.with_name(path.name + ".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 async def _to_the_end(work: Callable[[], None]) -> None:

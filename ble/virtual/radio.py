@@ -62,9 +62,9 @@ class VirtualRadio:
         return len(self._connections)
 
     async def open(self) -> None:
-        tried: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        tried = asyncio.Event()
         self._task = asyncio.create_task(self._run(tried), name="virtual radio")
-        await tried
+        await tried.wait()
 
     async def close(self) -> None:
         if self._task is not None:
@@ -75,7 +75,7 @@ class VirtualRadio:
             await connection.close()
         await self._leave()
 
-    async def _run(self, tried: asyncio.Future[None]) -> None:
+    async def _run(self, tried: asyncio.Event) -> None:
         """On the air as long as there is one, and on the next that comes to its port."""
         while True:
             try:
@@ -85,10 +85,10 @@ class VirtualRadio:
                 _log.debug("the virtual air cannot be joined: %r", error)
                 await self._leave()
             else:
-                _done(tried)
+                tried.set()
                 await asyncio.shield(lost)
                 await self._leave()
-            _done(tried)
+            tried.set()
             await asyncio.sleep(self._retry)
 
     async def _join(self) -> asyncio.Future[None]:
@@ -158,11 +158,6 @@ class VirtualRadio:
         if state != self._state:
             self._state = state
             self._states.tell(state)
-
-
-def _done(tried: asyncio.Future[None]) -> None:
-    if not tried.done():
-        tried.set_result(None)
 
 
 def _structures(advert: Any) -> list[tuple[int, bytes]]:

@@ -6,17 +6,13 @@ from pairing.gatt.failures import translated
 from pairing.gatt.profile import ACTIVATION, SERVICE, WHO, announced_by
 from pairing.gatt.stream import streams_over
 from pairing.identity import FINGERPRINT_SIZE, peer_id
-from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.on_air import search_air
+from pairing.methods.method import AttemptContext, Follows, Input, SearchContext
+from pairing.methods.on_air import LOST_AFTER, PATIENCE, search_air
 from pairing.methods.over_lan import OverLan
 from pairing.session.states import Candidate, Request
 from pairing.text import clean
 
 NAME = "ble"
-PATIENCE = 120.0
-"""Seconds to be heard: somebody has to fetch the device, and press its button."""
-LOST_AFTER = 20.0
-"""Seconds without an advertisement after which a device is gone: it sends several a second, of which most are heard."""
 CONNECT_WITHIN = 30.0
 
 
@@ -36,7 +32,6 @@ class Ble:
         self._lost_after = lost_after
 
     async def search(self, context: SearchContext) -> None:
-        demand_radio(self._radio)
         await search_air(
             context,
             self._radio,
@@ -56,12 +51,6 @@ class Ble:
                     raise MalformedMessageError("fingerprint", step="connecting")
                 async with streams_over(connection, ACTIVATION) as (reader, writer):
                     await self._lan.activate_over(context, reader, writer, token=b"", expect=peer_id("d", who))
-
-
-def demand_radio(radio: Radio) -> None:
-    """Raise MethodFailedError where there is no Bluetooth to use now."""
-    if not radio.state.usable:
-        raise MethodFailedError("radio_off", reason=radio.state.sentence)
 
 
 def _candidate(advertisement: Advertisement, request: Request) -> Candidate | None:

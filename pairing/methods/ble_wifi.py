@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec import Struct
 
-from ble.adverts import EspProvisioning, Improv, kind_of
-from ble.errors import Malformed
+from ble.adverts import EspProvisioning, Improv, kind_of, kind_or_unknown
 from ble.radio import Advertisement, Connection, Radio
 from pairing.ap.protocomm import ProtocommSetup
 from pairing.ap.setup import Connected, Setup, Status
@@ -15,8 +14,8 @@ from pairing.errors import ChannelBrokenError, ProofFailedError, TooManyTriesErr
 from pairing.gatt.failures import translated
 from pairing.improv import messages as improv
 from pairing.improv.client import AuthorizationNeededError, RefusedCommandError, improv_setup
-from pairing.methods.ble import demand_radio
 from pairing.methods.method import TOKEN, AttemptContext, Follows, Input, MethodFailedError, SearchContext
+from pairing.methods.on_air import demand_radio
 from pairing.methods.over_lan import OverLan
 from pairing.methods.telling import known_proof, tell, wanted_network
 from pairing.methods.watched import Watched
@@ -151,10 +150,7 @@ def _is_meant(advertisement: Advertisement, wanted: str) -> bool:
 
 def _waits(advertisement: Advertisement) -> bool:
     """It says that it has no network yet."""
-    try:
-        kind = kind_of(advertisement)
-    except Malformed:
-        return False
+    kind = kind_or_unknown(advertisement)
     if isinstance(kind, Improv):
         return kind.state in (improv.State.AUTHORIZED, improv.State.AUTHORIZATION_REQUIRED)
     return isinstance(kind, EspProvisioning)

@@ -4,17 +4,17 @@ A sensor is paired only where it is asked for by its id: those of neighbours are
 """
 
 import asyncio
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 
 from msgspec import Struct
 
-from ble.adverts import BTHome, kind_of
+from ble.adverts import BTHome, kind_or_unknown
 from ble.bthome import Sensor, points_of
 from ble.bthome_kinds import Point, measures_of
 from ble.errors import Malformed, WrongKey
 from ble.radio import Advertisement, Radio
-from pairing.methods.ble import demand_radio
 from pairing.methods.method import AttemptContext, Context, Follows, Input, MethodFailedError, SearchContext
+from pairing.methods.on_air import demand_radio, listening
 from pairing.session.states import Candidate
 from pairing.text import clean
 
@@ -59,7 +59,7 @@ class BTHomeSensors:
 
     async def search(self, context: SearchContext) -> None:
         demand_radio(self._radio)
-        async with _Listening(self._radio, context) as heard:
+        with _listening(self._radio, context) as heard:
             await context.ready()
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience.hearing):
@@ -70,7 +70,7 @@ class BTHomeSensors:
         key = _key(context)
         sensor, wrong, said = Sensor(key), 0, list[list[Point]]()
         name = context.candidate.name
-        async with _Listening(self._radio, context) as heard:
+        with _listening(self._radio, context) as heard:
             await context.note("listening_to_sensor", address=context.candidate.addresses[0])
             loop = asyncio.get_running_loop()
             ends = loop.time() + self._patience.hearing
@@ -97,32 +97,14 @@ def id_of(address: str) -> str:
     return f"ble-{address.replace(':', '').lower()}"
 
 
-class _Listening:
+def _listening(radio: Radio, context: Context) -> AbstractContextManager[asyncio.Queue[Advertisement]]:
     """What the wanted sensor advertises, while the context lasts."""
-
-    def __init__(self, radio: Radio, context: Context) -> None:
-        self._radio = radio
-        self._wanted = context.request.inputs["sensor"]
-        self._heard: asyncio.Queue[Advertisement] = asyncio.Queue(64)
-
-    async def __aenter__(self) -> asyncio.Queue[Advertisement]:
-        self._stop = self._radio.listen(self._hear)
-        return self._heard
-
-    async def __aexit__(self, *_: object) -> None:
-        self._stop()
-
-    def _hear(self, advertisement: Advertisement) -> None:
-        if id_of(advertisement.address) == self._wanted and _kind(advertisement) is not None:
-            with suppress(asyncio.QueueFull):  # it is said again
-                self._heard.put_nowait(advertisement)
+    wanted = context.request.inputs["sensor"]
+    return listening(radio, lambda each: id_of(each.address) == wanted and _kind(each) is not None)
 
 
 def _kind(advertisement: Advertisement) -> BTHome | None:
-    try:
-        kind = kind_of(advertisement)
-    except Malformed:
-        return None
+    kind = kind_or_unknown(advertisement)
     return kind if isinstance(kind, BTHome) else None
 
 

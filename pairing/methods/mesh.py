@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from ble import errors as ble
-from ble.adverts import MESH_PROVISIONING, Unprovisioned, kind_of
+from ble.adverts import MESH_PROVISIONING, Unprovisioned, kind_or_unknown
 from ble.mesh import pb_gatt
 from ble.mesh.admission import admit
 from ble.mesh.client import MeshClient, NodeSilent, NoProxy
@@ -26,21 +26,17 @@ from ble.mesh.state import NoAddressLeft
 from ble.radio import Advertisement, Radio
 from pairing.errors import PairingError, PeerSilentError, ProofFailedError, WrongPinError
 from pairing.gatt.failures import translated
-from pairing.methods.ble import demand_radio
+from pairing.methods.ble import CONNECT_WITHIN
 from pairing.methods.method import AttemptContext, Follows, Input, MethodFailedError, SearchContext
-from pairing.methods.on_air import search_air
+from pairing.methods.on_air import LOST_AFTER, PATIENCE, search_air
 from pairing.session.states import Candidate
 from pairing.text import clean
 from pairing.uncancelled import to_the_end
 
 NAME: Final = "mesh"
-PATIENCE: Final = 120.0
-LOST_AFTER: Final = 20.0
-CONNECT_WITHIN: Final = 30.0
 ATTENTION_S: Final = 30
 """Seconds the device blinks: a person has to look at it, and say that it is the one."""
 _ID: Final = "mesh-"
-UUID_SIZE: Final = 16
 
 
 class Home(Protocol):
@@ -99,7 +95,6 @@ class Mesh:
 
     async def search(self, context: SearchContext) -> None:
         _static(context.secrets.get("oob"))
-        demand_radio(self._radio)
         await search_air(
             context,
             self._radio,
@@ -270,10 +265,7 @@ def _static(given: str | None) -> bytes | None:
 
 
 def _candidate(advertisement: Advertisement) -> Candidate | None:
-    try:
-        kind = kind_of(advertisement)
-    except ble.Malformed:
-        return None
+    kind = kind_or_unknown(advertisement)
     if not isinstance(kind, Unprovisioned):
         return None
     return Candidate(

@@ -30,6 +30,7 @@ from pairing.mdns import (
     parse_device,
     parse_hub,
 )
+from pairing.mdns.hearing import _text
 from pairing.methods.method import MethodFailedError
 
 PATIENCE = 20.0
@@ -174,7 +175,7 @@ def test_no_text_record_does_harm(txt: dict[str, str | None]) -> None:
 def test_text_that_is_no_utf8_is_left_out() -> None:
     properties: dict[bytes, bytes] = {k.encode(): v.encode() for k, v in SOUND.items()} | {b"n": b"\xff\xfe"}
     info = ServiceInfo(DEVICE_SERVICE, f"x.{DEVICE_SERVICE}", 80, properties=properties, parsed_addresses=["192.0.2.1"])
-    heard = parse_device(mdns._text(info), ("192.0.2.1",), info.port)  # type: ignore[arg-type]
+    heard = parse_device(_text(info), ("192.0.2.1",), info.port)  # type: ignore[arg-type]
     assert heard is not None
     assert heard.name == ""
 

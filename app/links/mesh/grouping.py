@@ -70,7 +70,7 @@ class Grouping:
         self._addresses = wanted.addresses
         done = True
         for one, node in wanted.nodes.items():
-            if one not in self._acknowledged | self._refused:
+            if one not in self._acknowledged and one not in self._refused:
                 done &= await self._tell(client, node, one, joins=True)
         for one in self._acknowledged - wanted.nodes.keys():
             row = client.state.node_of(one[0])

@@ -15,9 +15,9 @@ from app.devices.service import Devices
 from app.groups.access import GroupAccess
 from app.links.mesh import leaving, queries
 from app.links.mesh.grouping import STATUS_GROUP, Grouping
-from app.links.mesh.kinds import parts_of, prefix
+from app.links.mesh.kinds import prefix
 from app.links.mesh.obeying import Obeying
-from app.links.mesh.placing import Placed, Places, composition_of
+from app.links.mesh.placing import Placed, Places, parts_told
 from app.links.mesh.polling import Polling
 from app.links.mesh.reporting import Reporting
 from app.links.mesh.store import HomeStore
@@ -252,8 +252,7 @@ class HomeMesh:
 
     async def _confirm_reset(self, node: NodeRow) -> None:
         """Its devices were perhaps reset, and wait for word that they have forgotten."""
-        made = composition_of(node.composition)
-        for part in [] if made is None else parts_of(made):
+        for part in parts_told(node.composition):
             await self._hub.devices.resets.confirmed(part.hardware_id(node.uuid))
 
     def _all_there(self, but: int) -> bool:

@@ -68,6 +68,11 @@ def uuid_of(hardware_id: str) -> bytes:
         return b""
 
 
+def numbered(name: str, place: int) -> str:
+    """The name of a node's device, counted from 1: the first has the node's own."""
+    return name if place == 1 or not name else f"{name} {place}"
+
+
 def parts_of(made: Composition) -> list[Part]:
     """Its devices, in the order of their elements; none where it has nothing that the hub can use."""
     return [part for index in range(len(made.elements)) for part in _of_element(made, index)]

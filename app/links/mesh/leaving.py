@@ -5,18 +5,18 @@ import secrets
 
 import structlog
 
-from ble.adverts import Unprovisioned, kind_of
-from ble.errors import BleError, Malformed
+from ble.adverts import Unprovisioned, kind_or_unknown
+from ble.errors import BleError
 from ble.mesh.client import MeshClient
 from ble.mesh.config.keys import AppKeyUpdate, NetKeyUpdate
 from ble.mesh.configure import Answer, Enter, Phase, Procedure, Refreshed, Request, refresh, reset
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.keyring import revoke_old
 from ble.mesh.procedures import carry_out
 from ble.radio import Advertisement, Radio
 
 HEARD_WITHIN_S = 3.0
 """A node that has forgotten its network says so several times a second."""
-KEY_BYTES = 16
 _log = structlog.get_logger("doorstep.mesh")
 
 
@@ -43,10 +43,7 @@ async def heard_unprovisioned(radio: Radio, uuid: bytes, within: float) -> bool:
     heard = asyncio.Event()
 
     def hear(advertisement: Advertisement) -> None:
-        try:
-            kind = kind_of(advertisement)
-        except Malformed:
-            return
+        kind = kind_or_unknown(advertisement)
         if isinstance(kind, Unprovisioned) and kind.device_uuid == uuid:
             heard.set()
 
@@ -70,8 +67,8 @@ async def shut_out(client: MeshClient, address: int) -> Refreshed:
     index = min(state.net_keys)
     net = state.net_keys[index]
     bound = [key for key in state.app_keys.values() if key.net_index == index]
-    apps = {key.index: key.new_key or secrets.token_bytes(KEY_BYTES) for key in bound}
-    new = net.new_key or secrets.token_bytes(KEY_BYTES)
+    apps = {key.index: key.new_key or secrets.token_bytes(KEY_SIZE) for key in bound}
+    new = net.new_key or secrets.token_bytes(KEY_SIZE)
 
     async def enter(step: Enter) -> None:
         await _enter(client, step.phase, index, new, apps)

@@ -21,16 +21,17 @@ from app.homes import queries as home_queries
 from app.homes.standing import Standings
 from app.links.mesh import queries
 from app.links.mesh.grouping import STATUS_GROUP
-from app.links.mesh.kinds import Part, parts_of
-from app.links.mesh.placing import composition_of
+from app.links.mesh.kinds import Part, numbered
+from app.links.mesh.placing import composition_of, parts_told
 from app.links.mesh.service import Mesh
-from app.links.mesh.store import KEY_BYTES, HomeStore, forget_in
+from app.links.mesh.store import HomeStore, forget_in
 from app.policy import Action
 from app.store.store import Store
 from app.store.tx import Change, Tx
 from ble.mesh.cdb.convert import About, ModelSetting, export, to_state
 from ble.mesh.cdb.file import DatabaseInvalid, dump, load
 from ble.mesh.cdb.schema import Database
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.model_id import ModelId, from_text
 from ble.mesh.models.known import is_bindable
 from ble.mesh.state import MeshState, NodeRow
@@ -118,13 +119,12 @@ class MeshMoving:
         device_ids: list[str] = []
         others = 0
         for node in state.nodes.values():
-            made = composition_of(node.composition)
-            parts = [] if made is None else parts_of(made)
+            parts = parts_told(node.composition)
             if not parts:
                 queries.keep_apart(tx, home_id, node.address)
                 others += 1
-            bound = [self._devices.bind_in(tx, by, _device(home_id, node, part, at)) for at, part in enumerate(parts)]
-            device_ids += [device.id for device in bound]
+            for place, part in enumerate(parts, 1):
+                device_ids.append(self._devices.bind_in(tx, by, _device(home_id, node, part, place)).id)
         tx.record(by.actor, _told("mesh.imported", home_id, {"nodes": len(state.nodes), "devices": len(device_ids)}))
         return Imported(device_ids, others)
 
@@ -142,7 +142,7 @@ def _joined(database: Database, iv_index: int) -> MeshState:
     state = to_state(database, own_uuid=secrets.token_bytes(16), iv_index=iv_index)
     if not state.app_keys:
         raise DatabaseInvalid("a network without an application key")
-    state.device_key = secrets.token_bytes(KEY_BYTES)
+    state.device_key = secrets.token_bytes(KEY_SIZE)
     state.jump(-1.0, secrets.randbelow)
     return state
 
@@ -165,14 +165,13 @@ def _settings(state: MeshState, subscriptions: set[tuple[int, str, int]]) -> dic
 
 
 def _device(home_id: str, node: NodeRow, part: Part, place: int) -> NewDevice:
-    name = node.name if place == 0 or not node.name else f"{node.name} {place + 1}"
     return NewDevice(
         home_id=home_id,
         hardware_id=part.hardware_id(node.uuid),
         product_id=part.product,
         link=LINK,
         trust=REGISTERED,
-        name=name[:64],
+        name=numbered(node.name, place)[:64],
     )
 
 

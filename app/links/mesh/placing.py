@@ -64,6 +64,12 @@ class Places:
                 yield Placed(device_id=device.id, address=node.address, part=part, sleeps=sleeps)
 
 
+def parts_told(page: bytes) -> list[Part]:
+    """The devices of a node by its composition page; none where it has not told, or has nothing of use."""
+    made = composition_of(page)
+    return [] if made is None else parts_of(made)
+
+
 @lru_cache(maxsize=4096)
 def composition_of(page: bytes) -> Composition | None:
     """None where the node has not told yet, or nothing that can be read."""

@@ -20,14 +20,15 @@ from app.groups.access import GroupAccess
 from app.homes.model import Home as HomeRow
 from app.links.mesh import queries
 from app.links.mesh.home import HomeMesh, Hub, Pace, setup_of
-from app.links.mesh.kinds import parts_of, prefix, uuid_of
-from app.links.mesh.placing import composition_of
+from app.links.mesh.kinds import numbered, prefix, uuid_of
+from app.links.mesh.placing import parts_told
 from app.links.mesh.reporting import Reporting
 from app.links.mesh.store import HomeStore, forget_in
 from app.store.store import Store
 from app.store.tx import Event, Tx
 from ble.mesh.client import MeshClient
 from ble.mesh.configure import Setup
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.state import MeshState
 from ble.radio import Radio
@@ -35,8 +36,6 @@ from pairing.methods.mesh import JoinedNode
 from pairing.methods.method import MethodFailedError
 from pairing.session.log import JoinRefusedError
 from pairing.session.states import SessionState
-
-KEY_BYTES = 16
 
 
 class Mesh:
@@ -127,8 +126,7 @@ class Mesh:
 
     def devices_of(self, session: SessionState, joined: JoinedNode) -> list[NewDevice]:
         """What a node is to the home of its session. Raises JoinRefusedError where the hub has no use for it."""
-        made = composition_of(joined.page)
-        parts = [] if made is None else parts_of(made)
+        parts = parts_told(joined.page)
         if not parts:
             raise JoinRefusedError("unknown_product", product="mesh")
         name = session.request.inputs.get("name", "") if session.request.want == 1 else ""
@@ -139,7 +137,7 @@ class Mesh:
                 product_id=part.product,
                 link=LINK,
                 trust=joined.trust,
-                name=_numbered(name or joined.name, place),
+                name=numbered(name or joined.name, place),
             )
             for place, part in enumerate(parts, 1)
         ]
@@ -242,12 +240,7 @@ class Joining(Struct, frozen=True):
 
 
 def _new_network() -> MeshState:
-    state = MeshState(device_key=secrets.token_bytes(KEY_BYTES))
-    state.net_keys[0] = NetKey(index=0, key=secrets.token_bytes(KEY_BYTES))
-    state.app_keys[0] = AppKey(index=0, net_index=0, key=secrets.token_bytes(KEY_BYTES))
+    state = MeshState(device_key=secrets.token_bytes(KEY_SIZE))
+    state.net_keys[0] = NetKey(index=0, key=secrets.token_bytes(KEY_SIZE))
+    state.app_keys[0] = AppKey(index=0, net_index=0, key=secrets.token_bytes(KEY_SIZE))
     return state
-
-
-def _numbered(name: str, place: int) -> str:
-    """The name of a node's device: the first has the node's own."""
-    return name if place == 1 or not name else f"{name} {place}"

@@ -11,13 +11,12 @@ from app.store.errors import VaultMismatch
 from app.store.store import Store
 from app.store.tx import Tx
 from app.store.vault import Vault
+from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.iv import Iv
 from ble.mesh.keys import AppKey, NetKey
 from ble.mesh.sequence import Reserved
 from ble.mesh.state import MeshState, NodeRow
 from ble.mesh.store import StateUnreadable
-
-KEY_BYTES = 16
 
 
 class HomeStore:
@@ -40,7 +39,7 @@ class HomeStore:
 
     async def save(self, state: MeshState) -> None:
         # A copy: the stack goes on while the writer's thread reads.
-        kept = msgspec.json.decode(msgspec.json.encode(state), type=MeshState)
+        kept = _copy(state)
         await self._store.write(lambda tx: self._save_in(tx, kept))
 
     async def save_sequence(self, iv: Iv, reserved: Reserved) -> None:
@@ -75,7 +74,7 @@ class HomeStore:
             moved = replace(row, address=state.address, reserved=state.reserved, incarnation=now)
             queries.put_network(tx, self._home_id, replace(moved, numbered_at=_known_time(tx)))
             queries.retire(tx, self._home_id, state.retired)
-        self._keep(tx, msgspec.json.decode(msgspec.json.encode(state), type=MeshState))
+        self._keep(tx, _copy(state), _secrets(self._home_id, state))
         return state
 
     def _state_in(self, tx: Tx, row: NetworkRow) -> MeshState:
@@ -84,7 +83,7 @@ class HomeStore:
         state.device_key = _secret(vault, tx, own_row(home))
         for key in queries.keys(tx, home):
             octets = _secret(vault, tx, key_row(home, key))
-            old, new = octets[:KEY_BYTES], octets[KEY_BYTES:] or None
+            old, new = octets[:KEY_SIZE], octets[KEY_SIZE:] or None
             if key.kind == "net":
                 state.net_keys[key.index] = NetKey(index=key.index, key=old, new_key=new, phase=key.phase)
             else:
@@ -113,11 +112,12 @@ class HomeStore:
     def _rest_in(self, tx: Tx, state: MeshState) -> None:
         """Keys, nodes, retired addresses and marks; what has not changed is left alone."""
         home, vault = self._home_id, self._store.vault
+        held = _secrets(home, state)
         queries.put_keys(tx, home, _key_rows(state))
-        for row, octets in _secrets(home, state).items():
+        for row, octets in held.items():
             if self._secrets.get(row) != octets:
                 vault.keep(tx, row, octets)
-        for row in self._secrets.keys() - _secrets(home, state).keys():
+        for row in self._secrets.keys() - held.keys():
             tx.run("DELETE FROM secrets WHERE row=?", (row,))
         for address, node in state.nodes.items():
             if self._nodes.get(address) != node:
@@ -126,13 +126,13 @@ class HomeStore:
             queries.delete_node(tx, home, address)
         queries.retire(tx, home, state.retired)
         queries.raise_replay(tx, home, state.replay)
-        self._keep(tx, state)
+        self._keep(tx, state, held)
 
-    def _keep(self, tx: Tx, state: MeshState) -> None:
+    def _keep(self, tx: Tx, state: MeshState, held: dict[str, bytes]) -> None:
         """Remember what is on disk, once it is."""
 
         def kept() -> None:
-            self._nodes, self._secrets = state.nodes, _secrets(self._home_id, state)
+            self._nodes, self._secrets = state.nodes, held
 
         tx.after(kept)
 
@@ -156,6 +156,10 @@ def key_row(home_id: str, key: KeyRow) -> str:
 def device_row(home_id: str, address: int) -> str:
     """Where a node's device key is."""
     return f"mesh/{home_id}/device/{address}"
+
+
+def _copy(state: MeshState) -> MeshState:
+    return msgspec.json.decode(msgspec.json.encode(state), type=MeshState)
 
 
 def _secret(vault: Vault, tx: Tx, row: str) -> bytes:

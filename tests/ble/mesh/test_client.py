@@ -149,7 +149,7 @@ async def test_a_request_can_be_cancelled_and_the_next_goes_on() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert (client._asked, client._turns) == ([], {})
+        assert (client._asked, client._turns._wanted) == ([], {})
         await client.request(NODE, SET_ON, ByApp(0), answers=(ONOFF_STATUS,))
 
 
