@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from ble.errors import Malformed, NotReachable
+from ble.errors import BleError, Malformed, NotReachable
 from ble.mesh.access import Message
 from ble.mesh.config.bindings import (
     ModelAppBind,
@@ -28,6 +28,7 @@ from ble.mesh.config.keys import (
     AppKeyAdd,
     AppKeyStatus,
     AppKeyUpdate,
+    KeyRefreshPhaseGet,
     KeyRefreshPhaseSet,
     KeyRefreshPhaseStatus,
     NetKeyStatus,
@@ -63,6 +64,13 @@ class Unanswered(NotReachable):
 
     code = "node_silent"
     hint = "Check that the device has power and is in reach of another mesh device."
+
+
+class SomeAway(BleError):
+    """A node that is to keep the network did not take its new keys: they are not used before it has."""
+
+    code = "some_away"
+    retryable = True
 
 
 class Request(Struct, frozen=True):
@@ -242,18 +250,23 @@ class Refreshed(Struct, frozen=True, kw_only=True):
 
 
 def refresh(
-    net_index: int, net_key: bytes, app_keys: Mapping[int, bytes], nodes: Sequence[int]
+    net_index: int, net_key: bytes, app_keys: Mapping[int, bytes], nodes: Sequence[int], *, patient: bool = False
 ) -> Procedure[Refreshed]:
     """Change the network key, and the application keys bound to it, under these nodes (3.11.4).
 
-    A node that is to be shut out is not among `nodes`; one that does not answer in phase 1 is shut out too.
+    A node that is to be shut out is not among `nodes`; one that does not answer in phase 1 is shut out too, or with
+    `patient` raises SomeAway before any node uses the new keys. It may be begun again with the same keys.
     """
     yield Enter(Phase.DISTRIBUTE)
     held: list[int] = []
     left_out: list[int] = []
+    silent = 0
     for address in nodes:
         has_all = yield from _distribute(address, net_index, net_key, app_keys)
         (held if has_all else left_out).append(address)
+        silent += has_all is None
+    if silent and patient:
+        raise SomeAway(f"{silent} nodes")
     late: list[int] = []
     for transition, phase in ((Transition.USE_NEW, Phase.USE_NEW), (Transition.REVOKE_OLD, Phase.REVOKE_OLD)):
         for address in held:
@@ -265,12 +278,17 @@ def refresh(
     return Refreshed(done=done, left_out=tuple(left_out), late=tuple(late))
 
 
-def _distribute(address: int, net_index: int, net_key: bytes, app_keys: Mapping[int, bytes]) -> Procedure[bool]:
+def _distribute(address: int, net_index: int, net_key: bytes, app_keys: Mapping[int, bytes]) -> Procedure[bool | None]:
+    """Whether a node has the new keys; None where it does not answer."""
     answer = yield Request(address, NetKeyUpdate(net_index, net_key), NetKeyStatus)
-    if not (isinstance(answer, NetKeyStatus) and answer.status == 0):
-        return False
+    if not isinstance(answer, NetKeyStatus):
+        return None
+    if answer.status:
+        # One that was told to use them by a refresh that did not come to its end has all, and takes no key again.
+        phase = yield Request(address, KeyRefreshPhaseGet(net_index), KeyRefreshPhaseStatus)
+        return isinstance(phase, KeyRefreshPhaseStatus) and phase.status == 0 and phase.phase == Phase.USE_NEW
     for app_index, app_key in app_keys.items():
         updated = yield Request(address, AppKeyUpdate(KeyPair(net_index, app_index), app_key), AppKeyStatus)
         if not isinstance(updated, AppKeyStatus):
-            return False
+            return None
     return True

@@ -6,10 +6,8 @@ import secrets
 import structlog
 
 from ble.adverts import Unprovisioned, kind_or_unknown
-from ble.errors import BleError
 from ble.mesh.client import MeshClient
-from ble.mesh.config.keys import AppKeyUpdate, NetKeyUpdate
-from ble.mesh.configure import Answer, Enter, Phase, Procedure, Refreshed, Request, refresh, reset
+from ble.mesh.configure import Enter, Phase, Refreshed, refresh, reset
 from ble.mesh.crypto import KEY_SIZE
 from ble.mesh.keyring import revoke_old
 from ble.mesh.procedures import carry_out
@@ -18,13 +16,6 @@ from ble.radio import Advertisement, Radio
 HEARD_WITHIN_S = 3.0
 """A node that has forgotten its network says so several times a second."""
 _log = structlog.get_logger("doorstep.mesh")
-
-
-class SomeAway(BleError):
-    """A node that is to keep the network did not take its new keys: they are not used before it has."""
-
-    code = "some_away"
-    retryable = True
 
 
 async def told_to_forget(
@@ -74,7 +65,7 @@ async def shut_out(client: MeshClient, address: int) -> Refreshed:
         await _enter(client, step.phase, index, new, apps)
 
     staying = [node.address for node in state.nodes.values() if node.address != address]
-    done = await carry_out(_all_or_none(refresh(index, new, apps, staying)), client, on_enter=enter)
+    done = await carry_out(refresh(index, new, apps, staying, patient=True), client, on_enter=enter)
     _log.info("the keys of a mesh were changed", nodes=len(done.done), late=len(done.late))
     return done
 
@@ -92,21 +83,3 @@ async def _enter(client: MeshClient, phase: Phase, index: int, new: bytes, apps:
     await client.save()
     if phase is not Phase.DISTRIBUTE:
         client.announce(index)
-
-
-def _all_or_none(procedure: Procedure[Refreshed]) -> Procedure[Refreshed]:
-    """The refresh, ended before the new keys are used where a node does not have them."""
-    missing: set[int] = set()
-    answer: Answer = None
-    while True:
-        try:
-            action = procedure.send(answer)
-        except StopIteration as stop:
-            done: Refreshed = stop.value
-            return done
-        if isinstance(action, Enter) and action.phase is Phase.USE_NEW and missing:
-            procedure.close()
-            raise SomeAway(f"{len(missing)} nodes")
-        answer = yield action
-        if isinstance(action, Request) and isinstance(action.message, NetKeyUpdate | AppKeyUpdate) and answer is None:
-            missing.add(action.address)

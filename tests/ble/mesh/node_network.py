@@ -204,7 +204,8 @@ class Network:
         self.phases.append(phase)
         key = self.hub.state.net_keys[NET]
         if phase is Phase.DISTRIBUTE:
-            key.begin(self.new_net_key)
+            if key.phase == 0:
+                key.begin(self.new_net_key)
             self.hub.state.app_keys[APP].new_key = self.new_app_key
         elif phase is Phase.USE_NEW:
             key.use_new()

@@ -8,6 +8,7 @@ from ble.errors import BleError, Malformed
 from ble.mesh.access import Message
 from ble.mesh.config.bindings import ModelAppBind, ModelAppStatus, SubscriptionStatus, SubscriptionVirtualAdd
 from ble.mesh.config.indexes import KeyPair
+from ble.mesh.config.keys import KeyRefreshPhaseSet, KeyRefreshPhaseStatus, Transition
 from ble.mesh.config.refused import ConfigRefused
 from ble.mesh.config.settings import Retransmit
 from ble.mesh.configure import (
@@ -16,6 +17,7 @@ from ble.mesh.configure import (
     Phase,
     Request,
     Setup,
+    SomeAway,
     Unanswered,
     ask,
     configure,
@@ -361,3 +363,23 @@ def test_a_node_that_does_not_answer_in_a_refresh_is_left_out() -> None:
     outcome = network.carry_out(refresh(NET, network.new_net_key, {APP: network.new_app_key}, nodes))
     assert outcome.left_out == (address_of(silent),)
     assert outcome.done == (address_of(kept),)
+
+
+def test_no_key_is_used_before_all_that_stay_have_it_and_a_second_try_takes_all_along() -> None:
+    network = Network()
+    kept, moved, silent = (network.add(products.dimmable) for _ in range(3))
+    for node in (silent, moved, kept):
+        set_up(network, node)
+    nodes = [address_of(node) for node in (kept, moved, silent)]
+    silent._fault = NodeFault.SILENT
+    with pytest.raises(SomeAway):
+        network.carry_out(refresh(NET, network.new_net_key, {APP: network.new_app_key}, nodes, patient=True))
+    assert network.phases == [Phase.DISTRIBUTE]
+    assert [node.state.net_keys[NET].phase for node in (kept, moved) if node.state] == [1, 1]
+    # As a hub does that is killed before it has told all.
+    network.carry_out(ask(address_of(moved), KeyRefreshPhaseSet(NET, Transition.USE_NEW), KeyRefreshPhaseStatus))
+    silent._fault = None
+    outcome = network.carry_out(refresh(NET, network.new_net_key, {APP: network.new_app_key}, nodes, patient=True))
+    assert (outcome.done, outcome.left_out, outcome.late) == (tuple(nodes), (), ())
+    keys = [node.state.net_keys[NET] for node in (kept, moved, silent) if node.state]
+    assert [(key.key, key.phase) for key in keys] == [(network.new_net_key, 0)] * 3
