@@ -73,12 +73,17 @@ class BleakConnection:
     async def subscribe(self, characteristic: str, heard: Callable[[bytes], None]) -> None:
         again = characteristic in self._heard
         self._heard[characteristic] = heard
-        if not again:
+        if again:
+            return
+        try:
             await self._call(
                 self.client.start_notify(
                     self._of(characteristic), lambda _, value: self._notified(characteristic, bytes(value))
                 )
             )
+        except BaseException:
+            del self._heard[characteristic]
+            raise
 
     async def descriptor(self, characteristic: str, descriptor: str) -> bytes:
         found = self._of(characteristic).get_descriptor(descriptor)
@@ -98,7 +103,8 @@ class BleakConnection:
         now = asyncio.get_running_loop().time()
         last, self._last[characteristic] = self._last.get(characteristic), (value, now)
         if self.connected and not (last and last[0] == value and now - last[1] < DOUBLE_S):
-            self._heard[characteristic](value)
+            if (heard := self._heard.get(characteristic)) is not None:
+                heard(value)
 
     def _of(self, characteristic: str) -> BleakGATTCharacteristic:
         if not self.connected:

@@ -197,6 +197,20 @@ async def test_8_notifications_told_twice_are_heard_once_and_after_each_connecti
     assert "AcquireNotify" not in rig.bluez.calls
 
 
+async def test_a_subscription_that_was_refused_is_made_by_the_next_try(rig: Rig) -> None:
+    radio, lamp = await rig.radio(), await rig.lamp()
+    await hear_lamp(radio, lamp)
+    rig.bluez.faults.refuse = {"StartNotify": [DBusFailure("org.bluez.Error.Failed", "not now")]}
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+    async with radio.connect(lamp.address) as connection:
+        with pytest.raises(NotOffered):
+            await connection.subscribe(SWITCH, heard.put_nowait)
+        await connection.subscribe(SWITCH, heard.put_nowait)
+        await lamp.subscribed.wait()
+        await lamp.notify(SWITCH, b"1")
+        assert await heard.get() == b"1"
+
+
 async def test_losing_the_range_ends_a_connection_and_what_waits_for_it(rig: Rig) -> None:
     radio, lamp = await rig.radio(), await rig.lamp()
     await hear_lamp(radio, lamp)
