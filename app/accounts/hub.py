@@ -213,6 +213,4 @@ def _check_time(time: Time) -> int:
 
 
 def _change(verb: str, row: rows.Hub, data: object, account_id: str | None) -> Change:
-    return Change(
-        f"hub.{verb}", "hub", row.hub_id or "", None, Action.HUB_MANAGE, data, account_id=account_id, sync=False
-    )
+    return Change(f"hub.{verb}", "hub", row.hub_id or "", None, Action.HUB_MANAGE, data, account_id=account_id)

@@ -210,7 +210,7 @@ class Accounts:
 
 def change(verb: str, account: Account, data: object = None) -> Change:
     """What happened to `account`, told to its person alone."""
-    return Change(f"account.{verb}", "account", account.id, None, Action.SELF, data, account_id=account.id, sync=False)
+    return Change(f"account.{verb}", "account", account.id, None, Action.SELF, data, account_id=account.id)
 
 
 def view(account: Account) -> AccountView:

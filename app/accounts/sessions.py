@@ -217,9 +217,7 @@ def _over(account: Account, now: int) -> bool:
 
 
 def _change(verb: str, session: Session, data: dict[str, str]) -> Change:
-    return Change(
-        f"session.{verb}", "session", session.id, None, Action.SELF, data, account_id=session.account_id, sync=False
-    )
+    return Change(f"session.{verb}", "session", session.id, None, Action.SELF, data, account_id=session.account_id)
 
 
 def _view(session: Session, actor: Actor) -> SessionView:

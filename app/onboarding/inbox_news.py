@@ -84,7 +84,7 @@ class InboxNews:
 
         def act(tx: Tx) -> None:
             for home_id in self._standings.home_ids_in(tx):
-                change = Change("pairing.inbox", "home", home_id, home_id, Action.PAIR, data, audit=False, sync=False)
+                change = Change("pairing.inbox", "home", home_id, home_id, Action.PAIR, data, audit=False)
                 tx.record(SYSTEM, change)
 
         try:

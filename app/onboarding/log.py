@@ -74,4 +74,4 @@ def _actor(state: SessionState) -> Actor:
 
 
 def _change(state: SessionState, kind: str, data: object, *, audit: bool = True) -> Change:
-    return Change(kind, "pairing", state.id, state.request.home, Action.PAIR, data=data, audit=audit, sync=False)
+    return Change(kind, "pairing", state.id, state.request.home, Action.PAIR, data=data, audit=audit)

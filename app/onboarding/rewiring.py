@@ -300,4 +300,4 @@ def _row(change_id: str) -> str:
 
 def _told(change: WifiChange, what: str, data: object, *, audit: bool = True) -> Change:
     kind = f"wifi_change.{what}"
-    return Change(kind, "wifi_change", change.id, change.home_id, Action.PAIR, data=data, audit=audit, sync=False)
+    return Change(kind, "wifi_change", change.id, change.home_id, Action.PAIR, data=data, audit=audit)

@@ -313,7 +313,7 @@ class Onboarding:
 
 
 def _handed_over(state: SessionState) -> Change:
-    return Change("pairing.handed_over", "pairing", state.id, state.request.home, Action.PAIR, sync=False)
+    return Change("pairing.handed_over", "pairing", state.id, state.request.home, Action.PAIR)
 
 
 def _opened(state: SessionState) -> PairingView:

@@ -26,20 +26,18 @@ _log = structlog.get_logger("doorstep.store")
 
 
 class Housekeeping:
-    """A task that runs every registered sweep, each minute. `keep_outbox`: an upstream is set, sync empties it."""
+    """A task that runs every registered sweep, each minute."""
 
     def __init__(self, write: Callable[[Sweep], Awaitable[int]], clock: Clock) -> None:
         self._write = write
         self._clock = clock
         self._sweeps: dict[str, Sweep] = {}
-        self.keep_outbox = False
         for table, order in _HISTORIES:
             self.register(table, _history(table, order))
         self.journal = SizedHistory("journal", order="seq", per="device_id", octets=_ENTRY, batch=BATCH)
         self.register("journal", self.journal.sweep)
         self.register("commands", _ended_commands)
         self.register("idempotency", _idempotency)
-        self.register("outbox", lambda tx: 0 if self.keep_outbox else _beyond(tx, "outbox", "n"))
         self.register("spent_refresh", _spent_refresh)
         self._task = asyncio.create_task(self._run(), name="store-housekeeping")
 

@@ -176,6 +176,14 @@ class Store:
         # What requests leave is freed by counting; looking for rings after every 700 objects took 5 % of all time.
         gc.set_threshold(YOUNG_OBJECTS)
 
+    async def attach(self, prepare: Callable[[sqlite3.Connection], None], capture: Callable[[Tx], None]) -> None:
+        """Have `prepare` done to the writing connection, and from then on `capture` called within each act, at its end.
+
+        What `capture` raises fails the act.
+        """
+        await self._write_connection.hop(prepare)
+        self._writer.capture = capture
+
     def status(self) -> Status:
         """How storage is doing, for readiness, metrics and the doctor."""
         return Status(

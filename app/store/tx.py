@@ -1,4 +1,4 @@
-"""What a write function is given: the transaction, the time, and the three rows every change leaves behind."""
+"""What a write function is given: the transaction, the time, and the rows every change leaves behind."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -20,7 +20,6 @@ _encode = msgspec.json.Encoder().encode
 
 _WHO = "(at,account_id,credential_id,type,kind,entity_id,home_id,data) VALUES(?,?,?,?,?,?,?,?)"
 _AUDIT = "INSERT INTO audit" + _WHO
-_OUTBOX = "INSERT INTO outbox" + _WHO
 _EVENT = (
     "INSERT INTO events(seq,at,type,kind,entity_id,home_id,account_id,device_id,sees,data) VALUES(?,?,?,?,?,?,?,?,?,?)"
 )
@@ -29,7 +28,7 @@ _LAST_NUMBER = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name=?), 
 
 
 class Change(Struct, frozen=True, gc=False):
-    """One thing that happened, as told to the audit trail, to sync's outbox and to listeners.
+    """One thing that happened, as told to the audit trail and to listeners.
 
     `type` is dotted: noun.verb (device.renamed). `sees` is the action a listener must be allowed on the resource to be
     told. `data` is the event's body: never a secret. `home_id` None means it concerns `account_id` alone.
@@ -44,7 +43,6 @@ class Change(Struct, frozen=True, gc=False):
     account_id: str | None = None
     device_id: str | None = None
     audit: bool = True
-    sync: bool = True
 
 
 class Event(Struct, frozen=True, gc=False):
@@ -125,7 +123,7 @@ class Batch:
 class Tx(Reader):
     """One act inside the writer's current transaction. Lives only as long as the write function runs."""
 
-    __slots__ = ("after_commit", "audit", "batch", "moment", "outbox", "rows", "told")
+    __slots__ = ("actor", "after_commit", "audit", "batch", "moment", "rows", "told")
 
     def __init__(self, db: sqlite3.Connection, moment: Moment, batch: Batch) -> None:
         self.db = db
@@ -133,8 +131,9 @@ class Tx(Reader):
         self.batch = batch
         self.after_commit: list[Callable[[], None]] = []
         self.audit: list[Row] = []
-        self.outbox: list[Row] = []
         self.told: list[Row] = []
+        # Of the first change: who did all this.
+        self.actor: Actor | None = None
         self.rows: list[tuple[str, Row]] = []
 
     @property
@@ -177,15 +176,14 @@ class Tx(Reader):
         self.after_commit.append(fn)
 
     def record(self, actor: Actor, change: Change) -> None:
-        """Leave the audit row, the outbox row and the event of `change`; they are written with the batch's others."""
+        """Leave the audit row and the event of `change`; they are written with the batch's others."""
         self._stand()
+        self.actor = self.actor or actor
         data = b"{}" if change.data is None else _encode(change.data)
         now, home_id = self.moment.ms, change.home_id
         who = (now, actor.account_id, actor.credential_id, change.type, change.kind, change.id, home_id, data)
         if change.audit:
             self.audit.append(who)
-        if change.sync and home_id is not None:
-            self.outbox.append(who)
         of = (change.kind, change.id, home_id, change.account_id, change.device_id)
         self.told.append((now, change.type, *of, change.sees, data))
 
@@ -196,18 +194,15 @@ class Tx(Reader):
 
 
 def leave(db: sqlite3.Connection, batch: Batch, done: Sequence[Tx]) -> list[Event]:
-    """Write what the acts of a batch recorded, a statement a table: three inserts an act cost more than all else of it.
+    """Write what the acts of a batch recorded, a statement a table: inserts of each act cost more than all else.
 
     Returns the events, numbered in the order of the acts.
     """
     batch.settle()
     audit = [row for tx in done for row in tx.audit]
-    outbox = [row for tx in done for row in tx.outbox]
     told = [row for tx in done for row in tx.told]
     if audit:
         _execute_all(db, _AUDIT, audit)
-    if outbox:
-        _execute_all(db, _OUTBOX, outbox)
     if not told:
         return []
     first = batch.number("events")

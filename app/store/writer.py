@@ -24,6 +24,7 @@ MAX_BATCH = 512
 MAX_WAITING = 10_000
 
 Act = Callable[[Tx], Any]
+Capture = Callable[[Tx], None]
 # The result, or the error.
 Tell = Callable[[Any, Exception | None], None]
 _log = structlog.get_logger("doorstep.store")
@@ -51,6 +52,8 @@ class Writer:
         self._clock = clock
         self._publish = publish
         self._queue: deque[_Waiting] = deque()
+        # Called after each act, within it: what it changed is put down for other nodes.
+        self.capture: Capture | None = None
         self._wake = asyncio.Event()
         self._closing = False
         self.failing: StoreError | None = None
@@ -139,7 +142,7 @@ class Writer:
         events: list[Event] = []
         try:
             events = await self._connection.hop(
-                partial(_run_batch, acts=batch, moment=moment, memory_holds=self._memory_holds)
+                partial(_run_batch, acts=batch, moment=moment, capture=self.capture, memory_holds=self._memory_holds)
             )
             self.failing = None
         except sqlite3.Error as error:
@@ -221,7 +224,9 @@ def _settle(future: asyncio.Future[Any], result: Any, error: Exception | None) -
         future.set_result(result)
 
 
-def _run_batch(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, *, memory_holds: bool) -> list[Event]:
+def _run_batch(
+    db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, capture: Capture | None, *, memory_holds: bool
+) -> list[Event]:
     """Runs on the connection's thread. Leaves each outcome in its `_Waiting`; raises only when the commit failed.
 
     Returns what listeners are to be told.
@@ -232,12 +237,12 @@ def _run_batch(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, *, 
     db.execute("BEGIN IMMEDIATE")
     try:
         batch = Batch(db, memory_holds=memory_holds)
-        if not _run_all(db, acts, moment, batch):
+        if not _run_all(db, acts, moment, batch, capture):
             db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             batch = Batch(db, memory_holds=memory_holds)
             for waiting in acts:
-                _run_one(db, waiting, Tx(db, moment, batch))
+                _run_one(db, waiting, Tx(db, moment, batch), capture)
         events = leave(db, batch, [waiting.tx for waiting in acts if waiting.tx is not None])
         db.execute("COMMIT")
     except BaseException:
@@ -248,7 +253,9 @@ def _run_batch(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, *, 
     return events
 
 
-def _run_all(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch: Batch) -> bool:
+def _run_all(
+    db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch: Batch, capture: Capture | None
+) -> bool:
     """Run the acts without savepoints, which most batches do not need: an act that refuses has seldom written anything.
 
     False when one failed after it had: then nothing of this counts, and all are run again, each in its own savepoint.
@@ -258,6 +265,8 @@ def _run_all(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch
         before = db.total_changes
         try:
             waiting.result = waiting.act(tx)
+            if capture is not None:
+                capture(tx)
             waiting.tx = tx
             batch.rows += tx.rows
         except Exception as error:
@@ -269,11 +278,13 @@ def _run_all(db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch
     return True
 
 
-def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx) -> None:
+def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx, capture: Capture | None) -> None:
     waiting.error, waiting.tx = None, None
     db.execute("SAVEPOINT act")
     try:
         waiting.result = waiting.act(tx)
+        if capture is not None:
+            capture(tx)
         # Within its savepoint: nothing waits for a later act to undo.
         tx.settle()
         db.execute("RELEASE act")

@@ -102,9 +102,9 @@ class BleakConnection:
     def _notified(self, characteristic: str, value: bytes) -> None:
         now = asyncio.get_running_loop().time()
         last, self._last[characteristic] = self._last.get(characteristic), (value, now)
-        if self.connected and not (last and last[0] == value and now - last[1] < DOUBLE_S):
-            if (heard := self._heard.get(characteristic)) is not None:
-                heard(value)
+        doubled = last is not None and last[0] == value and now - last[1] < DOUBLE_S
+        if self.connected and not doubled and (heard := self._heard.get(characteristic)) is not None:
+            heard(value)
 
     def _of(self, characteristic: str) -> BleakGATTCharacteristic:
         if not self.connected:

@@ -1,4 +1,4 @@
-"""The variant printed beside the durable POST: same store and credentials, writing a shadow and an outbox row."""
+"""The variant printed beside the durable POST: same store and credentials, writing a shadow and an audit row."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ async def serve(folder: Path, port: int) -> None:
                     (device_id, name, msgspec.json.encode(value).decode(), tx.now),
                 )
             tx.run(
-                "INSERT INTO outbox(at,type,kind,entity_id,home_id,data) VALUES(?,'device.desired','device',?,'',?)",
+                "INSERT INTO audit(at,type,kind,entity_id,home_id,data) VALUES(?,'device.desired','device',?,'',?)",
                 (tx.now, device_id, body.decode()),
             )
 

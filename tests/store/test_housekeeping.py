@@ -69,17 +69,9 @@ async def test_what_is_too_much_goes_oldest_first_in_batches(store: Store, monke
 
     await store.write(flood)
     await store.housekeeping.run()
-    for table, order in (("events", "seq"), ("audit", "seq"), ("outbox", "n"), ("idempotency", "rowid")):
+    for table, order in (("events", "seq"), ("audit", "seq"), ("idempotency", "rowid")):
         left = await store.read(lambda reader, t=table, o=order: reader.all(f"SELECT {o} FROM {t}"))  # type: ignore[misc]
         assert [row[0] for row in left] == list(range(3 * housekeeping.BATCH - 9, 3 * housekeeping.BATCH + 1))
-
-
-async def test_with_an_upstream_the_outbox_is_syncs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(housekeeping, "KEEP", {**KEEP, "outbox": Keep("", keep_rows=0)})
-    store.housekeeping.keep_outbox = True
-    await store.write(lambda tx: tx.record(SYSTEM, CHANGE))
-    await store.housekeeping.run()
-    assert await store.read(count("outbox")) == 1
 
 
 def a_device(tx: Tx) -> None:

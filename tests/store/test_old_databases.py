@@ -13,6 +13,8 @@ from app.store.migrations import schema_version, version_of
 from app.store.prepare import prepare
 from tests.make_database_fixture import FIXTURES, MADE, ROWS, furnish, tables
 
+# What a later schema did away with, for its rows had no reader.
+DROPPED = {"outbox"}
 OLD = sorted(FIXTURES.glob("schema-*.db.gz"))
 
 
@@ -41,7 +43,8 @@ def test_an_old_database_opens_twice_and_keeps_its_rows(fixture: Path, tmp_path:
     place(fixture, tmp_path / "old")
     with contextlib.closing(sqlite3.connect(tmp_path / "old" / DATABASE)) as db:
         was = version_of(db)
-        before = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables(db)}
+        kept = [table for table in tables(db) if table not in DROPPED or was == schema_version()]
+        before = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in kept}
     assert {table: count for table, count in before.items() if count < ROWS} == {MADE: 1}
     dumps = []
     for _ in range(2):

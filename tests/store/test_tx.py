@@ -1,4 +1,4 @@
-"""What an act leaves behind: audit, outbox and event of each change; and memory that follows the disk."""
+"""What an act leaves behind: audit row and event of each change; and memory that follows the disk."""
 
 from collections.abc import Callable, Iterable
 
@@ -21,36 +21,23 @@ async def ask(store: Store, sql: str) -> list[Row]:
     return await store.read(lambda reader: reader.all(sql))
 
 
-async def test_a_change_leaves_its_three_rows(store: Store) -> None:
+async def test_a_change_leaves_its_two_rows(store: Store) -> None:
     heard: list[Event] = []
     store.listen(heard.extend)
     await store.write(lambda tx: tx.record(ANNA, CHANGE))
     who = (START_MS, "anna", "session-1", "device.renamed", "device", "d", "h", b'{"name":"Lamp"}')
     columns = "at,account_id,credential_id,type,kind,entity_id,home_id,data"
     assert await ask(store, f"SELECT {columns} FROM audit") == [who]
-    assert await ask(store, f"SELECT {columns} FROM outbox") == [who]
     (event,) = heard
     row = (START_MS, "device.renamed", "device", "d", "h", "anna", "d", "device.read", b'{"name":"Lamp"}')
     assert await ask(store, "SELECT * FROM events") == [(event.seq, *row)]
     assert event == Event(event.seq, *row[:7], Action.DEVICE_READ, b'{"name":"Lamp"}')
 
 
-@pytest.mark.parametrize(
-    ("change", "audited", "sent"),
-    [
-        (Change("a.b", "a", "1", "h", Action.SELF), 1, 1),
-        (Change("a.b", "a", "1", "h", Action.SELF, audit=False), 0, 1),
-        (Change("a.b", "a", "1", "h", Action.SELF, sync=False), 1, 0),
-        # Sync is per home: what belongs to no home has no place in it.
-        (Change("a.b", "a", "1", None, Action.SELF), 1, 0),
-    ],
-)
-async def test_what_is_not_asked_for_is_not_left(store: Store, change: Change, audited: int, sent: int) -> None:
-    await store.write(lambda tx: tx.record(SYSTEM, change))
-    counts = await ask(
-        store, "SELECT (SELECT count(*) FROM audit), (SELECT count(*) FROM outbox), (SELECT count(*) FROM events)"
-    )
-    assert counts == [(audited, sent, 1)]
+async def test_what_is_not_asked_for_is_not_left(store: Store) -> None:
+    await store.write(lambda tx: tx.record(SYSTEM, Change("a.b", "a", "1", "h", Action.SELF, audit=False)))
+    counts = await ask(store, "SELECT (SELECT count(*) FROM audit), (SELECT count(*) FROM events)")
+    assert counts == [(0, 1)]
 
 
 def names(reader: Reader) -> Iterable[tuple[str, bytes]]:
@@ -114,7 +101,7 @@ async def test_however_many_rows_go_together_each_is_written_once_and_in_order(s
 
     assert await together(store, *(leaving(n) for n in range(acts))) == [None] * acts
     assert await ask(store, "SELECT row FROM secrets ORDER BY row") == [(f"{n:03}",) for n in range(acts)]
-    for table, place in (("audit", "seq"), ("outbox", "n"), ("events", "seq")):
+    for table, place in (("audit", "seq"), ("events", "seq")):
         found = await ask(store, f"SELECT {place}, entity_id, data FROM {table} ORDER BY {place}")
         assert found == [(n + 1, str(n), f'{{"n":{n}}}'.encode()) for n in range(acts)]
 

@@ -53,9 +53,7 @@ class Sessions:
             self._end_in(tx, old)
         tx.record(
             SYSTEM,
-            Change(
-                "key.used", "key", key.id, None, Action.SELF, {"face": "tuya"}, account_id=key.account_id, sync=False
-            ),
+            Change("key.used", "key", key.id, None, Action.SELF, {"face": "tuya"}, account_id=key.account_id),
         )
         return self._renew_in(tx, key, Session(tx.new_id(), key.id, b"", 0, b"", None, 0, tx.now))
 
