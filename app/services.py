@@ -6,6 +6,7 @@ from app.accounts.digests import DigestLogins
 from app.accounts.hub import Hub
 from app.accounts.keys import Keys
 from app.accounts.passwords import Passwords
+from app.accounts.people import People
 from app.accounts.screens import Screens
 from app.accounts.service import Accounts
 from app.accounts.sessions import Sessions
@@ -64,6 +65,7 @@ class Services:
         self.limits = limits or Limits()
         self.passwords = Passwords()
         self.credentials = Credentials(store)
+        self.people = People(self.credentials)
         self.sessions = Sessions(store, self.credentials, round(access_token_life * 1000))
         self.accounts = Accounts(store, self.credentials, self.sessions)
         self.signing_in = _signing_in(self)

@@ -111,7 +111,10 @@ class ClaimCodeWrong(Refused):
 
 
 class Account(Struct, frozen=True, gc=False):
-    """Somebody who can sign in. `login` None: anonymous, until `expires_at`. `verifier` is argon2id."""
+    """Somebody who can sign in. `login` None: anonymous, until `expires_at`. `verifier` is argon2id.
+
+    `elsewhere`: known from another node, by a key; nobody signs in here until they have proved it.
+    """
 
     id: str
     login: str | None
@@ -123,11 +126,12 @@ class Account(Struct, frozen=True, gc=False):
     version: int
     created_at: int
     expires_at: int | None
+    elsewhere: bool = False
 
     @property
     def anonymous(self) -> bool:
         """Whether nobody can sign in to it again once its session ended."""
-        return self.login is None
+        return self.login is None and (not self.elsewhere or self.expires_at is not None)
 
 
 class Session(Struct, frozen=True, gc=False):

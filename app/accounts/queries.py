@@ -9,7 +9,8 @@ from app.store.retention import KEEP
 from app.store.tx import Reader, Row, Tx
 
 _ACCOUNT = (
-    "SELECT id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at FROM accounts"
+    "SELECT id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at,elsewhere"
+    " FROM accounts"
 )
 _SESSION = (
     "SELECT id,account_id,name,access_hash,access_until,refresh_hash,refresh_until,address,created_at,used_at"
@@ -28,16 +29,41 @@ _scopes = msgspec.json.Decoder(frozenset[Scope])
 def insert_account(tx: Tx, account: Account) -> None:
     """Store a new account."""
     tx.run(
-        "INSERT INTO accounts(id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at)"
-        " VALUES(?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO accounts(id,login,name,verifier,public_key,recovery_hash,hub_owner,version,created_at,expires_at,"
+        "elsewhere) VALUES(?,?,?,?,?,?,?,?,?,?,?)",
         msgspec.structs.astuple(account),
     )
+    link_key(tx, account.public_key, account.id)
+
+
+def link_key(tx: Tx, public_key: bytes, account_id: str) -> None:
+    """From now on that key names this account."""
+    tx.run(
+        "INSERT OR REPLACE INTO account_keys(public_key,account_id,linked_at) VALUES(?,?,?)",
+        (public_key, account_id, tx.now),
+    )
+
+
+def account_of_key(reader: Reader, public_key: bytes) -> str | None:
+    """Whom a key names."""
+    row = reader.one("SELECT account_id FROM account_keys WHERE public_key=?", (public_key,))
+    return None if row is None else str(row[0])
+
+
+def keys_naming(reader: Reader, account_id: str) -> list[bytes]:
+    """The keys that name an account; the one it was made with first."""
+    sql = (
+        "SELECT k.public_key FROM account_keys k JOIN accounts a ON a.id=k.account_id WHERE k.account_id=?"
+        " ORDER BY k.public_key!=a.public_key, k.linked_at, k.public_key"
+    )
+    return [row[0] for row in reader.all(sql, (account_id,))]
 
 
 def update_account(tx: Tx, account: Account) -> None:
     """Store what may change of an account."""
     tx.run(
-        "UPDATE accounts SET login=?,name=?,verifier=?,recovery_hash=?,hub_owner=?,version=?,expires_at=? WHERE id=?",
+        "UPDATE accounts SET login=?,name=?,verifier=?,recovery_hash=?,hub_owner=?,version=?,expires_at=?,elsewhere=?"
+        " WHERE id=?",
         (
             account.login,
             account.name,
@@ -46,6 +72,7 @@ def update_account(tx: Tx, account: Account) -> None:
             account.hub_owner,
             account.version,
             account.expires_at,
+            account.elsewhere,
             account.id,
         ),
     )
@@ -73,7 +100,7 @@ def all_accounts(reader: Reader) -> list[Account]:
 
 def count_anonymous(reader: Reader) -> int:
     """How many accounts have no login."""
-    row = reader.one("SELECT count(*) FROM accounts WHERE login IS NULL")
+    row = reader.one("SELECT count(*) FROM accounts WHERE login IS NULL AND NOT elsewhere")
     return 0 if row is None else int(row[0])
 
 
@@ -209,8 +236,9 @@ def all_keys(reader: Reader) -> list[Key]:
 def _to_account(row: Row | None) -> Account | None:
     if row is None:
         return None
-    account_id, login, name, verifier, public_key, recovery_hash, hub_owner, *rest = row
-    return Account(account_id, login, name, verifier, public_key, recovery_hash, bool(hub_owner), *rest)
+    fields = list(row)
+    fields[6], fields[10] = bool(row[6]), bool(row[10])
+    return Account(*fields)
 
 
 def _to_key(row: Row) -> Key:

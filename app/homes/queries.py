@@ -123,7 +123,8 @@ def people(reader: Reader, home_id: str, after: str, limit: int) -> list[tuple[M
     """At most `limit` members of a home with their names, in order of account id, after the id `after`."""
     rows = reader.all(
         "SELECT m.home_id,m.account_id,m.role,m.remark,m.until,m.hours,m.only,m.version,m.joined_at,a.name,"
-        "a.login IS NULL FROM members m JOIN accounts a ON a.id=m.account_id"
+        "a.login IS NULL AND (NOT a.elsewhere OR a.expires_at IS NOT NULL) FROM members m"
+        " JOIN accounts a ON a.id=m.account_id"
         " WHERE m.home_id=? AND m.account_id>? ORDER BY m.account_id LIMIT ?",
         (home_id, after, limit),
     )
@@ -132,7 +133,10 @@ def people(reader: Reader, home_id: str, after: str, limit: int) -> list[tuple[M
 
 def person(reader: Reader, account_id: str) -> Person | None:
     """An account as others know it."""
-    row = reader.one("SELECT id,name,login IS NULL FROM accounts WHERE id=?", (account_id,))
+    row = reader.one(
+        "SELECT id,name,login IS NULL AND (NOT elsewhere OR expires_at IS NOT NULL) FROM accounts WHERE id=?",
+        (account_id,),
+    )
     return None if row is None else Person(row[0], row[1], bool(row[2]))
 
 

@@ -1,0 +1,49 @@
+"""People as other nodes know them: by a key (app/sync/PROTOCOL.md)."""
+
+import msgspec
+
+from app.accounts import queries
+from app.accounts.credentials import Credentials
+from app.accounts.model import ANONYMOUS_MS, Account
+from app.store.tx import Reader, Tx
+
+
+class People:
+    """Accounts by key, hexadecimal. A person may have several: the one made with the account, and linked ones."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def account_of_in(self, reader: Reader, key: str) -> str | None:
+        """The account a key names here, None where it names nobody."""
+        return queries.account_of_key(reader, bytes.fromhex(key))
+
+    def known_in(self, tx: Tx, key: str, name: str, *, anonymous: bool = False) -> str:
+        """The account a key names here; made, without a way to sign in, where it names nobody yet."""
+        account_id = self.account_of_in(tx, key)
+        if account_id is not None:
+            return account_id
+        ends = tx.now + ANONYMOUS_MS if anonymous else None
+        account = Account(
+            tx.new_id(), None, name, None, bytes.fromhex(key), None, False, 1, tx.now, ends, elsewhere=True
+        )
+        queries.insert_account(tx, account)
+        self._credentials.accounts.put(tx, account.id, account)
+        return account.id
+
+    def called_in(self, tx: Tx, account_id: str, name: str) -> None:
+        """What somebody who is only known from elsewhere is called; who signs in here names themselves."""
+        account = queries.account(tx, account_id)
+        if account is not None and account.elsewhere and account.name != name:
+            changed = msgspec.structs.replace(account, name=name)
+            queries.update_account(tx, changed)
+            self._credentials.accounts.put(tx, account_id, changed)
+
+    def key_of_in(self, reader: Reader, account_id: str | None, known: str | None = None) -> str | None:
+        """The key that names an account: `known` if that does, else the one it was made with; None: no such account."""
+        keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
+        return known if known in keys else keys[0] if keys else None
+
+    def keys_in(self, reader: Reader, account_id: str) -> list[str]:
+        """Every key that names an account, the one it was made with first."""
+        return [key.hex() for key in queries.keys_naming(reader, account_id)]

@@ -1,0 +1,1 @@
+"""Hubs and their cloud stay the same: see PROTOCOL.md."""
