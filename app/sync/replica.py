@@ -43,6 +43,8 @@ class Replica:
         # Told inside the act: of operations that were refused, and of homes whose copy has changed.
         self.on_refused: list[Callable[[Tx, str, Op, Result], None]] = []
         self.on_moved: list[Callable[[Tx, str], None]] = []
+        # And of each act that waits for the authority now.
+        self.on_acted: list[Callable[[Tx, str], None]] = []
 
     # logs
 
@@ -79,6 +81,7 @@ class Replica:
         op = Op(self._node(tx), shared.next_n, actor, at, shared.head, list(parts), not_after)
         queries.put_shared(tx, replace(shared, next_n=shared.next_n + 1, last_at=at))
         queries.add_op(tx, home_id, op)
+        self._acted(tx, home_id)
         return op
 
     def relay_in(self, tx: Tx, home_id: str, op: Op) -> bool:
@@ -91,6 +94,7 @@ class Replica:
         queries.put_node(tx, home_id, row)
         queries.add_op(tx, home_id, op)
         self._show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
+        self._acted(tx, home_id)
         return True
 
     # push
@@ -268,6 +272,10 @@ class Replica:
     def _show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
         if self._facts is not None:
             self._facts.show_in(tx, home_id, keys, lambda kind, it: self.view(tx, home_id, kind, it))
+
+    def _acted(self, tx: Tx, home_id: str) -> None:
+        for told in self.on_acted:
+            told(tx, home_id)
 
     def _moved(self, tx: Tx, home_id: str) -> None:
         for told in self.on_moved:

@@ -143,10 +143,13 @@ Request: TypeAlias = Hello | Found | Push | Pull | Snapshot | Restate | Wait | R
 
 
 class Welcome(_Message, frozen=True, tag="welcome"):
-    """(home, epoch, head) of each home the hub serves; `now`: the cloud's clock, ms."""
+    """(home, epoch, head, founding) of each home the hub serves; `now`: the cloud's clock, ms.
+
+    `founding`: the hub has brought it, and not said all of it yet.
+    """
 
     now: int
-    homes: list[tuple[str, str, int]]
+    homes: list[tuple[str, str, int, bool]]
 
 
 class Pushed(_Message, frozen=True, tag="pushed"):

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from app.clock import Moment
@@ -66,7 +67,7 @@ def sync(hub: Node, cloud: Node) -> None:
         assert shared is not None
         answer = cloud.authority.changes(cloud.reader, Pull(1, HOME, shared.epoch, shared.head))
         assert not isinstance(answer, Reset)
-        hub.act(lambda tx: hub.replica.changed_in(tx, HOME, answer))
+        hub.act(partial(hub.replica.changed_in, home_id=HOME, answer=answer))
         if not answer.more:
             return
 
