@@ -119,7 +119,7 @@ class CloudEnd:
 
     def tell(self, hub_id: str, notice: Answer) -> bool:
         """Say something to a hub, over its newest connection."""
-        lines = self._lines.get(hub_id)
+        lines = self._lines.get(hub_id, [])
         return bool(lines) and lines[-1](notice)
 
     def _grew_in(self, tx: Tx, home_id: str, head: int) -> None:
