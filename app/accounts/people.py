@@ -44,6 +44,11 @@ class People:
         keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
         return known if known in keys else keys[0] if keys else None
 
+    def name_of(self, account_id: str | None) -> str:
+        """What somebody is called, from memory; empty: nobody."""
+        account = self._credentials.accounts.get(account_id or "")
+        return "" if account is None else account.name
+
     def keys_in(self, reader: Reader, account_id: str) -> list[str]:
         """Every key that names an account, the one it was made with first."""
         return [key.hex() for key in queries.keys_naming(reader, account_id)]
