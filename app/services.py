@@ -28,6 +28,8 @@ from app.homes.invitations import Invitations
 from app.homes.joining import Joining
 from app.homes.members import Members, homes_owned
 from app.homes.recovered import tell_members_in
+from app.homes.replica import HomeFacts, RoomFacts
+from app.homes.replica_people import InvitationFacts, MemberFacts
 from app.homes.rooms import Rooms
 from app.homes.service import Homes
 from app.homes.standing import Standings
@@ -46,11 +48,13 @@ from app.settings import Limits
 from app.sharing.ledger import Ledger
 from app.sharing.model import Kind
 from app.sharing.receiving import Receiving
+from app.sharing.replica import ShareFacts
 from app.sharing.service import Sharing
 from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from app.sync import kinds
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -133,8 +137,6 @@ class Services:
         )
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
-        follow_homes(self.bus, self.standings)
-        follow_shares(self.bus, self.shares)
         self.tuya = Tuya(
             store,
             credentials=self.credentials,
@@ -153,10 +155,20 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
+        # What is kept the same with other nodes.
+        self.facts: list[kinds.Kind] = [
+            HomeFacts(self.homes),
+            MemberFacts(self.people, self.members),
+            RoomFacts(self.rooms),
+            InvitationFacts(self.people, self.invitations),
+            ShareFacts(self.people, self.ledger, self.sharable),
+        ]
         self._introduce()
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        follow_homes(self.bus, self.standings)
+        follow_shares(self.bus, self.shares)
         self.signing_in.on_recovered.append(tell_members_in)
         self.signing_in.on_recovered.append(self.invitations.account_recovered_in)
         self.signing_in.on_recovered.append(self.ledger.account_recovered_in)
