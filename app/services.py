@@ -28,8 +28,6 @@ from app.homes.invitations import Invitations
 from app.homes.joining import Joining
 from app.homes.members import Members, homes_owned
 from app.homes.recovered import tell_members_in
-from app.homes.replica import HomeFacts, RoomFacts
-from app.homes.replica_people import InvitationFacts, MemberFacts
 from app.homes.rooms import Rooms
 from app.homes.service import Homes
 from app.homes.standing import Standings
@@ -48,13 +46,11 @@ from app.settings import Limits
 from app.sharing.ledger import Ledger
 from app.sharing.model import Kind
 from app.sharing.receiving import Receiving
-from app.sharing.replica import ShareFacts
 from app.sharing.service import Sharing
 from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
-from app.sync import kinds
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -111,8 +107,7 @@ class Services:
         )
         self.journal = Journal(store)
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
-        self.devices.access.granting = self.shares
-        self.sharable["device"] = self.devices.access
+        self.devices.access.granting, self.sharable["device"] = self.shares, self.devices.access
         self.groups = Groups(store, self.standings, self.devices.access)
         self.devices.access.grouping = self.groups.access
         self.sharable["group"] = self.groups.access
@@ -155,14 +150,7 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
-        # What is kept the same with other nodes.
-        self.facts: list[kinds.Kind] = [
-            HomeFacts(self.homes),
-            MemberFacts(self.people, self.members),
-            RoomFacts(self.rooms),
-            InvitationFacts(self.people, self.invitations),
-            ShareFacts(self.people, self.ledger, self.sharable),
-        ]
+        self.facts = facts_of(self)
         self._introduce()
 
     def _introduce(self) -> None:
@@ -228,6 +216,7 @@ class Services:
         self.devices.resets.start_housekeeping()
         self.devices.absences.start_housekeeping()
         await self.hub.open(name)
+        self.devices.memory.hub_id = self.hub.view().id
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()
