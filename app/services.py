@@ -51,6 +51,9 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from app.sync.enrolment.service import Enrolment
+from app.sync.service import Sync
+from app.synced import HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -60,7 +63,9 @@ PRODUCTS = built_in()
 class Services:
     """Every service of a hub, built over one store."""
 
-    def __init__(self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900) -> None:
+    def __init__(
+        self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900, is_cloud: bool = False
+    ) -> None:
         self.store = store
         self.limits = limits or Limits()
         self.passwords = Passwords()
@@ -130,6 +135,21 @@ class Services:
             take_link=self.iotda.down.take_link,
             authorities=self.iotda.authorities,
         )
+        self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
+        self._build_history()
+        self.facts = facts_of(self)
+        self.sync = Sync(
+            store,
+            self.facts,
+            people=self.people,
+            standings=self.standings,
+            serving=HubsServing(store, self.enrolment.hubs),
+        )
+        self._introduce()
+
+    def _build_history(self) -> None:
+        """What was, and who is told of it; and the face that needs most of the others."""
+        store = self.store
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         self.tuya = Tuya(
@@ -150,8 +170,6 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
-        self.facts = facts_of(self)
-        self._introduce()
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
@@ -168,6 +186,7 @@ class Services:
         self.members.on_leaving.append(self.ledger.member_leaving_in)
         self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
         self.accounts.on_going.append(self.ledger.account_going_in)
+        self.accounts.on_going.append(self.enrolment.hubs.account_going_in)
         self.devices.on_leaving.append(self._device_leaving_in)
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
@@ -208,6 +227,7 @@ class Services:
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
         await self.store.load()
+        await self.sync.open()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
@@ -220,9 +240,11 @@ class Services:
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()
+        self.enrolment.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.enrolment.stop()
         await self.iotda.stop()
         await self.onboarding.close()
         await self.mesh.close()
