@@ -1,23 +1,20 @@
 """Homes, rooms, members, invitations and shares carried from one node to another."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from app.caller import BY_SYSTEM, Caller
-from app.clock import to_time
 from app.homes import queries
 from app.policy import Actor, Role
 from app.sync.kinds import Item, SeveralIds
 from tests.api.harness import Api
-from tests.api.households import account_of, join, new_home
+from tests.api.households import account_of, new_home
 from tests.api.listening import Listening
 from tests.api.things import bind
+from tests.sync.household import WINDOW, Household
 from tests.sync.sides import (
     carry,
     carry_things,
@@ -32,115 +29,6 @@ from tests.sync.sides import (
     put,
     rows_of,
 )
-
-HOUR_MS = 3_600_000
-EVERY_DAY = [0, 1, 2, 3, 4, 5, 6]
-WINDOW = {"days": EVERY_DAY, "start": 480, "end": 1200}
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Api]:
-    """Where people live."""
-    async with Api(tmp_path / "hub") as api:
-        yield api
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
-    """Where nobody has heard of them."""
-    async with Api(tmp_path / "cloud") as api:
-        yield api
-
-
-class Household:
-    """Anna's home, with everything in it that there is; Rosa and Ida are nobody there, and have shares."""
-
-    def __init__(self, hub: Api) -> None:
-        self.hub = hub
-        self.path = self.id = self.lamp = self.group = ""
-        self.people: dict[str, httpx2.AsyncClient] = {}
-        self.rooms: list[str] = []
-        self.shares: dict[str, str] = {}
-        self.invitations: dict[str, str] = {}
-
-    async def build(self) -> "Household":
-        for name in ("anna", "ben", "gil", "rosa", "ida"):
-            self.people[name] = await self.hub.person(name)
-        anna = self.people["anna"]
-        self.path = await new_home(anna)
-        self.id = self.path.rpartition("/")[2]
-        place = {"latitude": 52.5, "longitude": 13.25, "address": "Lindenweg 3", "offline_alert_after": 0}
-        await self.ask(anna.patch(self.path, json=place))
-        await self._bring_in()
-        self.lamp = await bind(self.hub, self.id)
-        made = await self.ask(
-            anna.post(f"/api/homes/{self.id}/groups", json={"name": "Ceiling", "devices": [self.lamp]})
-        )
-        self.group = made["id"]
-        await self._invite()
-        await self._lend()
-        return self
-
-    async def _bring_in(self) -> None:
-        anna, now = self.people["anna"], self.hub.clock.now().ms
-        await join(self.hub, self.path, self.people["ben"], "admin")
-        await join(self.hub, self.path, self.people["gil"], "guest", until=now + HOUR_MS, only=frozenset())
-        for name in ("Kitchen", "Hall", "Bath"):
-            made = await self.ask(anna.post(f"{self.path}/rooms", json={"name": name, "icon": name.lower()}))
-            self.rooms.append(made["id"])
-
-    async def _invite(self) -> None:
-        anna = self.people["anna"]
-        for name, fields in {
-            "open": {"role": "guest", "hours": [WINDOW], "only": [self.lamp]},
-            "revoked": {},
-            "anonymous": {"anonymous": True},
-            "addressed": {"login": "ida"},
-        }.items():
-            made = await self.ask(anna.post(f"{self.path}/invitations", json=fields))
-            self.invitations[name] = made["invitation"]["id"]
-            if name == "anonymous":
-                joining = {"code": made["code"], "name": "Vic", "phone": "Vic's phone"}
-                await self.ask(self.hub.client().post("/api/invitations/anonymous", json=joining))
-        await self.ask(anna.delete(f"{self.path}/invitations/{self.invitations['revoked']}"))
-
-    async def _lend(self) -> None:
-        ben, lamp, group = self.people["ben"], f"/api/devices/{self.lamp}/shares", f"/api/groups/{self.group}/shares"
-        until = to_time(self.hub.clock.now().ms + HOUR_MS).isoformat()
-        for name, path, fields in (
-            ("rosa", lamp, {"login": "rosa", "level": "view", "until": until, "remark": "next door"}),
-            ("offered", lamp, {"login": "ida"}),
-            ("code", group, {"hours": [WINDOW]}),
-            ("ida", group, {"login": "ida"}),
-            ("ended", lamp, {}),
-        ):
-            made = await self.ask(ben.post(path, json=fields))
-            self.shares[name] = made["share"]["id"]
-        for name in ("rosa", "ida"):
-            await self.ask(self.people[name].post(f"/api/me/shares/{self.shares[name]}/accept"))
-        await self.ask(ben.delete(f"{self.path}/shares/{self.shares['ended']}"))
-
-    async def ask(self, asking: Any) -> Any:
-        answer = await asking
-        assert answer.status_code in (200, 201, 204), answer.text
-        return answer.json() if answer.content else None
-
-    async def key(self, name: str) -> str:
-        return await key_of(self.hub, account_of(self.people[name]))
-
-    async def arrive(self, cloud: Api) -> None:
-        """All of it is at the cloud as well."""
-        await put(cloud, self.id, {"home": (await facts_of(self.hub, self.id))["home"]})
-        await carry_things(self.hub, cloud)
-        await carry(self.hub, cloud, self.id)
-
-    def member(self, **fields: Any) -> dict[str, Any]:
-        return {"role": "member", "name": "Max", "joined_at": 1_000} | fields
-
-
-@pytest.fixture
-async def house(hub: Api) -> Household:
-    return await Household(hub).build()
 
 
 async def test_everything_comes_to_be_on_the_other_side(house: Household, cloud: Api) -> None:
