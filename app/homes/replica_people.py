@@ -8,7 +8,16 @@ import msgspec
 from app.accounts.people import People
 from app.caller import Caller
 from app.homes import invitation_queries, queries
-from app.homes.facts import InvitationFields, MemberFields, fitting, invitation_fields, is_key, member_fields, plain
+from app.homes.facts import (
+    InvitationFields,
+    MemberFields,
+    fitting,
+    invitation_fields,
+    is_id,
+    is_key,
+    member_fields,
+    plain,
+)
 from app.homes.invitation_model import Invitation
 from app.homes.invitations import Invitations
 from app.homes.members import Members
@@ -77,8 +86,9 @@ class MemberFacts:
             elif (fields := fitting(MemberFields, item.fields)) is not None:
                 account_id = self._people.known_in(tx, item.id, fields.name, anonymous=fields.anonymous)
                 there[account_id] = item, fields
-        for account_id in gone.keys() - there.keys():
-            self._end_in(tx, gone[account_id], home_id, account_id)
+        for account_id, by in gone.items():
+            if account_id not in there:
+                self._end_in(tx, by, home_id, account_id)
         for account_id in sorted(there, key=lambda account_id: there[account_id][1].role is Role.OWNER):
             self._put_one_in(tx, home_id, account_id, *there[account_id])
 
@@ -158,7 +168,7 @@ class InvitationFacts:
 
     def _put_one_in(self, tx: Tx, home_id: str, item: Item, old: Invitation | None) -> None:
         fields = fitting(InvitationFields, item.fields or {})
-        if fields is None:
+        if fields is None or not is_id(item.id):
             return
         code_hash = bytes.fromhex(fields.code_hash)
         other = invitation_queries.by_code(tx, code_hash)

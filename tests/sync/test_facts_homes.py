@@ -353,6 +353,7 @@ async def test_what_does_not_fit_is_passed_over(house: Household, cloud: Api) ->
         {"home": {house.id: {"name": 7, "time_zone": "Europe/Berlin"}}},
         {"home": {other: facts["home"][house.id]}},
         {"room": {room: {"name": "Mine now"}, "r-1": {"icon": "no name"}, "r-2": {"name": "far", "position": 2**70}}},
+        {"room": {"": {"name": "nameless"}, "r" * 65: {"name": "long"}}},
         {"member": {key: {"role": "emperor", "joined_at": 1}, "ab": house.member(), "": None, "xyz": None}},
         {"member": {key.upper(): house.member(), ben: house.member(until=2**60), key: None}},
         {"share": {"s-1": share | {"thing_id": "nothing"}, "s-2": share | {"kind": "house"}}},
