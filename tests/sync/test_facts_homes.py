@@ -79,6 +79,28 @@ async def test_who_has_a_share_has_it_there_too(house: Household, cloud: Api) ->
     assert (received["level"], received["state"], received["given_by"]) == ("view", "accepted", "ben")
 
 
+async def test_codes_made_at_one_node_are_good_at_the_other(house: Household, cloud: Api) -> None:
+    anna, ben = house.people["anna"], house.people["ben"]
+    invited = await house.ask(anna.post(f"{house.path}/invitations", json={"role": "guest", "only": [house.lamp]}))
+    lent = await house.ask(ben.post(f"/api/devices/{house.lamp}/shares", json={}))
+    await house.arrive(cloud)
+    nora, otto = await cloud.person("nora"), await cloud.person("otto")
+    await house.ask(nora.post("/api/invitations/accept", json={"code": invited["code"]}))
+    await house.ask(otto.post("/api/shares/accept", json={"code": lent["code"]}))
+    await carry(cloud, house.hub, house.id)
+    await memory_is_disk(house.hub)
+    members = {m["name"]: m for m in (await anna.get(f"{house.path}/members")).json()["items"]}
+    assert (members["nora"]["role"], members["nora"]["only"]) == ("guest", [house.lamp])
+    assert not members["nora"]["anonymous"]
+    taken = (await anna.get(f"{house.path}/invitations/{invited['invitation']['id']}")).json()
+    assert (taken["state"], taken["taken_by"]) == ("accepted", members["nora"]["account_id"])
+    share = (await anna.get(f"{house.path}/shares/{lent['share']['id']}")).json()
+    assert (share["state"], share["receiver_id"]) == (
+        "accepted",
+        await known_at(house.hub, await key_of(cloud, account_of(otto))),
+    )
+
+
 async def test_what_is_the_same_already_changes_nothing_and_tells_nothing(house: Household, cloud: Api) -> None:
     await house.arrive(cloud)
     for api in (house.hub, cloud):
