@@ -59,6 +59,10 @@ class People:
         account = self._credentials.accounts.get(account_id or "")
         return "" if account is None else account.name
 
+    def named_in(self, reader: Reader, account_id: str | None, known: str | None) -> str | None:
+        """`key_of_in`, and for an account that is gone what it was `known` by: who did something stays that."""
+        return (self.key_of_in(reader, account_id, known) or known) if account_id else None
+
     def keys_in(self, reader: Reader, account_id: str) -> list[str]:
         """Every key that names an account, the one it was made with first."""
         return [key.hex() for key in queries.keys_naming(reader, account_id)]

@@ -39,8 +39,17 @@ def plain(facts: Struct) -> dict[str, Any]:
 
 def is_key(text: str) -> bool:
     """Whether that is how a person is named."""
+    return _is(text, PersonKey)
+
+
+def is_id(text: str) -> bool:
+    """Whether that can be the id of anything."""
+    return _is(text, Id)
+
+
+def _is(text: str, what: object) -> bool:
     try:
-        msgspec.convert(text, PersonKey)
+        msgspec.convert(text, what)
     except msgspec.ValidationError:
         return False
     return True

@@ -8,7 +8,7 @@ import msgspec
 from app.caller import Caller
 from app.errors import Invalid
 from app.homes import queries
-from app.homes.facts import HomeFields, RoomFields, fitting, home_fields, plain, room_fields
+from app.homes.facts import HomeFields, RoomFields, fitting, home_fields, is_id, plain, room_fields
 from app.homes.model import Home, Room, check_time_zone
 from app.homes.rooms import Rooms
 from app.homes.service import Homes
@@ -107,7 +107,7 @@ class RoomFacts:
         if fields is None or fields == (old and room_fields(old)):
             return False
         if old is None:
-            if queries.home_of_room(tx, item.id) is None:
+            if is_id(item.id) and queries.home_of_room(tx, item.id) is None:
                 room = Room(item.id, home_id, fields.name, fields.icon, fields.position, version=1)
                 self._rooms.build_in(tx, item.by, room)
             return False

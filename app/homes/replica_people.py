@@ -8,7 +8,16 @@ import msgspec
 from app.accounts.people import People
 from app.caller import Caller
 from app.homes import invitation_queries, queries
-from app.homes.facts import InvitationFields, MemberFields, fitting, invitation_fields, is_key, member_fields, plain
+from app.homes.facts import (
+    InvitationFields,
+    MemberFields,
+    fitting,
+    invitation_fields,
+    is_id,
+    is_key,
+    member_fields,
+    plain,
+)
 from app.homes.invitation_model import Invitation
 from app.homes.invitations import Invitations
 from app.homes.members import Members
@@ -33,7 +42,7 @@ class MemberFacts:
         Watch(
             "accounts",
             columns=("name", "login", "expires_at", "elsewhere"),
-            many="SELECT lower(hex($.public_key)),home_id FROM members WHERE account_id=$.id",
+            many="SELECT lower(hex($.public_key)) AS id,home_id AS home_id FROM members WHERE account_id=$.id",
         ),
     )
 
@@ -77,8 +86,9 @@ class MemberFacts:
             elif (fields := fitting(MemberFields, item.fields)) is not None:
                 account_id = self._people.known_in(tx, item.id, fields.name, anonymous=fields.anonymous)
                 there[account_id] = item, fields
-        for account_id in gone.keys() - there.keys():
-            self._end_in(tx, gone[account_id], home_id, account_id)
+        for account_id, by in gone.items():
+            if account_id not in there:
+                self._end_in(tx, by, home_id, account_id)
         for account_id in sorted(there, key=lambda account_id: there[account_id][1].role is Role.OWNER):
             self._put_one_in(tx, home_id, account_id, *there[account_id])
 
@@ -135,8 +145,8 @@ class InvitationFacts:
         return None if found is None else self._fields_in(reader, found, known or {})
 
     def _fields_in(self, reader: Reader, invitation: Invitation, known: Fields) -> dict[str, Any] | None:
-        created_by = self._people.key_of_in(reader, invitation.created_by, known.get("created_by"))
-        taken_by = self._people.key_of_in(reader, invitation.taken_by, known.get("taken_by"))
+        created_by = self._people.named_in(reader, invitation.created_by, known.get("created_by"))
+        taken_by = self._people.named_in(reader, invitation.taken_by, known.get("taken_by"))
         return invitation_fields(invitation, created_by, taken_by)
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
@@ -158,7 +168,7 @@ class InvitationFacts:
 
     def _put_one_in(self, tx: Tx, home_id: str, item: Item, old: Invitation | None) -> None:
         fields = fitting(InvitationFields, item.fields or {})
-        if fields is None:
+        if fields is None or not is_id(item.id):
             return
         code_hash = bytes.fromhex(fields.code_hash)
         other = invitation_queries.by_code(tx, code_hash)

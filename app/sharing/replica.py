@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.accounts.people import People
 from app.clock import Ms
-from app.homes.facts import CodeHash, PersonKey, fitting, plain
+from app.homes.facts import CodeHash, PersonKey, fitting, is_id, plain
 from app.homes.model import Hours, Id, Label
 from app.homes.queries import home
 from app.policy import SYSTEM, Level
@@ -74,8 +74,8 @@ class ShareFacts:
             share.state,
             share.created_at,
             share.expires_at,
-            self._people.key_of_in(reader, share.giver_id, said.get("giver")),
-            self._people.key_of_in(reader, share.receiver_id, said.get("receiver")),
+            self._people.named_in(reader, share.giver_id, said.get("giver")),
+            self._people.named_in(reader, share.receiver_id, said.get("receiver")),
             None if share.code_hash is None else share.code_hash.hex(),
             share.until,
             share.hours,
@@ -91,7 +91,6 @@ class ShareFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """Shares come, change, end, and are forgotten. What lends something that is not this home's is passed over."""
-        tx.settle()
         if home(tx, home_id) is None:
             return
         there = queries.any_of(tx, [item.id for item in items])
@@ -108,7 +107,7 @@ class ShareFacts:
 
     def _put_one_in(self, tx: Tx, home_id: str, item: Item, old: Share | None, codes: set[bytes]) -> None:
         fields = fitting(ShareFields, item.fields or {})
-        if fields is None or not self._stands_in(tx, home_id, fields):
+        if fields is None or not is_id(item.id) or not self._stands_in(tx, home_id, fields):
             return
         code_hash = None if fields.code_hash is None else bytes.fromhex(fields.code_hash)
         if (old is None or old.code_hash != code_hash) and not self._is_free_in(tx, item.id, code_hash, codes):

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -189,9 +190,8 @@ class CloudEnd:
         shared = queries.shared(tx, request.home)
         if shared is None or shared.epoch != request.epoch:
             return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
-        sender = Sender(
-            By(peer.hub_id), request.now, lambda node: self._serving.speaks_as(tx, peer.hub_id, request.home, node)
-        )
+        speaks_as = partial(self._serving.speaks_as, tx, peer.hub_id, request.home)
+        sender = Sender(By(peer.hub_id), request.now, speaks_as)
         return self._authority.push_in(tx, shared, request.ops[:MAX_OPS], sender, tx.moment)
 
     async def _pull(self, peer: Peer, request: Pull) -> Answer:

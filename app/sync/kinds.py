@@ -19,7 +19,7 @@ class Watch(Struct, frozen=True):
 
     `id` and `home_id` are SQL over the row, whose columns are written `$.name`; a NULL of either: it is none of ours.
     `columns`: those whose update matters; None: all. `many` is for a row that is part of several facts: a SELECT of
-    their (id, home_id), with the row's columns in it, instead of the two.
+    their id and home_id (so named), with the row's columns in it, instead of the two.
     """
 
     table: str

@@ -1,23 +1,20 @@
 """Homes, rooms, members, invitations and shares carried from one node to another."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from app.caller import BY_SYSTEM, Caller
-from app.clock import to_time
 from app.homes import queries
 from app.policy import Actor, Role
 from app.sync.kinds import Item, SeveralIds
 from tests.api.harness import Api
-from tests.api.households import account_of, join, new_home
+from tests.api.households import account_of, new_home
 from tests.api.listening import Listening
 from tests.api.things import bind
+from tests.sync.household import WINDOW, Household
 from tests.sync.sides import (
     carry,
     carry_things,
@@ -32,115 +29,6 @@ from tests.sync.sides import (
     put,
     rows_of,
 )
-
-HOUR_MS = 3_600_000
-EVERY_DAY = [0, 1, 2, 3, 4, 5, 6]
-WINDOW = {"days": EVERY_DAY, "start": 480, "end": 1200}
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Api]:
-    """Where people live."""
-    async with Api(tmp_path / "hub") as api:
-        yield api
-
-
-@pytest.fixture
-async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
-    """Where nobody has heard of them."""
-    async with Api(tmp_path / "cloud") as api:
-        yield api
-
-
-class Household:
-    """Anna's home, with everything in it that there is; Rosa and Ida are nobody there, and have shares."""
-
-    def __init__(self, hub: Api) -> None:
-        self.hub = hub
-        self.path = self.id = self.lamp = self.group = ""
-        self.people: dict[str, httpx2.AsyncClient] = {}
-        self.rooms: list[str] = []
-        self.shares: dict[str, str] = {}
-        self.invitations: dict[str, str] = {}
-
-    async def build(self) -> "Household":
-        for name in ("anna", "ben", "gil", "rosa", "ida"):
-            self.people[name] = await self.hub.person(name)
-        anna = self.people["anna"]
-        self.path = await new_home(anna)
-        self.id = self.path.rpartition("/")[2]
-        place = {"latitude": 52.5, "longitude": 13.25, "address": "Lindenweg 3", "offline_alert_after": 0}
-        await self.ask(anna.patch(self.path, json=place))
-        await self._bring_in()
-        self.lamp = await bind(self.hub, self.id)
-        made = await self.ask(
-            anna.post(f"/api/homes/{self.id}/groups", json={"name": "Ceiling", "devices": [self.lamp]})
-        )
-        self.group = made["id"]
-        await self._invite()
-        await self._lend()
-        return self
-
-    async def _bring_in(self) -> None:
-        anna, now = self.people["anna"], self.hub.clock.now().ms
-        await join(self.hub, self.path, self.people["ben"], "admin")
-        await join(self.hub, self.path, self.people["gil"], "guest", until=now + HOUR_MS, only=frozenset())
-        for name in ("Kitchen", "Hall", "Bath"):
-            made = await self.ask(anna.post(f"{self.path}/rooms", json={"name": name, "icon": name.lower()}))
-            self.rooms.append(made["id"])
-
-    async def _invite(self) -> None:
-        anna = self.people["anna"]
-        for name, fields in {
-            "open": {"role": "guest", "hours": [WINDOW], "only": [self.lamp]},
-            "revoked": {},
-            "anonymous": {"anonymous": True},
-            "addressed": {"login": "ida"},
-        }.items():
-            made = await self.ask(anna.post(f"{self.path}/invitations", json=fields))
-            self.invitations[name] = made["invitation"]["id"]
-            if name == "anonymous":
-                joining = {"code": made["code"], "name": "Vic", "phone": "Vic's phone"}
-                await self.ask(self.hub.client().post("/api/invitations/anonymous", json=joining))
-        await self.ask(anna.delete(f"{self.path}/invitations/{self.invitations['revoked']}"))
-
-    async def _lend(self) -> None:
-        ben, lamp, group = self.people["ben"], f"/api/devices/{self.lamp}/shares", f"/api/groups/{self.group}/shares"
-        until = to_time(self.hub.clock.now().ms + HOUR_MS).isoformat()
-        for name, path, fields in (
-            ("rosa", lamp, {"login": "rosa", "level": "view", "until": until, "remark": "next door"}),
-            ("offered", lamp, {"login": "ida"}),
-            ("code", group, {"hours": [WINDOW]}),
-            ("ida", group, {"login": "ida"}),
-            ("ended", lamp, {}),
-        ):
-            made = await self.ask(ben.post(path, json=fields))
-            self.shares[name] = made["share"]["id"]
-        for name in ("rosa", "ida"):
-            await self.ask(self.people[name].post(f"/api/me/shares/{self.shares[name]}/accept"))
-        await self.ask(ben.delete(f"{self.path}/shares/{self.shares['ended']}"))
-
-    async def ask(self, asking: Any) -> Any:
-        answer = await asking
-        assert answer.status_code in (200, 201, 204), answer.text
-        return answer.json() if answer.content else None
-
-    async def key(self, name: str) -> str:
-        return await key_of(self.hub, account_of(self.people[name]))
-
-    async def arrive(self, cloud: Api) -> None:
-        """All of it is at the cloud as well."""
-        await put(cloud, self.id, {"home": (await facts_of(self.hub, self.id))["home"]})
-        await carry_things(self.hub, cloud)
-        await carry(self.hub, cloud, self.id)
-
-    def member(self, **fields: Any) -> dict[str, Any]:
-        return {"role": "member", "name": "Max", "joined_at": 1_000} | fields
-
-
-@pytest.fixture
-async def house(hub: Api) -> Household:
-    return await Household(hub).build()
 
 
 async def test_everything_comes_to_be_on_the_other_side(house: Household, cloud: Api) -> None:
@@ -189,6 +77,28 @@ async def test_who_has_a_share_has_it_there_too(house: Household, cloud: Api) ->
     rosa = await client_of(cloud, await house.key("rosa"))
     (received,) = (await rosa.get("/api/me/shares")).json()["items"]
     assert (received["level"], received["state"], received["given_by"]) == ("view", "accepted", "ben")
+
+
+async def test_codes_made_at_one_node_are_good_at_the_other(house: Household, cloud: Api) -> None:
+    anna, ben = house.people["anna"], house.people["ben"]
+    invited = await house.ask(anna.post(f"{house.path}/invitations", json={"role": "guest", "only": [house.lamp]}))
+    lent = await house.ask(ben.post(f"/api/devices/{house.lamp}/shares", json={}))
+    await house.arrive(cloud)
+    nora, otto = await cloud.person("nora"), await cloud.person("otto")
+    await house.ask(nora.post("/api/invitations/accept", json={"code": invited["code"]}))
+    await house.ask(otto.post("/api/shares/accept", json={"code": lent["code"]}))
+    await carry(cloud, house.hub, house.id)
+    await memory_is_disk(house.hub)
+    members = {m["name"]: m for m in (await anna.get(f"{house.path}/members")).json()["items"]}
+    assert (members["nora"]["role"], members["nora"]["only"]) == ("guest", [house.lamp])
+    assert not members["nora"]["anonymous"]
+    taken = (await anna.get(f"{house.path}/invitations/{invited['invitation']['id']}")).json()
+    assert (taken["state"], taken["taken_by"]) == ("accepted", members["nora"]["account_id"])
+    share = (await anna.get(f"{house.path}/shares/{lent['share']['id']}")).json()
+    assert (share["state"], share["receiver_id"]) == (
+        "accepted",
+        await known_at(house.hub, await key_of(cloud, account_of(otto))),
+    )
 
 
 async def test_what_is_the_same_already_changes_nothing_and_tells_nothing(house: Household, cloud: Api) -> None:
@@ -465,6 +375,7 @@ async def test_what_does_not_fit_is_passed_over(house: Household, cloud: Api) ->
         {"home": {house.id: {"name": 7, "time_zone": "Europe/Berlin"}}},
         {"home": {other: facts["home"][house.id]}},
         {"room": {room: {"name": "Mine now"}, "r-1": {"icon": "no name"}, "r-2": {"name": "far", "position": 2**70}}},
+        {"room": {"": {"name": "nameless"}, "r" * 65: {"name": "long"}}},
         {"member": {key: {"role": "emperor", "joined_at": 1}, "ab": house.member(), "": None, "xyz": None}},
         {"member": {key.upper(): house.member(), ben: house.member(until=2**60), key: None}},
         {"share": {"s-1": share | {"thing_id": "nothing"}, "s-2": share | {"kind": "house"}}},
