@@ -45,7 +45,7 @@ class SetClock:
 
 
 class Api:
-    """A hub (or a cloud) in `folder`: `async with Api(folder) as api`, `await api.person("anna")`: a client of hers."""
+    """A hub (or a cloud) in `folder`: `async with Api(folder) as api`, then `await api.person("anna")`: her client."""
 
     def __init__(self, folder: Path, limits: Limits = PATIENT, *, is_cloud: bool = False) -> None:
         self._limits = limits

@@ -110,8 +110,13 @@ class Connector:
         context = None
         if url.startswith("https:") and self.transport is None:
             context = await _context(url, pin)
-        http = httpx2.AsyncClient(
-            base_url=url, verify=False if context is None else context, transport=self.transport, trust_env=False
+        # Off the loop: the first of them reads files. No proxies: nothing between may see what goes there.
+        http = await asyncio.to_thread(
+            httpx2.AsyncClient,
+            base_url=url,
+            verify=False if context is None else context,
+            transport=self.transport,
+            trust_env=False,
         )
         return Line(url, http, context)
 

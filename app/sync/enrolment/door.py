@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
+import httpx2
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
@@ -78,6 +79,7 @@ class CloudDoor:
         self.open_sockets = 0
         self.contact_at: Time | None = None
         self._proving = asyncio.Lock()
+        self._dialling = asyncio.Lock()
         self._line: Line | None = None
         self._session: CloudSession | None = None
         self._closing: set[asyncio.Task[None]] = set()
@@ -114,8 +116,8 @@ class CloudDoor:
         try:
             line = await self._lined(self._demand())
             answer = await line.post(path, body, token=session.token, answer_s=answer_s)
-        except CloudUnreachable:
-            self._drop_line()
+        except CloudUnreachable as error:
+            self._missed(error)
             raise
         except (Revoked, Superseded) as error:
             await self._ended(error)
@@ -175,8 +177,8 @@ class CloudDoor:
             challenge = decoded(await line.post("/sync/challenges", b""), wire.Challenge)
             said = await asyncio.to_thread(_signed, cloud.id, proof, challenge.nonce)
             opened = decoded(await line.post("/sync/sessions", wire.encode(said)), wire.Opened)
-        except CloudUnreachable:
-            self._drop_line()
+        except CloudUnreachable as error:
+            self._missed(error)
             raise
         except (Revoked, Superseded) as error:
             await self._ended(error)
@@ -210,12 +212,18 @@ class CloudDoor:
     # the line
 
     async def _lined(self, cloud: Cloud) -> Line:
-        if self._line is None:
-            self._line = await self._connector.open(cloud.url, cloud.pin)
-        return self._line
+        async with self._dialling:
+            if self._line is None:
+                self._line = await self._connector.open(cloud.url, cloud.pin)
+            return self._line
+
+    def _missed(self, error: CloudUnreachable) -> None:
+        """Where no connection came about, the cloud may have another certificate, under the same key, by now."""
+        if isinstance(error.__cause__, httpx2.ConnectError):
+            self._drop_line()
 
     def _drop_line(self) -> None:
-        """It is made anew: the cloud may have another certificate, under the same key, by now."""
+        """It is made anew, and compared with the pin, when it is needed."""
         line, self._line, self._session = self._line, None, None
         if line is not None:
             task = asyncio.create_task(line.http.aclose(), name="cloud-line-close")

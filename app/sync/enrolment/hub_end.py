@@ -86,8 +86,7 @@ class HubEnd:
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await waiting
+            await asyncio.wait([waiting])
 
     def show(self, actor: Actor) -> CloudView:
         """How it stands; its owner's to see."""
@@ -157,11 +156,11 @@ class HubEnd:
     # waiting to be confirmed
 
     def _wait(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
         cloud = self._joined.current
         if cloud is None or cloud.state is not CloudState.ASKED:
             return
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.cancel()
         self._waiting = asyncio.create_task(self._until_settled(cloud), name="cloud-enrolment")
 
     async def _until_settled(self, cloud: Cloud) -> None:

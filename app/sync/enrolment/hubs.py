@@ -129,7 +129,6 @@ class Hubs:
     def of_home(self, actor: Actor, home_id: str) -> list[HomeHubView]:
         """The hubs that serve a home, for who may see the home; raises NotFound."""
         demand(actor, Action.HOME_READ, self._standings.home(actor, home_id), self._store.clock.now())
-        self.demand_cloud()
         found = (self.rows.get(hub_id) for hub_id in sorted(self._hubs_of.get(home_id, ())))
         return [self._home_view(hub, home_id) for hub in found if hub is not None and hub.revoked_at is None]
 
@@ -222,7 +221,6 @@ class Hubs:
 
     def _mine_in(self, tx: Tx, by: Caller, hub_id: str) -> EnrolledHub:
         demand(by.actor, Action.HUB_ENROL, Resource(), tx.moment)
-        self.demand_cloud()
         hub = queries.hub(tx, hub_id)
         if hub is None:
             raise NotFound
@@ -233,7 +231,6 @@ class Hubs:
 
     def _demand(self, actor: Actor, owner_id: str | None) -> None:
         demand(actor, Action.HUB_ENROL, Resource(account_id=owner_id), self._store.clock.now())
-        self.demand_cloud()
 
     def _tell(self, tx: Tx, actor: Actor, event: str, hub_id: str, home_id: str) -> None:
         tx.record(actor, Change(event, "hub", hub_id, home_id, Action.HOME_READ, {"id": hub_id}))
