@@ -116,9 +116,8 @@ def member_fields(member: Member, name: str, *, anonymous: bool) -> MemberFields
 
 
 class InvitationFields(Struct, frozen=True, omit_defaults=True):
-    """Of an invitation by code. `created_by` and `taken_by` are keys."""
+    """Of an invitation. `created_by` and `taken_by` are keys; without a `code_hash` it was to a login."""
 
-    code_hash: CodeHash
     role: Role
     state: InvitationState
     created_at: Ms
@@ -129,6 +128,7 @@ class InvitationFields(Struct, frozen=True, omit_defaults=True):
     anonymous: bool = False
     created_by: PersonKey | None = None
     taken_by: PersonKey | None = None
+    code_hash: CodeHash | None = None
 
     def __post_init__(self) -> None:
         if self.role is Role.OWNER or self.state is InvitationState.EXPIRED:
@@ -136,12 +136,11 @@ class InvitationFields(Struct, frozen=True, omit_defaults=True):
 
 
 def invitation_fields(invitation: Invitation, created_by: str | None, taken_by: str | None) -> dict[str, Any] | None:
-    """`invitation` as others are told; None: it is to a login of this node, and nobody else's matter."""
-    if invitation.code_hash is None:
+    """`invitation` as others are told; None: it is to a login of this node, and nobody else's matter until accepted."""
+    if invitation.code_hash is None and invitation.state is not InvitationState.ACCEPTED:
         return None
     return plain(
         InvitationFields(
-            invitation.code_hash.hex(),
             invitation.role,
             invitation.state,
             invitation.created_at,
@@ -152,5 +151,6 @@ def invitation_fields(invitation: Invitation, created_by: str | None, taken_by: 
             invitation.anonymous,
             created_by,
             taken_by,
+            None if invitation.code_hash is None else invitation.code_hash.hex(),
         )
     )

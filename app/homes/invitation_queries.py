@@ -81,8 +81,10 @@ def of_home(reader: Reader, home_id: str, invitation_id: str) -> Invitation | No
 
 
 def by_code_of(reader: Reader, home_id: str) -> list[Invitation]:
-    """The invitations to a home that are taken up by a code, ended ones too."""
-    rows = reader.all(f"{_INVITATION} WHERE home_id=? AND code_hash IS NOT NULL ORDER BY id", (home_id,))
+    """The invitations to a home that are taken up by a code, ended ones too, and others that were accepted."""
+    rows = reader.all(
+        f"{_INVITATION} WHERE home_id=? AND (code_hash IS NOT NULL OR state='accepted') ORDER BY id", (home_id,)
+    )
     return [_to_invitation(row) for row in rows]
 
 

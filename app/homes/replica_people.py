@@ -130,10 +130,12 @@ class MemberFacts:
 
 
 class InvitationFacts:
-    """Invitations by code; those to a login stay at the node that knows it."""
+    """Invitations by code; those to a login stay at the node that knows it until they are accepted."""
 
     name: Final = "invitation"
-    watches: Final = (Watch("invitations", "CASE WHEN $.code_hash IS NOT NULL THEN $.id END", "$.home_id"),)
+    watches: Final = (
+        Watch("invitations", "CASE WHEN $.code_hash IS NOT NULL OR $.state='accepted' THEN $.id END", "$.home_id"),
+    )
 
     def __init__(self, people: People, invitations: Invitations) -> None:
         self._people = people
@@ -150,7 +152,7 @@ class InvitationFacts:
         return invitation_fields(invitation, created_by, taken_by)
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
-        """Those by code, ended ones too."""
+        """Those by code, ended ones too, and those to a login that were accepted."""
         return [invitation.id for invitation in invitation_queries.by_code_of(reader, home_id)]
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
@@ -168,7 +170,7 @@ class InvitationFacts:
 
     def _put_one_in(self, tx: Tx, home_id: str, item: Item, old: Invitation | None) -> None:
         fields = fitting(InvitationFields, item.fields or {})
-        if fields is None or not is_id(item.id):
+        if fields is None or fields.code_hash is None or not is_id(item.id):
             return
         code_hash = bytes.fromhex(fields.code_hash)
         other = invitation_queries.by_code(tx, code_hash)

@@ -7,13 +7,13 @@ service has to remember to say what it did, and what a foreign key takes along i
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final
 
 from app.store.tx import Reader, Tx
 from app.sync import merge, queries
 from app.sync.authority import Authority
 from app.sync.facts import Facts, shown_of
-from app.sync.kinds import RANK, Watch
+from app.sync.kinds import RANK, SeveralIds, Watch
 from app.sync.model import NOBODY, Part
 from app.sync.replica import Replica
 
@@ -28,14 +28,6 @@ CREATE TEMP TRIGGER "sync_{name}" AFTER {event} ON main.{table} BEGIN
   SELECT {function}('{kind}', id, home_id) FROM ({many});
 END
 """
-
-
-@runtime_checkable
-class Renamed(Protocol):
-    """A kind whose entities have several ids (people have several keys)."""
-
-    def id_of_in(self, reader: Reader, home_id: str, entity_id: str, known: Callable[[str], bool]) -> str:
-        """The one by which the log knows it."""
 
 
 class Capture:
@@ -91,7 +83,7 @@ class Capture:
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:
         kind = self._kinds[name]
-        if not isinstance(kind, Renamed):
+        if not isinstance(kind, SeveralIds):
             return entity_id
         return kind.id_of_in(reader, home_id, entity_id, partial(_is_known, reader, home_id, name))
 

@@ -106,7 +106,11 @@ def _enters(op: Op) -> bool:
 
 def _receives(op: Op, facts: Facts) -> bool:
     """Whether it is about shares and invitations alone, which people outside the home take up, refuse and give back."""
-    return all(part.kind in ("share", "invitation") and facts.live(part.kind, part.id) is not None for part in op.parts)
+    return all(
+        part.kind in ("share", "invitation")
+        and (facts.live(part.kind, part.id) is not None or part.fields.get("receiver") == op.actor)
+        for part in op.parts
+    )
 
 
 class _Asked:
@@ -192,6 +196,9 @@ class _Asked:
     def share(self, part: Part) -> str:
         """Given by who manages shares, taken up, refused and given back by its receiver; it ends by itself, too."""
         entity = self.facts.live("share", part.id)
+        if entity is None and part.fields.get("state") == "accepted":
+            # Offered to a login, which only the node knows that it comes from; whose right it is, is asked as ever.
+            return self._takes_up_share(part, part.fields | {"state": "pending"})
         if entity is None:
             return self.may(Action.SHARE_MANAGE) or ("" if part.fields.get("giver") == self.op.actor else "not_yours")
         if entity.fields.get("state") in ("ended", "refused") and part.what == "put":
@@ -199,26 +206,26 @@ class _Asked:
         if takes_away(part, entity) and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
             return ""
         if part.fields.get("state") == "accepted":
-            return self._takes_up_share(part, entity)
+            return self._takes_up_share(part, entity.fields)
         if not takes_away(part, entity) and not _had_seen(self.op, entity):
             return "changed_meanwhile"
         return self.may(Action.SHARE_MANAGE)
 
-    def _takes_up_share(self, part: Part, entity: Entity) -> str:
-        receiver = entity.fields.get("receiver") or part.fields.get("receiver")
-        if entity.fields.get("state") != "pending" or receiver != self.op.actor:
+    def _takes_up_share(self, part: Part, offer: Mapping[str, Any]) -> str:
+        receiver = offer.get("receiver") or part.fields.get("receiver")
+        if offer.get("state") != "pending" or receiver != self.op.actor:
             return "share_over"
-        if (entity.fields.get("expires_at") or 0) <= self.now.ms:
+        if (offer.get("expires_at") or 0) <= self.now.ms:
             return "share_over"
-        return self._still(entity.fields.get("giver", ""), Action.SHARE_MANAGE)
+        return self._still(offer.get("giver", ""), Action.SHARE_MANAGE)
 
     def invitation(self, part: Part) -> str:
         """Made and revoked by who may invite as such, taken up or refused by who is invited."""
         entity = self.facts.live("invitation", part.id)
-        if entity is None:
-            return self.may(Action.MEMBER_INVITE, role=_role(part.fields))
         if part.fields.get("state") == "accepted":
             return "" if _enters(self.op) else "not_yours"
+        if entity is None:
+            return self.may(Action.MEMBER_INVITE, role=_role(part.fields))
         if part.fields.get("state") == "refused" or (takes_away(part, entity) and self.is_hub):
             return ""
         return self.may(Action.MEMBER_INVITE, role=_role(entity.fields))
@@ -265,19 +272,20 @@ class _Asked:
         if gone is not None and gone.dead is not None and not self.op.had_seen(gone.dead):
             return "taken_away"
         for used in self.op.parts:
-            invitation = self.facts.live("invitation", used.id) if used.kind == "invitation" else None
-            if invitation is not None and used.fields.get("state") == "accepted":
-                return self._by_invitation(part, invitation)
+            if used.kind == "invitation" and used.fields.get("state") == "accepted":
+                invitation = self.facts.live("invitation", used.id)
+                was = used.fields | {"state": "pending"} if invitation is None else invitation.fields
+                return self._by_invitation(part, was)
         return self.may(Action.MEMBER_MANAGE, role=_role(part.fields))
 
-    def _by_invitation(self, part: Part, invitation: Entity) -> str:
+    def _by_invitation(self, part: Part, invitation: Mapping[str, Any]) -> str:
         terms = ("role", *_TERMS)
-        given = {name: invitation.fields.get(name) or None for name in terms}
-        if invitation.fields.get("state") != "pending" or (invitation.fields.get("expires_at") or 0) <= self.now.ms:
+        given = {name: invitation.get(name) or None for name in terms}
+        if invitation.get("state") != "pending" or (invitation.get("expires_at") or 0) <= self.now.ms:
             return "invitation_over"
         if part.id != self.op.actor or any((part.fields.get(name) or None) != given[name] for name in terms):
             return "not_as_invited"
-        return self._still(invitation.fields.get("created_by", ""), Action.MEMBER_INVITE, role=_role(invitation.fields))
+        return self._still(invitation.get("created_by", ""), Action.MEMBER_INVITE, role=_role(invitation))
 
     def _still(self, key: str, action: Action, **about: Any) -> str:
         """Whether who gave it still could."""
