@@ -53,7 +53,8 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
 from app.sync.service import Sync
-from app.synced import HubsServing, facts_of
+from app.sync.stream import HubStreams
+from app.synced import Clouds, HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -143,8 +144,11 @@ class Services:
             self.facts,
             people=self.people,
             standings=self.standings,
+            hubs=self.enrolment.hubs,
             serving=HubsServing(store, self.enrolment.hubs),
         )
+        self.clouds = Clouds(self.enrolment, self.sync)
+        self.hub_streams = HubStreams(self.sync.cloud_end, self.enrolment.hubs, self.enrolment.tokens, store.clock)
         self._introduce()
 
     def _build_history(self) -> None:
@@ -241,9 +245,12 @@ class Services:
         self.control.start()
         await self.rewiring.open()
         self.enrolment.start()
+        self.clouds.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.clouds.stop()
+        self.hub_streams.close()
         await self.enrolment.stop()
         await self.iotda.stop()
         await self.onboarding.close()
