@@ -73,6 +73,7 @@ RIGHTS: dict[str, Right] = {
     "take up the invitation": _right("ex_member", _KEYS),
     "hear of the owner": _right("owner"),
     "the owner's key": _right("owner", _KEYS),
+    "the owner's phone": _right("owner", _KEYS),
     "read a code": _right(f"{_PEOPLE} key_home key_elsewhere", "key_read key_control"),
     # The hub.
     "run the hub": _right("owner", _rest(_ALL, "owner")),
