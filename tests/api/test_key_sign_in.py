@@ -126,7 +126,9 @@ async def test_a_proof_is_for_one_purpose(cloud: Api, anna: Ed25519PrivateKey) -
     await hubs.known(cloud, await hubs.key_of(anna), "Anna")
     eve = await cloud.person("eve")
     to_link = await hubs.prove(anna, await hubs.challenge(cloud), "link")
-    assert told(await hubs.sign_in(cloud, to_link)) == REFUSED
+    refused = await hubs.sign_in(cloud, to_link)
+    assert told(refused) == REFUSED
+    assert "another purpose (link, not sign-in)" in refused.json()["detail"]
     to_sign_in = await hubs.prove(anna, await hubs.challenge(cloud), "sign-in")
     assert told(await eve.post("/api/me/public-keys", json=to_sign_in)) == REFUSED
     assert (await hubs.sign_in(cloud, to_sign_in)).status_code == 200

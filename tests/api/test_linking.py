@@ -186,9 +186,23 @@ async def test_a_key_of_somebody_who_signs_in_here_is_taken(cloud: Api, anna: Ed
 async def test_a_key_of_an_account_made_here_is_taken(cloud: Api) -> None:
     there, ben = await cloud.person("anna"), await cloud.person("ben")
     private = await cloud.store.read(lambda r: cloud.store.vault.fetch(r, f"account/{account_of(ben)}/key"))
-    refused = await hubs.link(cloud, there, Ed25519PrivateKey.from_private_bytes(private or b""))
-    assert told(refused) == (409, "key_taken")
-    assert (await ben.get("/api/me")).status_code == 200
+    key = Ed25519PrivateKey.from_private_bytes(private or b"")
+    assert told(await hubs.link(cloud, there, key)) == (409, "key_taken")
+    # Whether they are signed in at the moment or not.
+    assert (await ben.post("/api/sign-out")).status_code == 204
+    assert told(await hubs.link(cloud, there, key)) == (409, "key_taken")
+    assert account_of(ben) in cloud.services.credentials.accounts
+
+
+async def test_all_keys_of_who_was_known_from_elsewhere_are_the_persons(cloud: Api, anna: Ed25519PrivateKey) -> None:
+    there, other = await cloud.person("anna"), Ed25519PrivateKey.generate()
+    await hubs.known(cloud, await hubs.key_of(anna), "Anna")
+    guest = await hubs.signed_in(cloud, anna)
+    assert (await hubs.link(cloud, guest, other)).status_code == 201
+    await guest.post("/api/sign-out")
+    assert (await hubs.link(cloud, there, anna)).status_code == 201
+    answer = await hubs.sign_in(cloud, await hubs.prove(other, await hubs.challenge(cloud)))
+    assert answer.json()["account_id"] == account_of(there)
 
 
 async def test_linking_the_same_key_again_changes_nothing(cloud: Api, anna: Ed25519PrivateKey) -> None:
