@@ -9,6 +9,7 @@ from litestar.types import ASGIApp
 from msgspec import Struct
 
 from app.accounts.keys_routes import ROUTER as KEY_ROUTES
+from app.accounts.linking_routes import ROUTER as LINKING_ROUTES
 from app.accounts.my_routes import ROUTER as MY_ROUTES
 from app.accounts.routes import ROUTER as SIGN_IN_ROUTES
 from app.clock import Clock
@@ -54,6 +55,7 @@ ROUTERS = (
     SIGN_IN_ROUTES,
     MY_ROUTES,
     KEY_ROUTES,
+    LINKING_ROUTES,
     HOME_ROUTES,
     ROOM_ROUTES,
     MEMBER_ROUTES,
@@ -135,6 +137,9 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "accounts": _instance(services.accounts),
             "keys": _instance(services.keys),
             "screens": _instance(services.screens),
+            "proving": _instance(services.proving),
+            "linking": _instance(services.linking),
+            "readers": _instance(services.readers),
             "homes": _instance(services.homes),
             "rooms": _instance(services.rooms),
             "members": _instance(services.members),

@@ -5,8 +5,11 @@ from app.accounts.credentials import Credentials
 from app.accounts.digests import DigestLogins
 from app.accounts.hub import Hub
 from app.accounts.keys import Keys
+from app.accounts.linking import Linking
 from app.accounts.passwords import Passwords
 from app.accounts.people import People
+from app.accounts.proving import Proving
+from app.accounts.readers import Readers
 from app.accounts.screens import Screens
 from app.accounts.service import Accounts
 from app.accounts.sessions import Sessions
@@ -26,6 +29,7 @@ from app.groups.service import Groups
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
 from app.homes.joining import Joining
+from app.homes.linked import LinkedMembers, named_in_homes
 from app.homes.members import Members, homes_owned
 from app.homes.recovered import tell_members_in
 from app.homes.rooms import Rooms
@@ -44,6 +48,7 @@ from app.onboarding.rewiring import Rewiring
 from app.onboarding.service import Onboarding
 from app.settings import Limits
 from app.sharing.ledger import Ledger
+from app.sharing.linked import LinkedShares
 from app.sharing.model import Kind
 from app.sharing.receiving import Receiving
 from app.sharing.service import Sharing
@@ -78,7 +83,7 @@ class Services:
         self.digests = DigestLogins(store, self.credentials, self.signing_in, self.passwords)
         self.hub = Hub(store, self.accounts, self.sessions, self.signing_in, self.passwords)
         self.keys = Keys(store, self.credentials, self.accounts, self.sessions)
-        self.screens = Screens(store, self.accounts, self.sessions, self.hub)
+        self._let_in_otherwise()
         self.standings = Standings(store)
         self.members = Members(store, self.standings)
         self.homes = Homes(store, self.standings, self.members)
@@ -175,6 +180,13 @@ class Services:
             address_of=self.lan.address_of,
         )
 
+    def _let_in_otherwise(self) -> None:
+        """Without a password: by another screen, or by a key."""
+        self.screens = Screens(self.store, self.accounts, self.sessions, self.hub)
+        self.proving = Proving(self.store, self.sessions, self.signing_in, self.hub)
+        self.linking = Linking(self.store, self.accounts, self.sessions, self.signing_in, self.proving)
+        self.readers = Readers(self.store, self.sessions)
+
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
         follow_homes(self.bus, self.standings)
@@ -182,6 +194,15 @@ class Services:
         self.signing_in.on_recovered.append(tell_members_in)
         self.signing_in.on_recovered.append(self.invitations.account_recovered_in)
         self.signing_in.on_recovered.append(self.ledger.account_recovered_in)
+        self.signing_in.on_recovered.append(self.linking.account_recovered_in)
+        self.signing_in.on_recovered.append(self.readers.account_recovered_in)
+        self.linking.on_linked.append(LinkedMembers(self.standings).account_linked_in)
+        self.linking.on_linked.append(LinkedShares(self.shares, self.ledger).account_linked_in)
+        self.linking.on_linked.append(self.onboarding.account_linked_in)
+        self.linking.on_linked.append(self.rewiring.account_linked_in)
+        self.linking.on_linked.append(self.readers.account_linked_in)
+        self.linking.on_linked.append(self.enrolment.hubs.account_linked_in)
+        self.linking.needs.append(named_in_homes)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
         self.members.on_leaving.append(self.invitations.member_leaving_in)
         self.homes.on_dissolving.append(self.invitations.home_dissolving_in)

@@ -37,26 +37,47 @@ def insert_account(tx: Tx, account: Account) -> None:
 
 
 def link_key(tx: Tx, public_key: bytes, account_id: str) -> None:
-    """From now on that key names this account."""
+    """From now on that key names this account, and signs in to it."""
     tx.run(
         "INSERT OR REPLACE INTO account_keys(public_key,account_id,linked_at) VALUES(?,?,?)",
         (public_key, account_id, tx.now),
     )
 
 
-def account_of_key(reader: Reader, public_key: bytes) -> str | None:
-    """Whom a key names."""
-    row = reader.one("SELECT account_id FROM account_keys WHERE public_key=?", (public_key,))
+def hand_keys_on(tx: Tx, account_id: str, to: str) -> None:
+    """The keys that name one account name another from now on."""
+    tx.run("UPDATE account_keys SET account_id=? WHERE account_id=?", (to, account_id))
+
+
+def stop_signing_in(tx: Tx, account_id: str) -> None:
+    """The keys of an account go on naming it, and open no session until they are linked again."""
+    tx.run("UPDATE account_keys SET signs_in=0 WHERE account_id=?", (account_id,))
+
+
+def unlink_key(tx: Tx, public_key: bytes) -> None:
+    """That key names nobody any more."""
+    tx.run("DELETE FROM account_keys WHERE public_key=?", (public_key,))
+
+
+def account_of_key(reader: Reader, public_key: bytes, *, to_sign_in: bool = False) -> str | None:
+    """Whom a key names; `to_sign_in`: only where a proof of it opens a session."""
+    sql = "SELECT account_id FROM account_keys WHERE public_key=? AND signs_in>=?"
+    row = reader.one(sql, (public_key, to_sign_in))
     return None if row is None else str(row[0])
 
 
 def keys_naming(reader: Reader, account_id: str) -> list[bytes]:
     """The keys that name an account; the one it was made with first."""
+    return [row[0] for row in naming_rows(reader, account_id)]
+
+
+def naming_rows(reader: Reader, account_id: str) -> list[Row]:
+    """The same as (key, whether it signs in, when it was linked)."""
     sql = (
-        "SELECT k.public_key FROM account_keys k JOIN accounts a ON a.id=k.account_id WHERE k.account_id=?"
-        " ORDER BY k.public_key!=a.public_key, k.linked_at, k.public_key"
+        "SELECT k.public_key,k.signs_in,k.linked_at FROM account_keys k JOIN accounts a ON a.id=k.account_id"
+        " WHERE k.account_id=? ORDER BY k.public_key!=a.public_key, k.linked_at, k.public_key"
     )
-    return [row[0] for row in reader.all(sql, (account_id,))]
+    return reader.all(sql, (account_id,))
 
 
 def update_account(tx: Tx, account: Account) -> None:

@@ -151,18 +151,23 @@ class Accounts:
         return view(account)
 
     def upgrade_in(self, tx: Tx, by: Caller, login: str, verifier: str) -> str:
-        """Give an anonymous account a login (in its normal form); returns the recovery code.
+        """Give an account that has none a login (in its normal form); returns the recovery code.
 
-        Raises NotAnonymous, LoginTaken.
+        One that was known from elsewhere alone is at home here then too. Raises NotAnonymous, LoginTaken.
         """
         old = self.get_in(tx, self._sessions.demand_person(by.actor))
-        if not old.anonymous:
+        if old.login is not None:
             raise NotAnonymous
         if queries.account_of_login(tx, login) is not None:
             raise LoginTaken
         recovery = new_code(RECOVERY_LETTERS)
         changed = msgspec.structs.replace(
-            old, login=login, verifier=verifier, recovery_hash=hash_code(recovery), expires_at=None
+            old,
+            login=login,
+            verifier=verifier,
+            recovery_hash=hash_code(recovery),
+            expires_at=None,
+            elsewhere=False,
         )
         tx.record(by.actor, change("upgraded", self.put_in(tx, changed)))
         return recovery

@@ -107,14 +107,14 @@ class SigningIn:
         await self._store.write(act, once=by.once, returns=type(None))
 
     async def upgrade(self, by: Caller, *, login: str, password: str) -> str:
-        """Make the caller's anonymous account a full one; its memberships stay. Returns the recovery code.
+        """Give the caller's account, which has none, a login; its memberships stay. Returns the recovery code.
 
         Raises NotAnonymous, LoginTaken (which counts, so that nobody lists logins by it), TooManyAttempts.
         """
-        self._sessions.demand_person(by.actor)
+        account_id = self._sessions.demand_person(by.actor)
         if (before := await self._store.answered(by.once, str)) is not None:
             return before.answer
-        if not by.actor.anonymous:
+        if self._has_login(account_id):
             raise NotAnonymous
         self.attempt(by.address)
         verifier, normal = await self._passwords.hash(password), normal_login(login)
@@ -125,12 +125,12 @@ class SigningIn:
         return recovery
 
     async def delete_account(self, by: Caller, *, password: str) -> None:
-        """Delete the caller's account and what is only theirs; an anonymous one has no password to ask for.
+        """Delete the caller's account and what is only theirs; one without a login has no password to ask for.
 
         Raises PasswordWrong, TooManyAttempts, StillNeeded.
         """
         account_id = self._sessions.demand_person(by.actor)
-        if not by.actor.anonymous:
+        if self._has_login(account_id):
             await self.checked(by, password)
         await self._store.write(lambda tx: self._accounts.delete_in(tx, by, account_id))
 
@@ -243,6 +243,10 @@ class SigningIn:
     def demand_person(self, by: Caller) -> str:
         """The caller's account, for what only a person may do to it; raises NotFound, Refused, PersonOnly."""
         return self._sessions.demand_person(by.actor)
+
+    def _has_login(self, account_id: str) -> bool:
+        account = self._credentials.accounts.get(account_id)
+        return account is not None and account.login is not None
 
     def _account(self, login: str) -> Account | None:
         account_id = self._credentials.by_login.get(login)

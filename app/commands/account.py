@@ -10,6 +10,7 @@ import click
 
 from app import admin_client
 from app.client import Client
+from app.commands.account_keys import keys, link, unlink
 from app.commands.failures import told
 from app.commands.reach import api_verb, data_folder, data_option, own_folder, secret_of
 from app.commands.terminal import answer, json_option, plain
@@ -28,7 +29,12 @@ WRITE_IT_DOWN = "  [dim]→ Write it down: it is the way back in without the pas
 
 @click.group()
 def account() -> None:
-    """Accounts: claim a new hub, sign in, recover one on the machine itself."""
+    """Accounts: claim a new hub, sign in, recover one on the machine itself, link yours at other hubs."""
+
+
+account.add_command(link)
+account.add_command(unlink)
+account.add_command(keys)
 
 
 @account.command()

@@ -10,6 +10,9 @@ OTHER_ROOM = "01985f6e-5c44-7e9b-b1f0-0c6d2a8e4f71"
 PERSON = "01985f6e-6d80-7a55-9c3e-5b1f7a2d9e06"
 DEVICE = "01985f6e-7e91-7b66-8d4f-6c208b3eaf17"
 
+PUBLIC_KEY = "6f1d5c90a4b7e2833fd0917c5ae64b28d3f8017ba96c4e52b1d07f3a8c95e641"
+HUB = "h-mnb4q6tz2kd7xw5yc3fjvrga"
+
 _WORKING_HOURS = {"days": [0, 1, 2, 3, 4], "start": 480, "end": 1020}
 
 _ACCOUNTS: Examples = {
@@ -49,6 +52,34 @@ _ACCOUNTS: Examples = {
     "pollScreenSignIn": {"poll": {"poll_token": "dsp_4Tq8ZrW1nK6cB9xV3hJ7mL2gD5sF0aYe"}},
     "lookAtScreen": {"look": {"code": "K7QF29MDXW4T"}},
     "approveScreen": {"approve": {"code": "K7QF29MDXW4T"}},
+    "signInByKey": {
+        "sign in": {
+            "public_key": PUBLIC_KEY,
+            "proof": "AQEAAAGd89fPIFx-GaBP0riDbgHJSrf10mDRkDvoTGr3JR4IssZdlHMKCzBVep_E6Q4zWH2"
+            "ix-wRNluApcrvFDleg6jN8hc8YYar0PUaP2SJrtP4HUJnjLHW-yBFao-02f4jSG2St9wBJg",
+            "phone": "Anna's phone",
+        }
+    },
+    "proveMyKey": {
+        "to sign in": {
+            "audience": HUB,
+            "nonce": "0000019df3d7cf205c7e19a04fd2b8836e01c94ab7f5d260d1903be84c6af7251e08b2c65d94730a",
+            "purpose": "sign-in",
+        }
+    },
+    "linkPublicKey": {
+        "link": {
+            "public_key": PUBLIC_KEY,
+            "proof": "AQIAAAGd89fPIFx-GaBP0riDbgHJSrf10mDRkDvoTGr3JR4IssZdlHMKBzBZgqvU_SZPeKH"
+            "K8xxFbpfA6RI7ZI223wgxWoOs1f4nUHmiy_QdRm-YweoTPGWOt-AJMluErdb_KFF6o8z1Hg",
+        }
+    },
+    "addReader": {
+        "add": {
+            "name": "Anna's phone",
+            "seal_key": "0900000000000000000000000000000000000000000000000000000000000000",
+        }
+    },
     "createKey": {
         "read and control in one home": {
             "name": "Dashboard",

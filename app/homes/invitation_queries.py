@@ -55,6 +55,12 @@ def end_invitation(tx: Tx, invitation: Invitation) -> None:
     )
 
 
+def hand_on(tx: Tx, account_id: str, to: str) -> None:
+    """What one account made, was sent and took up, another did."""
+    for column in ("account_id", "created_by", "taken_by"):
+        tx.run(f"UPDATE invitations SET {column}=? WHERE {column}=?", (to, account_id))  # noqa: S608 - our own names
+
+
 def forget_ended(tx: Tx, home_id: str, most: int) -> None:
     """Make room: forget the oldest invitations of a home that nobody can take up any more."""
     tx.run(

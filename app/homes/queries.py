@@ -89,6 +89,24 @@ def update_member(tx: Tx, member: Member) -> None:
     )
 
 
+def hand_membership_on(tx: Tx, old: Member, new: Member) -> None:
+    """One account's membership is another's."""
+    tx.run(
+        "UPDATE members SET account_id=?,version=? WHERE home_id=? AND account_id=?",
+        (new.account_id, new.version, old.home_id, old.account_id),
+    )
+
+
+def homes_naming(reader: Reader, account_id: str, key: str) -> list[str]:
+    """The names of the account's homes whose logs know it by this key (hexadecimal)."""
+    rows = reader.all(
+        "SELECT h.name FROM members m JOIN homes h ON h.id=m.home_id JOIN sync_entities e"
+        " ON e.home_id=m.home_id AND e.kind='member' AND e.id=? AND e.dead_at IS NULL WHERE m.account_id=?",
+        (key, account_id),
+    )
+    return [row[0] for row in rows]
+
+
 def delete_member(tx: Tx, home_id: str, account_id: str) -> None:
     """Forget a member."""
     tx.run("DELETE FROM members WHERE home_id=? AND account_id=?", (home_id, account_id))

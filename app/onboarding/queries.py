@@ -36,6 +36,14 @@ def update(tx: Tx, state: SessionState) -> bool:
     )
 
 
+def hand_on(tx: Tx, account_id: str, to: str) -> None:
+    """What one account began, another began."""
+    tx.run(
+        "UPDATE pairing_sessions SET account_id=?, state=json_set(state, '$.request.account', ?) WHERE account_id=?",
+        (to, to, account_id),
+    )
+
+
 def get(reader: Reader, session_id: str) -> SessionState | None:
     """One session, open or ended."""
     row = reader.one("SELECT state FROM pairing_sessions WHERE id=?", (session_id,))

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from app.accounts.model import Account
 from app.caller import Caller, demand
 from app.devices.model import Device
 from app.devices.service import Devices
@@ -268,6 +269,10 @@ class Rewiring:
         change = queries.open_of_home(tx, member.home_id)
         if change is not None and change.account_id == member.account_id:
             self._end_in(tx, by.actor, change, State.CANCELLED)
+
+    def account_linked_in(self, tx: Tx, by: Caller, account: Account, to: str) -> None:
+        """The move that `account` began is the account `to`'s."""
+        queries.hand_on(tx, account.id, to)
 
     def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
         """A home ends, and the move it is in."""

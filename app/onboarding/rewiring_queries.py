@@ -28,6 +28,11 @@ def insert(tx: Tx, change: WifiChange, movers: list[Mover]) -> None:
         )
 
 
+def hand_on(tx: Tx, account_id: str, to: str) -> None:
+    """What one account began, another began."""
+    tx.run("UPDATE wifi_changes SET account_id=? WHERE account_id=?", (to, account_id))
+
+
 def get(reader: Reader, change_id: str) -> WifiChange | None:
     """One move, open or ended."""
     return _change(reader.one(f"{_CHANGE} WHERE c.id=?", (change_id,)))

@@ -8,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from msgspec import structs
 
+from app.accounts.model import Account
 from app.caller import Caller, demand
 from app.clock import to_time
 from app.devices.service import Devices
@@ -272,10 +273,15 @@ class Onboarding:
         """A home ends, and every session in it."""
         self._end_in(tx, home.id)
 
-    def _end_in(self, tx: Tx, home_id: str, account_id: str | None = None) -> None:
+    def account_linked_in(self, tx: Tx, by: Caller, account: Account, to: str) -> None:
+        """What `account` began ends, for nobody could go on with it; what it did, the account `to` did."""
+        self._end_in(tx, None, account.id)
+        queries.hand_on(tx, account.id, to)
+
+    def _end_in(self, tx: Tx, home_id: str | None, account_id: str | None = None) -> None:
         for state in queries.open_sessions(tx):
             request = state.request
-            if request.home == home_id and account_id in (None, request.account):
+            if home_id in (None, request.home) and account_id in (None, request.account):
                 self._log.forget_in(tx, state.id)
                 tx.after(partial(self._end, state.id))
 

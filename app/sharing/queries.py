@@ -57,6 +57,16 @@ def update_share(tx: Tx, share: Share) -> None:
     )
 
 
+def hand_given_on(tx: Tx, account_id: str, to: str) -> None:
+    """What one account gave, another gave."""
+    tx.run("UPDATE shares SET giver_id=? WHERE giver_id=?", (to, account_id))
+
+
+def hand_received_on(tx: Tx, account_id: str, to: str) -> None:
+    """What one account had, another had."""
+    tx.run("UPDATE shares SET receiver_id=? WHERE receiver_id=?", (to, account_id))
+
+
 def forget_ended(tx: Tx, home_id: str, most: int) -> list[str]:
     """Make room: forget the oldest shares of a home that give nothing any more; returns their ids."""
     rows = tx.all(
@@ -163,6 +173,11 @@ def accepted(reader: Reader, account_id: str, things: tuple[str, ...]) -> list[t
         (account_id, *things),
     )
     return [(_to_share(row[:-1]), row[-1]) for row in rows]
+
+
+def accepted_from(reader: Reader, account_id: str) -> list[Share]:
+    """What somebody has by a share of this account's."""
+    return _all(reader.all(f"{_SHARE} WHERE giver_id=? AND state='accepted'", (account_id,)))
 
 
 def all_accepted(reader: Reader) -> list[Share]:

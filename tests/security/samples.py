@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 
+from app.accounts.proofs import Purpose, prove
 from app.clock import to_time
 from tests.security.world import World
 
@@ -31,6 +33,27 @@ def own(param: str) -> Callable[[World, str], dict[str, str]]:
     return lambda world, actor: {param: world.credential(actor)}
 
 
+def own_key(world: World, actor: str) -> dict[str, str]:
+    """The key the asker's account was made with."""
+    account = world.api.services.credentials.accounts.get(world.account(actor))
+    return {"public_key": "" if account is None else account.public_key.hex()}
+
+
+def fresh_proof(world: World, actor: str) -> dict[str, str]:
+    """A right proof of a key that nobody has."""
+    key = Ed25519PrivateKey.generate()
+    challenge = world.api.services.proving.challenge("127.0.0.1")
+    return {
+        "public_key": key.public_key().public_bytes_raw().hex(),
+        "proof": prove(
+            key.private_bytes_raw(),
+            purpose=Purpose.LINK,
+            audience=challenge.audience,
+            nonce=bytes.fromhex(challenge.nonce),
+        ),
+    }
+
+
 ALL_OF_IT = {"members": "remove", "devices": "remove"}
 
 SAMPLES: dict[str, Sample] = {
@@ -49,6 +72,8 @@ SAMPLES: dict[str, Sample] = {
     "recoverAccount": Sample("anybody", ok=(403,)),
     "refreshSession": Sample("anybody", ok=(401,)),
     "startScreenSignIn": Sample("anybody"),
+    "startKeySignIn": Sample("anybody"),
+    "signInByKey": Sample("anybody", ok=(403,)),
     "pollScreenSignIn": Sample("anybody", path=lambda w, a: {"screen_id": "none"}, ok=(404,)),
     # homes
     "createHome": Sample("make a home"),
@@ -107,6 +132,14 @@ SAMPLES: dict[str, Sample] = {
     "listKeys": Sample("oneself"),
     "createKey": Sample("have keys"),
     "revokeKey": Sample("the owner's key", path=lambda w, a: {"key_id": w.credential("key_read")}),
+    # keys that name them, here and elsewhere
+    "proveMyKey": Sample("oneself"),
+    "listPublicKeys": Sample("oneself"),
+    "linkPublicKey": Sample("have keys", body=fresh_proof),
+    "unlinkPublicKey": Sample("oneself", path=own_key, ok=(409,)),
+    "listReaders": Sample("oneself"),
+    "addReader": Sample("have keys"),
+    "removeReader": Sample("the owner's phone", path=lambda w, a: {"reader_id": w.reader}),
     # sharing
     "listShares": Sample("read as an admin"),
     "getShare": Sample("read as an admin"),

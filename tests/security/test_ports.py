@@ -355,9 +355,9 @@ async def test_the_port_of_hubs(tmp_path: Path) -> None:
             "a route that is none": await hub.post("/sync/x"),
         }
         assert {what: answer.json()["code"] for what, answer in outcomes.items()} == {
-            "a recording": "challenge_over",
+            "a recording": "hub_challenge_over",
             "a revoked hub": "hub_revoked",
-            "a hub of another cloud": "challenge_over",
+            "a hub of another cloud": "hub_challenge_over",
             "another key under its id": "hub_unproved",
             "no token": "unauthenticated",
             "a token of a revoked hub": "unauthenticated",

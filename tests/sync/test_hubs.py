@@ -165,7 +165,7 @@ async def test_a_signature_is_good_once(cloud: Api) -> None:
     answers = await asyncio.gather(*(hub.post("/sync/sessions", proved) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
     again = await hub.post("/sync/sessions", proved)
-    assert (again.status_code, again.json()["code"]) == (409, "challenge_over")
+    assert (again.status_code, again.json()["code"]) == (409, "hub_challenge_over")
 
 
 async def test_an_old_or_foreign_challenge(cloud: Api) -> None:
@@ -173,9 +173,9 @@ async def test_an_old_or_foreign_challenge(cloud: Api) -> None:
     await hub.enrolled_by(await cloud.person(next(PEOPLE)))
     late = await hub.proof()
     cloud.forward(60_000)
-    assert (await hub.post("/sync/sessions", late)).json()["code"] == "challenge_over"
+    assert (await hub.post("/sync/sessions", late)).json()["code"] == "hub_challenge_over"
     for nonce in (bytes(40), bytes(16), b"x" * 128, Challenges().make(cloud.clock.now().ms)):
-        assert (await hub.post("/sync/sessions", await hub.proof(nonce=nonce))).json()["code"] == "challenge_over"
+        assert (await hub.post("/sync/sessions", await hub.proof(nonce=nonce))).json()["code"] == "hub_challenge_over"
 
 
 async def test_what_is_signed_for_another_or_by_another_opens_nothing(cloud: Api) -> None:

@@ -7,10 +7,11 @@ DROP TABLE outbox;
 CREATE TABLE account_keys (
   public_key BLOB PRIMARY KEY,             -- Ed25519
   account_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
-  linked_at INTEGER NOT NULL
+  linked_at INTEGER NOT NULL,
+  signs_in INTEGER NOT NULL DEFAULT 1      -- 0: the account was recovered since, and this key opens it no more
 ) WITHOUT ROWID;
 CREATE INDEX account_keys_account ON account_keys(account_id);
-INSERT INTO account_keys SELECT public_key, id, created_at FROM accounts;
+INSERT INTO account_keys SELECT public_key, id, created_at, 1 FROM accounts;
 -- Known from another node, by a key alone: nobody signs in to it here until they prove that key.
 ALTER TABLE accounts ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
 

@@ -169,6 +169,14 @@ class Hubs:
                 self.revoke_in(tx, by, hub)
             self.forget_in(tx, hub.id)
 
+    def account_linked_in(self, tx: Tx, by: Caller, gone: Account, account_id: str) -> None:
+        """An account is another's from now on, and so are its hubs."""
+        for hub in queries.hubs_of(tx, gone.id):
+            mine = msgspec.structs.replace(hub, owner_id=account_id, version=hub.version + 1)
+            queries.put_hub(tx, mine)
+            self.rows.put(tx, hub.id, mine)
+        tx.run("UPDATE enrolments SET account_id=? WHERE account_id=?", (account_id, gone.id))
+
     # what is kept
 
     def keep_in(self, tx: Tx, actor: Actor, event: str, hub: EnrolledHub) -> None:

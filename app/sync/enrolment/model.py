@@ -76,7 +76,7 @@ class HubUnproved(Unauthenticated):
 class ChallengeOver(Conflict):
     """This challenge is none of this cloud's, was used already, or is too old."""
 
-    code = "challenge_over"
+    code = "hub_challenge_over"
     retryable = True
     hint = "Ask for another."
 

@@ -1,0 +1,70 @@
+"""Nonces for proofs of a key: given to anybody, each good for one proof within five minutes, kept by nobody.
+
+A nonce carries its own end and a mark that only this process can make, so giving one costs no memory: whoever asks for
+a million of them pushes nobody else's out. Only those that were used are remembered, until they would have ended.
+After a restart the mark is another, and all that were given before are void.
+"""
+
+import heapq
+import hmac
+import secrets
+from typing import Final
+
+from app.accounts.proofs import EXPIRY_SIZE, NONCE_SIZE, ends_at
+from app.errors import Refused, TooMany
+
+# Long enough to reach two nodes and find a person's thumb; short enough that a proof left lying about is worth nothing.
+CHALLENGE_MS: Final = 5 * 60_000
+# Proofs that were right, within one challenge's life: 33 a second.
+MOST_USED: Final = 10_000
+MARK_SIZE: Final = 16
+_RANDOM: Final = NONCE_SIZE - EXPIRY_SIZE - MARK_SIZE
+_MARKED: Final = b"Doorstep challenge 1"
+
+
+class ChallengeOver(Refused):
+    """The challenge this proof answers is not this hub's, has ended, or was answered before."""
+
+    code = "challenge_over"
+    hint = "Ask for a new challenge: each is good for one proof, within five minutes."
+
+
+class Challenges:
+    """The nonces of one process. `most` that were used are remembered at once."""
+
+    def __init__(self, most: int = MOST_USED) -> None:
+        self._key = secrets.token_bytes(32)
+        self._most = most
+        self._used: set[bytes] = set()
+        self._ending: list[tuple[int, bytes]] = []
+        self._forgotten = 0
+
+    def new(self, now: int) -> bytes:
+        """A nonce that ends `CHALLENGE_MS` after `now` (ms)."""
+        start = (now + CHALLENGE_MS).to_bytes(EXPIRY_SIZE) + secrets.token_bytes(_RANDOM)
+        return start + self._mark(start)
+
+    def check(self, nonce: bytes, now: int) -> None:
+        """Raise ChallengeOver unless `nonce` may be answered at `now` (ms)."""
+        start, mark = nonce[:-MARK_SIZE], nonce[-MARK_SIZE:]
+        mine = len(nonce) == NONCE_SIZE and hmac.compare_digest(mark, self._mark(start))
+        # What was forgotten as ended stays so, wherever the clock goes.
+        if not mine or ends_at(nonce) <= max(now, self._forgotten) or nonce in self._used:
+            raise ChallengeOver
+
+    def spend(self, nonce: bytes, now: int) -> None:
+        """`nonce` is answered, and never again; raises ChallengeOver, TooMany."""
+        self.check(nonce, now)
+        while self._ending and self._ending[0][0] <= now:
+            self._forgotten, over = heapq.heappop(self._ending)
+            self._used.discard(over)
+        if len(self._used) >= self._most:
+            raise TooMany(retry_after=CHALLENGE_MS // 1000)
+        self._used.add(nonce)
+        heapq.heappush(self._ending, (ends_at(nonce), nonce))
+
+    def _mark(self, start: bytes) -> bytes:
+        return hmac.digest(self._key, _MARKED + start, "sha256")[:MARK_SIZE]
+
+    def __len__(self) -> int:
+        return len(self._used)
