@@ -34,6 +34,8 @@ OF_THE_HUB: Final = frozenset(
     }
 )
 _TERMS: Final = ("until", "hours", "only")
+# What a share is of stays what it is.
+_FIXED: Final = {"share": frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})}
 
 
 class Facts(Protocol):
@@ -196,7 +198,10 @@ class _Asked:
             return self.may(Action.SHARE_MANAGE) or ("" if part.fields.get("giver") == self.op.actor else "not_yours")
         if entity.fields.get("state") in ("ended", "refused") and part.what == "put":
             return "share_over"
-        if takes_away(part, entity) and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
+        if not part.fields.keys().isdisjoint(_FIXED["share"]):
+            return "not_as_given"
+        is_ending = part.what == "del" or part.fields.keys() <= {"state", "ended_at"}
+        if takes_away(part, entity) and is_ending and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
             return ""
         if part.fields.get("state") == "accepted":
             return self._takes_up_share(part, entity)
@@ -208,6 +213,10 @@ class _Asked:
         receiver = entity.fields.get("receiver") or part.fields.get("receiver")
         if entity.fields.get("state") != "pending" or receiver != self.op.actor:
             return "share_over"
+        if not part.fields.keys() <= {"state", "receiver", "accepted_at"}:
+            return "not_as_given"
+        if part.fields.get("receiver", receiver) != receiver:
+            return "not_as_given"
         if (entity.fields.get("expires_at") or 0) <= self.now.ms:
             return "share_over"
         return self._still(entity.fields.get("giver", ""), Action.SHARE_MANAGE)
@@ -216,10 +225,17 @@ class _Asked:
         """Made and revoked by who may invite as such, taken up or refused by who is invited."""
         entity = self.facts.live("invitation", part.id)
         if entity is None:
-            return self.may(Action.MEMBER_INVITE, role=_role(part.fields))
-        if part.fields.get("state") == "accepted":
+            made = "" if part.fields.get("created_by") == self.op.actor else "not_yours"
+            return self.may(Action.MEMBER_INVITE, role=_role(part.fields)) or made
+        state = part.fields.get("state")
+        if part.what != "del":
+            if not part.fields.keys() <= {"state", "taken_by"} or state not in ("accepted", "refused", "revoked"):
+                return "not_as_invited"
+            if entity.fields.get("state") != "pending":
+                return "invitation_over"
+        if state == "accepted":
             return "" if _enters(self.op) else "not_yours"
-        if part.fields.get("state") == "refused" or (takes_away(part, entity) and self.is_hub):
+        if state == "refused" or (takes_away(part, entity) and self.is_hub):
             return ""
         return self.may(Action.MEMBER_INVITE, role=_role(entity.fields))
 
@@ -235,7 +251,7 @@ class _Asked:
             return self._leaves(entity, own=own)
         if set(part.fields) <= {"name", "anonymous"}:
             return "" if own or self.is_hub else self.may(Action.MEMBER_MANAGE, role=_role(entity.fields))
-        if _only_shrinks(part, entity):
+        if _only_shrinks(part, entity) and self._are_gone(set(entity.fields["only"]) - set(part.fields["only"])):
             return ""
         if "owner" in (part.fields.get("role"), entity.fields.get("role")):
             return self._hands_over()
@@ -247,6 +263,11 @@ class _Asked:
             self.may(Action.MEMBER_MANAGE, role=_role(it)) for it in (entity.fields, {**entity.fields, **part.fields})
         ]
         return next((why for why in asks if why), "")
+
+    def _are_gone(self, things: set[str]) -> bool:
+        going = {part.id for part in self.op.parts if part.what == "del" and part.kind in ("device", "group")}
+        here = (thing for thing in things - going if any(self.facts.live(kind, thing) for kind in ("device", "group")))
+        return next(here, None) is None
 
     def _leaves(self, entity: Entity, *, own: bool) -> str:
         role = _role(entity.fields)
@@ -264,11 +285,15 @@ class _Asked:
             return "already_member"
         if gone is not None and gone.dead is not None and not self.op.had_seen(gone.dead):
             return "taken_away"
-        for used in self.op.parts:
-            invitation = self.facts.live("invitation", used.id) if used.kind == "invitation" else None
-            if invitation is not None and used.fields.get("state") == "accepted":
-                return self._by_invitation(part, invitation)
-        return self.may(Action.MEMBER_MANAGE, role=_role(part.fields))
+        used = [it.id for it in self.op.parts if it.kind == "invitation" and it.fields.get("state") == "accepted"]
+        if not used:
+            return self.may(Action.MEMBER_MANAGE, role=_role(part.fields))
+        invitation = self.facts.live("invitation", used[0])
+        if invitation is None or len(used) > 1:
+            return "invitation_over"
+        if gone is not None and gone.dead is not None and invitation.stamp_of("created_by").seq < gone.dead.seq:
+            return "taken_away"  # what was open before somebody was put out is no way back in
+        return self._by_invitation(part, invitation)
 
     def _by_invitation(self, part: Part, invitation: Entity) -> str:
         terms = ("role", *_TERMS)
