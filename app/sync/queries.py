@@ -114,24 +114,15 @@ def bodies_since(reader: Reader, home_id: str, since: int, limit: int) -> list[t
     return reader.all(sql, (home_id, since, limit))
 
 
-def bodies_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
-    """(kind, id, encoded entity) of what is there, after a place in that order."""
-    sql = (
-        "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) AND dead_at IS NULL"
-        " ORDER BY kind, id LIMIT ?"
-    )
-    return reader.all(sql, (home_id, *place, limit))
-
-
 def every_body_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
-    """The same, tombstones too."""
+    """(kind, id, encoded entity) of everything, tombstones too, after a place in that order."""
     sql = "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?"
     return reader.all(sql, (home_id, *place, limit))
 
 
-def count_live(reader: Reader, home_id: str) -> int:
-    """How many there are."""
-    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=? AND dead_at IS NULL", (home_id,))
+def count_entities(reader: Reader, home_id: str) -> int:
+    """How many there are, tombstones too."""
+    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=?", (home_id,))
     return 0 if row is None else int(row[0])
 
 
@@ -141,10 +132,10 @@ def mark_round(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]], round_: in
     tx.db.executemany(sql, [(round_, home_id, kind, entity_id) for kind, entity_id in keys])
 
 
-def unmarked(reader: Reader, home_id: str, round_: int, upto: int) -> list[tuple[str, str]]:
-    """(kind, id) of what the snapshot does not have, and nothing newer brought."""
-    sql = "SELECT kind, id FROM sync_entities WHERE home_id=? AND round!=? AND seq<=?"
-    return reader.all(sql, (home_id, round_, upto))
+def unmarked(reader: Reader, home_id: str, round_: int) -> list[tuple[str, str]]:
+    """(kind, id) of what the snapshot does not have."""
+    sql = "SELECT kind, id FROM sync_entities WHERE home_id=? AND round!=?"
+    return reader.all(sql, (home_id, round_))
 
 
 def drop_entities(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]]) -> None:
@@ -154,8 +145,9 @@ def drop_entities(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]]) -> None
 
 
 def old_tombstones(reader: Reader, home_id: str, before_ms: int, upto: int, limit: int) -> list[tuple[str, str, int]]:
-    """(kind, id, seq) of tombstones older than a time that everybody has passed."""
-    sql = "SELECT kind, id, seq FROM sync_entities WHERE home_id=? AND dead_at<? AND seq<=? ORDER BY dead_at LIMIT ?"
+    """(kind, id, seq) of tombstones older than a time that everybody has passed; who was put out is never forgotten."""
+    old = "home_id=? AND dead_at<? AND seq<=? AND kind!='member'"
+    sql = f"SELECT kind, id, seq FROM sync_entities WHERE {old} ORDER BY dead_at LIMIT ?"  # noqa: S608 - ours
     return reader.all(sql, (home_id, before_ms, upto, limit))
 
 
@@ -197,6 +189,11 @@ def pending_of(reader: Reader, home_id: str, kind: str, entity_id: str) -> list[
     return [Waiting(place, seq, decode_op(op)) for place, seq, op in rows]
 
 
+def pending_keys(reader: Reader, home_id: str) -> set[tuple[str, str]]:
+    """(kind, id) of all that the outbox is about."""
+    return set(reader.all("SELECT DISTINCT kind, id FROM sync_pending WHERE home_id=?", (home_id,)))
+
+
 def settle_op(tx: Tx, place: int, seq: int) -> None:
     """It was taken; the base has it from `seq` on."""
     tx.run("UPDATE sync_outbox SET answered_seq=? WHERE place=?", (seq, place))
@@ -224,7 +221,17 @@ def drop_ops(tx: Tx, places: Sequence[int]) -> None:
     tx.db.executemany("DELETE FROM sync_outbox WHERE place=?", [(place,) for place in places])
 
 
+def waits(reader: Reader, place: int) -> bool:
+    """Whether it is still in the outbox."""
+    return reader.one("SELECT 1 FROM sync_outbox WHERE place=?", (place,)) is not None
+
+
 # nodes and results
+
+
+def counted_nodes(reader: Reader, home_id: str) -> dict[str, int]:
+    """Up to which number each node was heard."""
+    return dict(reader.all("SELECT node, last_n FROM sync_nodes WHERE home_id=?", (home_id,)))
 
 
 def node(reader: Reader, home_id: str, node_id: str) -> NodeRow | None:
