@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
 from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
@@ -199,6 +200,14 @@ def settle_op(tx: Tx, place: int, seq: int) -> None:
     tx.run("UPDATE sync_outbox SET answered_seq=? WHERE place=?", (seq, place))
 
 
+def empty_op(tx: Tx, it: Waiting, seq: int) -> None:
+    """It was refused: nothing of it is left but its number, as if taken."""
+    tx.run(
+        "UPDATE sync_outbox SET answered_seq=?, op=? WHERE place=?", (seq, encode(replace(it.op, parts=[])), it.place)
+    )
+    tx.run("DELETE FROM sync_pending WHERE place=?", (it.place,))
+
+
 def unsettle_ops(tx: Tx, home_id: str) -> None:
     """They have had no answer, as far as this life of the log goes."""
     tx.run("UPDATE sync_outbox SET answered_seq=NULL WHERE home_id=?", (home_id,))
@@ -211,9 +220,13 @@ def first_waiting(reader: Reader, home_id: str) -> dict[str, int]:
 
 
 def reached(reader: Reader, home_id: str, head: int) -> list[Waiting]:
-    """What was taken and is in the base by now."""
-    sql = "SELECT place, answered_seq, op FROM sync_outbox WHERE home_id=? AND answered_seq<=? ORDER BY place"
-    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head))]
+    """What was taken and is in the base by now, with all its node did before: what stays has no gaps."""
+    before = "b.home_id=o.home_id AND b.node=o.node AND b.n<o.n AND (b.answered_seq IS NULL OR b.answered_seq>?)"
+    sql = (
+        "SELECT place, answered_seq, op FROM sync_outbox o WHERE home_id=? AND answered_seq<=?"
+        f" AND NOT EXISTS (SELECT 1 FROM sync_outbox b WHERE {before}) ORDER BY place"
+    )
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head, head))]
 
 
 def drop_ops(tx: Tx, places: Sequence[int]) -> None:

@@ -97,7 +97,7 @@ class Replica:
         row = queries.NodeRow(op.node, None, op.actor, op.n, op.at, 0, tx.now)
         queries.put_node(tx, home_id, row)
         queries.add_op(tx, home_id, op)
-        self._show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
+        self.show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
         return True
 
     # push
@@ -125,19 +125,22 @@ class Replica:
         self._wait_for_rows(tx, shared, answered)
 
     def _wait_for_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]]) -> None:
-        """What was taken stays in the outbox until the base has it; what was refused is over."""
+        """What was taken stays in the outbox until the base has it; of what was refused, the number alone does.
+
+        For numbers have no gaps, should the authority begin a new life meanwhile.
+        """
         home_id = shared.home_id
         refused: set[Key] = set()
         for waiting, result in answered:
             if result.status is Status.OK:
                 queries.settle_op(tx, waiting.place, result.seq)
             else:
-                queries.drop_ops(tx, [waiting.place])
+                queries.empty_op(tx, waiting, result.seq)
                 refused.update((part.kind, part.id) for part in waiting.op.parts)
-                for told in self.on_refused:
+                for told in self.on_refused if waiting.op.parts else ():
                     told(tx, home_id, waiting.op, result)
         refused |= self._leave_reached(tx, home_id, shared.head)
-        self._show_in(tx, home_id, refused)
+        self.show_in(tx, home_id, refused)
         self._moved(tx, home_id)
 
     def _make_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]], head: int) -> None:
@@ -175,7 +178,7 @@ class Replica:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
         touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id, head)
-        self._show_in(tx, home_id, touched)
+        self.show_in(tx, home_id, touched)
         self._moved(tx, home_id)
 
     def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
@@ -268,7 +271,7 @@ class Replica:
         changed = [row for row, base in given if base != row]
         queries.put_entities(tx, home_id, changed, state.round)
         queries.mark_round(tx, home_id, [(row.kind, row.id) for row, _ in given], state.round)
-        self._show_in(tx, home_id, {(row.kind, row.id) for row in changed})
+        self.show_in(tx, home_id, {(row.kind, row.id) for row in changed})
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
@@ -284,7 +287,7 @@ class Replica:
         queries.drop_entities(tx, home_id, keys)
         queries.put_shared(tx, replace(shared, head=head, state="synced", snapshot_place=None))
         touched = {*keys} | self._leave_reached(tx, home_id, head)
-        self._show_in(tx, home_id, touched)
+        self.show_in(tx, home_id, touched)
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
@@ -297,7 +300,8 @@ class Replica:
 
     # showing
 
-    def _show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+        """Have the tables show these entities as they are with what waits."""
         if self._facts is not None:
             self._facts.show_in(tx, home_id, keys, lambda kind, it: self.view(tx, home_id, kind, it))
 
