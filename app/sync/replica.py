@@ -16,6 +16,9 @@ from app.sync.queries import NodeRow, Shared, Waiting
 from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, SnapshotPage
 
 Key = tuple[str, str]
+# In the place of a snapshot's: the cursor is short of what the log was when it came, so that rows may be missing which
+# were overwritten later. From such a base nobody makes rows.
+_PARTLY: Final = b""
 ROWS_AT_ONCE: Final = 1_000
 
 
@@ -118,7 +121,7 @@ class Replica:
             return
         # An answer may come twice.
         answered = [it for it in zip(sent, answer.results, strict=False) if queries.waits(tx, it[0].place)]
-        is_level = shared.state == "synced" and answer.before == shared.head
+        is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
         if answer.plain and is_level and len(answered) == len(sent):
             self._make_rows(tx, shared, answered, answer.head)
             return
@@ -168,6 +171,7 @@ class Replica:
         if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
             return
         rows = [row for row, base in self._with_base(tx, home_id, answer.rows) if base is None or base.seq < row.seq]
+        shared = replace(shared, snapshot_place=_PARTLY if answer.more else None)
         self._take_rows(tx, shared, rows, answer.head)
 
     def _take_rows(self, tx: Tx, shared: Shared, rows: Sequence[Entity], head: int) -> None:
@@ -277,6 +281,7 @@ class Replica:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
             queries.put_shared(tx, replace(shared, snapshot_place=_encode(place)))
         else:
+            shared = replace(shared, snapshot_place=_PARTLY if answer.head > head else None)
             self._end_snapshot_in(tx, shared, state.round, head)
         self._moved(tx, home_id)
 
@@ -285,7 +290,7 @@ class Replica:
         gone = [tuple(key) for key in queries.unmarked(tx, home_id, round_)]
         keys: list[Key] = [(kind, entity_id) for kind, entity_id in gone]
         queries.drop_entities(tx, home_id, keys)
-        queries.put_shared(tx, replace(shared, head=head, state="synced", snapshot_place=None))
+        queries.put_shared(tx, replace(shared, head=head, state="synced"))
         touched = {*keys} | self._leave_reached(tx, home_id, head)
         self.show_in(tx, home_id, touched)
 

@@ -31,13 +31,17 @@ class Doing:
 
     def propose(self, kind: str, actor: str | None = None) -> Proposal | None:
         if actor is None:
-            members = [it.id for it in self.view.each("member")]
-            actor = self.rng.choice(members if members and self.rng.random() < 0.8 else PEOPLE)
+            actor = self._somebody()
         made = getattr(self, kind)(actor)
         if made is None:
             return None
         proposal = made if isinstance(made, Proposal) else Proposal(actor, made)
         return proposal if proposal.parts and self.may(proposal) else None
+
+    def _somebody(self) -> str:
+        able = [it.id for it in self.view.each("member") if it.fields["role"] in ("owner", "admin")]
+        everybody = [it.id for it in self.view.each("member")] + PEOPLE
+        return self.rng.choice(able if able and self.rng.random() < 0.8 else everybody)
 
     def may(self, it: Proposal) -> bool:
         """A person would be refused at once."""
@@ -49,7 +53,8 @@ class Doing:
 
     def one(self, kind: str, fits: Callable[[Entity], bool] = lambda _: True) -> Entity | None:
         found: Sequence[Entity] = [it for it in self.view.each(kind) if fits(it)]
-        return self.rng.choice(found) if found else None
+        # A few are everybody's favourites.
+        return found[int(self.rng.random() ** 3 * len(found))] if found else None
 
     # rooms, names, groups
 

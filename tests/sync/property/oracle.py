@@ -68,8 +68,8 @@ class Oracle:
         self.heard: dict[str, int] = {}
         self.bound = bound
         self.losses: list[Loss] = []
-        # Devices that hardware left: (home, device).
-        self.moved: list[tuple[str, str]] = []
+        # Of every home: where hardware leaves a device.
+        self.all: dict[str, Oracle] = {home_id: self}
 
     def copy(self, bound: Bound) -> "Oracle":
         oracle = Oracle(self.home_id, bound)
@@ -162,7 +162,8 @@ class Oracle:
     def _leave_room(self, room_id: str, mark: Mark) -> None:
         for (kind, _), fact in self.facts.items():
             if kind == "device" and not fact.dead and fact.get("room_id") == room_id:
-                fact.fields["room_id"] = None, mark
+                later = max(mark.at, fact.fields["room_id"][1].at + 1)
+                fact.fields["room_id"] = None, mark._replace(at=later)
 
     def bind(self, part: Part) -> None:
         """Hardware is where its highest owner epoch is."""
@@ -173,7 +174,7 @@ class Oracle:
         bound = self.bound.get(hardware)
         if bound is not None and bound[1] != part.id:
             must(bound[2] < epoch, "hardware went where its owner epoch is not higher", part, bound)
-            self.moved.append(bound[:2])
+            self.all[bound[0]].end_moved(bound[1])
         must(bound is None or bound[2] <= epoch, "a lower owner epoch was taken", part, bound)
         self.bound[hardware] = self.home_id, part.id, epoch
 
@@ -184,6 +185,8 @@ class Oracle:
             fact.dead, fact.fields = Mark(0, "", 0, UNSEEN), {}
 
     def _lose(self, part: Part, field: str, why: str, value: Any, node: str, n: int) -> None:
+        if part.kind == "conflict":
+            return
         self.losses.append((part.kind, part.id, field, why, repr(value), node, n))
 
     # who may
@@ -278,7 +281,7 @@ class Oracle:
             for name, (value, mark) in fact.fields.items():
                 stamp = entity.stamp_of(name)
                 must(entity.fields[name] == value, "another value:", entity, name, value, mark)
-                must((stamp.node, stamp.n) == (mark.node, mark.n), "another writer:", entity, name, mark)
+                must((stamp.node, stamp.n) == (mark.node, mark.n), "another writer:", name, mark, entity)
                 fact.fields[name] = value, Mark(stamp.at, stamp.node, stamp.n, stamp.seq)
 
     def missing(self, log: Mapping[Key, Entity]) -> list[Key]:

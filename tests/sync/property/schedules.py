@@ -6,8 +6,8 @@ from random import Random
 from msgspec import Struct
 
 from app.sync import authority, merge, own, queries, replica
-from app.sync.model import Op
-from tests.sync.nodes import Node
+from app.sync.model import Entity, Op
+from tests.sync.nodes import Key, Node
 from tests.sync.property.acts import Doing
 from tests.sync.property.oracle import Oracle, Wrong, must
 from tests.sync.property.world import (
@@ -16,6 +16,7 @@ from tests.sync.property.world import (
     HOME,
     HOMES,
     OTHER,
+    OWNER,
     YEAR_MS,
     Acked,
     CloudBackup,
@@ -73,7 +74,7 @@ class Schedule:
         self.world = world(seed)
         self.rng: Random = self.world.rng
         self.mood = MOODS[mood or list(MOODS)[seed % len(MOODS)]]
-        weights = {"act": 40, **NETWORK}
+        weights = {"act": 90, **NETWORK}
         weights |= {name: times * self.mood.time for name, times in TIME.items()}
         weights |= {name: times * self.mood.disasters for name, times in DISASTERS.items()}
         self._steps: list[Callable[[], None]] = [getattr(self, name) for name in weights]
@@ -84,6 +85,11 @@ class Schedule:
         world = self.world
         world.found({"one": HOMES, "two": (HOME,)})
         world.calm = True
+        self._settle()
+        for kind in ("pair", "gather", "share", "invite"):
+            proposal = Doing(world, world.hubs["one"], HOME).propose(kind, OWNER)
+            assert proposal is not None
+            world.act(world.hubs["one"], HOME, OWNER, proposal.parts)
         self._settle()
         world.calm = False
         for step in self.rng.choices(self._steps, self._weights, k=STEPS):
@@ -97,21 +103,22 @@ class Schedule:
         world = self.world
         nodes = [*world.hubs.values(), world.cloud]
         node = self.rng.choice(nodes)
-        home = HOME if self.rng.random() < 0.8 else OTHER
+        home = HOME if self.rng.random() < 0.85 else OTHER
         if not node.serves(home):
             return
-        [kind] = self.rng.choices(self._acts, self._act_weights)
         doing = Doing(world, node, home)
-        if home == HOME and self.rng.random() < 0.12:
-            proposal = doing.propose(kind, world.phone.person)
-            if proposal is not None and proposal.actor == world.phone.person:
+        by_phone = home == HOME and self.rng.random() < 0.1
+        for kind in self.rng.choices(self._acts, self._act_weights, k=3):
+            proposal = doing.propose(kind, world.phone.person if by_phone else None)
+            if proposal is None:
+                continue
+            if by_phone and proposal.actor == world.phone.person:
                 world.by_phone(node, proposal.parts, proposal.not_after)
                 world.say("the phone", kind, proposal.parts)
+            elif not by_phone:
+                world.say(node.name, home, kind, proposal.actor[-1:], proposal.parts)
+                world.act(node, home, proposal.actor, proposal.parts, proposal.not_after)
             return
-        proposal = doing.propose(kind)
-        if proposal is not None:
-            world.say(node.name, home, kind, proposal.actor[-1:], proposal.parts)
-            world.act(node, home, proposal.actor, proposal.parts, proposal.not_after)
 
     def exchange(self) -> None:
         self.world.exchange(self.rng.choice(list(self.world.hubs.values())), self.rng.choice((HOME, HOME, OTHER)))
@@ -161,6 +168,7 @@ class Schedule:
         for key in [key for key, fact in oracle.facts.items() if fact.dead and key not in log]:
             must(key[0] != "member", "who was put out is forgotten", key)
             del oracle.facts[key]
+            self.world.forgotten.add((home, *key))
 
     # disasters
 
@@ -212,20 +220,16 @@ class Schedule:
         if not world.cloud_backups:
             return
         backup = self.rng.choice(world.cloud_backups)
-        knew = {hub.name: {it: hub.shared(it) for it in HOMES if hub.serves(it)} for hub in world.hubs.values()}
-        epochs = {home: world.cloud.shared(home).epoch for home in HOMES}
+        knew = {(hub.name, home): hub.log(home) for hub in world.hubs.values() for home in HOMES if hub.serves(home)}
         for key in world.taken[backup.taken :]:
-            home, seq = key[0], world.acked[key].seq
-            world.fragile[key] = {
-                name
-                for name, logs in knew.items()
-                if home in logs and logs[home].epoch == epochs[home] and logs[home].head >= seq
-            }
+            acked = world.acked[key]
+            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and _has(log, acked)}
         now = world.cloud.now
         world.cloud = Node(world.life(CLOUD), None, backup.image)
         world.cloud.now = now
         world.bound = dict(backup.bound)
         world.oracles = {home: oracle.copy(world.bound) for home, oracle in backup.oracles.items()}
+        world.acquaint()
         del world.taken[backup.taken :]
         for home in HOMES:
             shared, epoch = world.cloud.shared(home), world.life("e")
@@ -261,6 +265,7 @@ class Schedule:
         if hub is None or not hub.serves(HOME):
             return
         world.say("three leaves")
+        world.left.update((HOME, op.node, op.n) for op in hub.outbox(HOME))
         own_ops = [op for op in hub.outbox(HOME) if not self._elsewhere(hub, op)]
         hub.act(lambda tx: hub.replica.leave_in(tx, HOME))
         must(not hub.log(HOME) and not hub.shown(HOME), "something of a home that was left is still there")
@@ -289,7 +294,8 @@ class Schedule:
                         busy = True
             if not busy:
                 return
-        raise Wrong("never the same", [(hub.name, h, hub.shared(h)) for hub in world.hubs.values() for h in HOMES])
+        logs = [(hub.name, hub.shared(home)) for hub in world.hubs.values() for home in HOMES if hub.serves(home)]
+        raise Wrong(f"never the same: {logs}")
 
     def _is_level(self, hub: Node, home: str) -> bool:
         here, there = hub.shared(home), self.world.cloud.shared(home)
@@ -341,7 +347,7 @@ class Schedule:
             if acked.status == "ok":
                 log = world.oracles[key[0]]
                 self._check_there(log, key, acked, recorded[key[0]])
-            elif acked.machine in alive and acked.op.node == acked.machine:
+            elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
                 must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
 
     def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, recorded: set[object]) -> None:
@@ -349,7 +355,10 @@ class Schedule:
             if part.kind == "conflict":
                 continue
             fact = oracle.facts.get((part.kind, part.id))
-            if fact is None or fact.dead:
+            entity = queries.entity(self.world.cloud.reader, key[0], part.kind, part.id)
+            if fact is None or fact.dead or entity is None or entity.inc > 1:
+                continue
+            if (key[0], part.kind, part.id) in self.world.forgotten:
                 continue
             must(part.what != "del" or fact.fields, "came back:", key, part)
             for name in part.fields if part.what != "del" else ():
@@ -357,6 +366,18 @@ class Schedule:
                 order = acked.at, acked.op.node, acked.op.n
                 is_there = mark is not None and mark.order >= order
                 must(is_there or (part.kind, part.id, name, *key[1:]) in recorded, "not there:", key, part, name, mark)
+
+
+def _has(log: dict[Key, Entity], acked: Acked) -> bool:
+    """Whether what was done is there, or was overwritten."""
+    for part in acked.op.parts:
+        entity = log.get((part.kind, part.id))
+        if entity is None or (part.what == "del" and entity.dead is None):
+            return False
+        order = acked.at, acked.op.node, acked.op.n
+        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
+            return False
+    return True
 
 
 def _recorded(cloud: Node, home: str) -> set[object]:
