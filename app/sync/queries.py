@@ -167,6 +167,14 @@ def add_op(tx: Tx, home_id: str, op: Op) -> int:
     return place
 
 
+def put_first(tx: Tx, home_id: str, ops: Sequence[Op]) -> None:
+    """Have them wait before everything else."""
+    row = tx.one("SELECT min(place) FROM sync_outbox")
+    place = (1 if row is None or row[0] is None else row[0]) - len(ops)
+    args = [(place + number, home_id, op.node, op.n, encode(op)) for number, op in enumerate(ops)]
+    tx.db.executemany("INSERT OR IGNORE INTO sync_outbox(place,home_id,node,n,op) VALUES(?,?,?,?,?)", args)
+
+
 def waiting(reader: Reader, home_id: str, limit: int) -> list[Waiting]:
     """What has had no answer, in order."""
     unanswered = "home_id=? AND answered_seq IS NULL"

@@ -17,7 +17,7 @@ from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, Snaps
 
 Key = tuple[str, str]
 # In the place of a snapshot's: the cursor is short of what the log was when it came, so that rows may be missing which
-# were overwritten later. From such a base nobody makes rows.
+# were overwritten later. Nobody makes rows of such a base, and what waits does not count on it.
 _PARTLY: Final = b""
 ROWS_AT_ONCE: Final = 1_000
 
@@ -121,11 +121,19 @@ class Replica:
             return
         # An answer may come twice.
         answered = [it for it in zip(sent, answer.results, strict=False) if queries.waits(tx, it[0].place)]
+        if answer.expected is not None and len(answer.results) < len(sent):
+            self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
         is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
         if answer.plain and is_level and len(answered) == len(sent):
             self._make_rows(tx, shared, answered, answer.head)
             return
         self._wait_for_rows(tx, shared, answered)
+
+    def _fill_gap(self, tx: Tx, home_id: str, node: str, expected: int) -> None:
+        """Numbers that are missing there and were lost here (with a home that was left, say) go alone."""
+        first = queries.first_waiting(tx, home_id).get(node, 0) + 1
+        missing = range(expected, min(first, expected + MAX_OPS))
+        queries.put_first(tx, home_id, [Op(node, n, NOBODY, 1, 0, []) for n in missing])
 
     def _wait_for_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]]) -> None:
         """What was taken stays in the outbox until the base has it; of what was refused, the number alone does.
@@ -142,7 +150,7 @@ class Replica:
                 refused.update((part.kind, part.id) for part in waiting.op.parts)
                 for told in self.on_refused if waiting.op.parts else ():
                     told(tx, home_id, waiting.op, result)
-        refused |= self._leave_reached(tx, home_id, shared.head)
+        refused |= self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, refused)
         self._moved(tx, home_id)
 
@@ -181,7 +189,7 @@ class Replica:
         for row in rows:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
-        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id, head)
+        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, touched)
         self._moved(tx, home_id)
 
@@ -189,9 +197,12 @@ class Replica:
         rows = map(decode_entity, raw)
         return [(row, queries.entity(tx, home_id, row.kind, row.id)) for row in rows]
 
-    def _leave_reached(self, tx: Tx, home_id: str, head: int) -> set[Key]:
+    def _leave_reached(self, tx: Tx, home_id: str) -> set[Key]:
         """Operations that the base has by now leave the outbox; returns what they were about."""
-        reached = queries.reached(tx, home_id, head)
+        shared = self._shared(tx, home_id)
+        if shared.state != "synced" or shared.snapshot_place is not None:
+            return set()
+        reached = queries.reached(tx, home_id, shared.head)
         queries.drop_ops(tx, [it.place for it in reached])
         return {(part.kind, part.id) for it in reached for part in it.op.parts}
 
@@ -291,7 +302,7 @@ class Replica:
         keys: list[Key] = [(kind, entity_id) for kind, entity_id in gone]
         queries.drop_entities(tx, home_id, keys)
         queries.put_shared(tx, replace(shared, head=head, state="synced"))
-        touched = {*keys} | self._leave_reached(tx, home_id, head)
+        touched = {*keys} | self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, touched)
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
