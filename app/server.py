@@ -44,6 +44,7 @@ from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.services import Services
 from app.sharing.receiving_routes import ROUTER as RECEIVING_ROUTES
 from app.sharing.routes import ROUTER as SHARING_ROUTES
+from app.sync.iotda.routes import ROUTER as UPSTREAM_ROUTES
 
 ROUTERS = (
     SIGN_IN_ROUTES,
@@ -64,6 +65,7 @@ ROUTERS = (
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     MESH_ROUTES,
+    UPSTREAM_ROUTES,
     NETWORK_ROUTES,
     REWIRING_ROUTES,
     GROUP_ROUTES,
@@ -137,6 +139,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "onboarding": _instance(services.onboarding),
             "networks": _instance(services.networks),
             "mesh_moving": _instance(services.mesh_moving),
+            "upstreams": _instance(services.upstreams),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "bota": _instance(services.bota),

@@ -51,6 +51,7 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from app.sync.iotda.service import Upstreams
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -122,6 +123,7 @@ class Services:
         self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
+        self.upstreams = Upstreams(store, self.standings, self.devices, self.control)
         self.bota = Bota(store, self.credentials, self.devices)
         self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
@@ -133,8 +135,6 @@ class Services:
         )
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
-        follow_homes(self.bus, self.standings)
-        follow_shares(self.bus, self.shares)
         self.tuya = Tuya(
             store,
             credentials=self.credentials,
@@ -157,6 +157,8 @@ class Services:
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        follow_homes(self.bus, self.standings)
+        follow_shares(self.bus, self.shares)
         self.signing_in.on_recovered.append(tell_members_in)
         self.signing_in.on_recovered.append(self.invitations.account_recovered_in)
         self.signing_in.on_recovered.append(self.ledger.account_recovered_in)
@@ -185,6 +187,7 @@ class Services:
         self.groups.on_leaving.append(self._group_leaving_in)
         self.homes.on_dissolving.append(self.groups.home_dissolving_in)
         self.homes.on_dissolving.append(self.mesh.home_dissolving_in)
+        self.homes.on_dissolving.append(self.upstreams.home_dissolving_in)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)
