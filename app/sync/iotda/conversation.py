@@ -12,7 +12,7 @@ from typing import Final
 
 import aiomqtt
 import structlog
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from app.devices.memory import Live
 from app.devices.service import Devices
@@ -236,7 +236,8 @@ class Conversation:
             del self._answers[event_id]
 
     async def _event(self, kind: str, said: Struct, event_id: str | None = None) -> None:
-        event = events.Event(service_id=events.CHILDREN, event_type=kind, event_id=event_id, paras=said)
+        named = UNSET if event_id is None else event_id
+        event = events.Event(service_id=events.CHILDREN, event_type=kind, event_id=named, paras=said)
         await self._publish(topics.Kind.EVENT_UP, events.encode_events((event,)))
 
     async def _publish(self, kind: topics.Kind, payload: bytes, request_id: str = "") -> None:

@@ -1,26 +1,36 @@
-"""Two nodes in this process: a platform with a gateway registered, and a hub whose home is shown there."""
+"""Two nodes in this process: a platform where a gateway is registered, and a hub whose home is shown there."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from app.caller import BY_SYSTEM
+from app.caller import BY_SYSTEM, Caller
 from app.devices.model import NewDevice
+from app.policy import Actor
+from tests.api.fake_link import FakeLink
+from tests.api.harness import Api
 from tests.e2e.living import Living, living
 
 WAIT = 60.0
 SECRET = "a-secret-of-24-letters.."
-GATEWAY = "gateway_lindenweg"
+HOME = {"name": "Lindenweg", "time_zone": "Europe/Berlin"}
 
 
 class Street:
-    """`hub` is the gateway that `platform` knows as `GATEWAY`."""
+    """`hub` is the gateway that `platform` knows as `gateway`."""
 
-    def __init__(self, platform: Living, hub: Living) -> None:
+    def __init__(self, platform: Living, hub: Living, node_id: str = "lindenweg") -> None:
         self.platform = platform
         self.hub = hub
+        self.node_id = node_id
+
+    @property
+    def gateway(self) -> str:
+        """What it is called there."""
+        return f"gateway_{self.node_id}"
 
     @property
     def path(self) -> str:
@@ -30,18 +40,23 @@ class Street:
     @property
     def url(self) -> str:
         """Of the platform, for its devices."""
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """Of the platform's MQTT."""
         assert self.platform.node.mqtt is not None
-        return f"mqtt://127.0.0.1:{self.platform.node.mqtt.ports['tcp']}"
+        return self.platform.node.mqtt.ports["tcp"]
 
     async def register(self) -> None:
         """The gateway, at the platform."""
-        body = {"product_id": "gateway", "node_id": "lindenweg", "secret": SECRET}
+        body = {"product_id": "gateway", "node_id": self.node_id, "secret": SECRET}
         made = await self.platform.owner.post(f"/api/homes/{self.platform.home_id}/devices", json=body)
         assert made.status_code == 201, made.text
 
     async def attach(self, **fields: Any) -> Any:
         """Show the home there."""
-        body = {"url": self.url, "device_id": GATEWAY, "secret": SECRET, **fields}
+        body = {"url": self.url, "device_id": self.gateway, "secret": SECRET, **fields}
         answer = await self.hub.owner.put(self.path, json=body)
         assert answer.status_code == 200, answer.text
         return answer.json()
@@ -61,7 +76,7 @@ class Street:
 
     async def bind(self, name: str, product: str = "lamp") -> str:
         """A device of the hub's home; returns its id."""
-        new = NewDevice(home_id=self.hub.home_id, hardware_id=name, product_id=product, name=name)
+        new = NewDevice(home_id=self.hub.home_id, hardware_id=f"{name}-{self.node_id}", product_id=product, name=name)
         services = self.hub.node.services
         device = await self.hub.node.store.write(lambda tx: services.devices.bind_in(tx, BY_SYSTEM, new))
         return device.id
@@ -94,9 +109,50 @@ class Street:
         """A command given at the platform, once it has ended."""
         path = f"/api/devices/{there_id}/commands"
         made = (await self.platform.owner.post(path, json={"expires_in": WAIT, **body})).json()
-        return await until(
-            lambda: got(self.platform, f"{path}/{made['id']}"), lambda it: it.get("ended_at") is not None
-        )
+        return await until(lambda: got(self.platform, f"{path}/{made['id']}"), lambda it: "ended_at" in it)
+
+    def asking(self, there_id: str, **body: Any) -> "asyncio.Task[Any]":
+        """`command`, for who has something to do meanwhile."""
+        return asyncio.create_task(self.command(there_id, **body))
+
+    def link(self) -> FakeLink:
+        """By which the hub reaches its devices."""
+        return FakeLink(cast("Api", self.hub.node))
+
+    @property
+    def owner(self) -> str:
+        """The account of the hub's owner."""
+        return self.hub.node.services.standings.owner_of(self.hub.home_id) or ""
+
+    async def desire(self, node: Living, device_id: str, **values: Any) -> None:
+        """A wish at either end."""
+        shadows, actor = node.node.services.devices.shadows, Actor(self.owner_at(node), home_id=node.home_id)
+        await shadows.desire(Caller(actor), device_id, "light", values)
+
+    def owner_at(self, node: Living) -> str:
+        """The account of a node's owner."""
+        return node.node.services.standings.owner_of(node.home_id) or ""
+
+    async def until_gateway(self, *, online: bool) -> None:
+        """Once the platform has the gateway so."""
+        devices = self.platform.node.services.devices
+        known = devices.of_hardware(self.gateway)
+        assert known is not None
+        await self.until_seen(known.id, lambda it: it["online"] is online)
+
+    async def hand_over(self) -> Living:
+        """The hub's home to Bob; returns the hub as he reaches it."""
+        home = f"/api/homes/{self.hub.home_id}"
+        made = (await self.hub.owner.post(f"{home}/invitations", json={"role": "admin"})).json()
+        person = {"login": "bob", "password": "correct horse battery", "name": "Bob", "phone": "Bob's phone"}
+        async with self.hub.client() as anybody:
+            joined = (await anybody.post("/api/invitations/sign-up", json={"code": made["code"], **person})).json()
+        bob = Living(self.hub.node)
+        bob.owner, bob.home_id = self.hub.client(joined["session"]["access_token"]), self.hub.home_id
+        me = (await bob.owner.get("/api/me")).json()["id"]
+        answer = await self.hub.owner.post(f"{home}/hand-over", json={"account_id": me})
+        assert answer.is_success, answer.text
+        return bob
 
 
 async def got(node: Living, path: str) -> Any:
@@ -117,12 +173,21 @@ def value(shown: Any, name: str) -> Any:
     return shown["services"].get("light", {"reported": {}})["reported"].get(name, {}).get("value")
 
 
+async def moved_in(node: Living) -> Living:
+    """The same node, with another home of its owner's."""
+    made = Living(node.node)
+    made.owner = node.owner
+    made.home_id = (await node.owner.post("/api/homes", json=HOME)).json()["id"]
+    return made
+
+
 @asynccontextmanager
-async def street(folder: Path) -> AsyncIterator[Street]:
-    """Both, claimed."""
+async def town(folder: Path) -> AsyncIterator[tuple[Living, Living]]:
+    """A platform and a hub, claimed, that know the time."""
     async with living(folder / "platform", role="cloud", mqtt=True) as platform, living(folder / "hub") as hub:
-        await platform.claim()
-        await hub.claim()
-        made = Street(platform, hub)
-        await made.register()
-        yield made
+        platform.node.services.devices.presence.grace = 0.01
+        for node in (platform, hub):
+            await node.claim()
+            told = await node.owner.put("/api/hub/clock", json={"time": datetime.now(UTC).isoformat()})
+            assert told.is_success, told.text
+        yield platform, hub
