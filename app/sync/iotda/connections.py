@@ -235,7 +235,7 @@ class _Connection:
     @asynccontextmanager
     async def _connected(self, upstream: Upstream, secret: bytes) -> AsyncIterator[aiomqtt.Client]:
         where = Where.of(upstream.url)
-        tls = await asyncio.to_thread(ssl.create_default_context, cadata=upstream.ca) if where.tls else None
+        tls = await asyncio.to_thread(_tls, upstream.ca) if where.tls else None
         client = self._client(upstream, secret, where, tls)
         entering = asyncio.ensure_future(client.__aenter__())
         try:
@@ -273,6 +273,24 @@ class _Connection:
         client._client.connect_timeout = CONNECT_S
         client._client.manual_ack_set(True)
         return client
+
+
+class _Socket(ssl.SSLSocket):
+    """paho leaves a socket open whose handshake failed."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
+def _tls(ca: str | None) -> ssl.SSLContext:
+    """Blocks: it may read the machine's certificates."""
+    context = ssl.create_default_context(cadata=ca)
+    context.sslsocket_class = _Socket
+    return context
 
 
 def _cause_of(error: aiomqtt.MqttError, *, was_up: bool) -> Cause:
