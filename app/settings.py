@@ -13,7 +13,9 @@ from msgspec import Meta, Struct
 
 PREFIX = "DOORSTEP_"
 # Read by the command itself (which hub to talk to, where the file is), never part of a hub's settings.
-RESERVED = frozenset({"CONFIG", "HUB", "TOKEN", "PIN", "PASSPHRASE", "PASSWORD", "WIFI_PASSWORD", "NO_BOOTSTRAP"})
+RESERVED = frozenset(
+    {"CONFIG", "HUB", "TOKEN", "PIN", "PASSPHRASE", "PASSWORD", "WIFI_PASSWORD", "UPSTREAM_SECRET", "NO_BOOTSTRAP"}
+)
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
