@@ -216,6 +216,9 @@ class _Connection:
             return _cause_of(error, was_up=status is not None and status.state is State.CONNECTED)
         except DoorstepError as error:
             _log.warning("upstream failed", home=self._home_id, code=error.code)
+        except Exception:
+            # Whatever a platform can make go wrong, its connection alone ends with it.
+            _log.exception("upstream failed", home=self._home_id)
         return Cause.LOST
 
     async def _converse(self, upstream: Upstream, client: aiomqtt.Client) -> None:

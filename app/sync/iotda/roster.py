@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from app.devices import queries as device_queries
 from app.devices.model import Device
 from app.links.iotda.codec import event_paras as paras
+from app.links.iotda.codec.errors import MalformedError
 from app.links.iotda.codec.fields import given
 from app.links.iotda.errors import NOT_CHILD
 from app.policy import SYSTEM, Action
@@ -146,7 +147,7 @@ def listed_in(tx: Tx, home_id: str, told: paras.ChildrenAdded) -> Effect:
     effect = Effect()
     for child in told.devices:
         _there_in(tx, home_id, child, effect)
-    queries.set_list_version(tx, home_id, told.version)
+    queries.set_list_version(tx, home_id, _checked(told.version))
     return effect
 
 
@@ -157,7 +158,7 @@ def let_go_in(tx: Tx, home_id: str, told: paras.ChildrenDeleted) -> Effect:
     """
     effect = Effect()
     upstream = queries.upstream(tx, home_id)
-    if upstream is None or told.version <= upstream.list_version:
+    if upstream is None or _checked(told.version) <= upstream.list_version:
         return effect
     queries.set_list_version(tx, home_id, told.version)
     for child in told.devices:
@@ -199,6 +200,13 @@ def device_of(reader: Reader, home_id: str, remote_id: str) -> Device | None:
 def there(reader: Reader, home_id: str) -> dict[str, str]:
     """All that the platform has: our id of each, and what it calls it."""
     return {row.device_id: row.remote_id for row in queries.devices_at(reader, home_id, Stage.THERE, -1)}
+
+
+def _checked(version: int) -> int:
+    """Raises MalformedError for one that is no Long."""
+    if not 0 <= version < 1 << 63:
+        raise MalformedError("version: no number of a list")
+    return version
 
 
 def _why(reason: paras.Reason) -> str:

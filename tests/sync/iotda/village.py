@@ -6,7 +6,7 @@ The hub's devices are lamps behind a bridge that the test speaks for, over the h
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,17 +131,19 @@ class Bridge:
 
     async def there(self, nodes: Iterable[str]) -> None:
         """They are."""
-        statuses = [{"device_id": f"lamp_{node}", "status": "ONLINE"} for node in nodes]
         event = {"service_id": "$sub_device_manager", "event_type": "sub_device_update_status"}
-        await self._say("sys/events/up", {"services": [{**event, "paras": {"device_statuses": statuses}}]})
+        for some in parts(nodes):
+            statuses = [{"device_id": f"lamp_{node}", "status": "ONLINE"} for node in some]
+            await self._say("sys/events/up", {"services": [{**event, "paras": {"device_statuses": statuses}}]})
 
     async def report(self, values: dict[str, dict[str, Any]]) -> None:
-        """Of each lamp, in one batch; on the hub's disk when this returns."""
-        devices = [
-            {"device_id": f"lamp_{node}", "services": [{"service_id": "Light", "properties": said}]}
-            for node, said in values.items()
-        ]
-        await self._say("sys/gateway/sub_devices/properties/report", {"devices": devices})
+        """Of each lamp, as many as may be in one batch; on the hub's disk when this returns."""
+        for some in parts(values):
+            devices = [
+                {"device_id": f"lamp_{node}", "services": [{"service_id": "Light", "properties": values[node]}]}
+                for node in some
+            ]
+            await self._say("sys/gateway/sub_devices/properties/report", {"devices": devices})
 
     async def told(self) -> tuple[str, str, dict[str, Any]]:
         """(kind, request, payload) of what it is asked next; what is no request is passed over."""
@@ -159,6 +161,14 @@ class Bridge:
     async def _say(self, path: str, payload: Any) -> None:
         assert self._device is not None
         await self._device.publish(path, payload)
+
+
+def parts(nodes: Iterable[str], most: int = 100) -> Iterator[list[str]]:
+    """As the protocol takes them at once."""
+    left = list(nodes)
+    while left:
+        yield left[:most]
+        del left[:most]
 
 
 class Village:
