@@ -76,6 +76,8 @@ def _lines(shown: dict[str, Any]) -> list[str]:
         lines.append(f"  [dim]→ {plain(shown['hint'])}[/]")
     told = ", ".join(f"{count} {stage}" for stage, count in shown["devices"].items() if count) or "none yet"
     lines.append(f"  devices      {told}")
+    if shown["next_try_at"]:
+        lines.append(f"  next try     {shown['next_try_at']}")
     lines.append(f"  last contact {shown['last_contact_at'] or 'never'}")
     for each in shown["apart"]:
         lines.append(f"  [yellow]{each['stage']}[/] {plain(each['remote_id'])}  [dim]{plain(each['why'])}[/]")

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from app.clock import Time
 from app.devices.credential_model import Secret, WireId
-from app.errors import Conflict, Invalid, Unavailable
+from app.errors import Conflict, Invalid, NotFound, Unavailable
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 # A command that the platform gives waits as long as its own synchronous ones do (1.4.4.1.1).
@@ -205,6 +205,13 @@ class Reply(Struct, frozen=True, gc=False):
     kind: Kind
     request_id: str
     payload: Struct
+
+
+class NoUpstream(NotFound):
+    """The home is shown nowhere else."""
+
+    code = "no_upstream"
+    hint = "Attach it to a platform: doorstep upstream attach URL GATEWAY."
 
 
 class AtACloud(Conflict):

@@ -15,12 +15,13 @@ from app.devices.model import Device
 from app.links.iotda.codec import event_paras as paras
 from app.links.iotda.codec.errors import MalformedError
 from app.links.iotda.codec.fields import given
-from app.links.iotda.errors import NOT_CHILD
 from app.policy import SYSTEM, Action
 from app.store.tx import Change, Reader, Tx
 from app.sync.iotda import mapping, queries
 from app.sync.iotda.model import Stage, SubDevice
 
+# What a platform says of a device that is not behind this gateway there, or not there at all (1.7.3).
+NOT_THERE: Final = frozenset({"IOTDA.014041", "IOTDA.014000"})
 NOT_ANSWERED: Final = "The platform's answer did not mention it."
 
 
@@ -130,7 +131,7 @@ def _refused_in(tx: Tx, home_id: str, reason: paras.Reason) -> None:
 def deleted_in(tx: Tx, home_id: str, answer: paras.DeletedChildren, asked: Iterable[str] = ()) -> None:
     """2.8.9. What is not (any more) the gateway's is deleted as well; all else is asked for at the next connection."""
     done = set(answer.successful_devices)
-    done |= {given(reason.device_id, "") for reason in answer.failed_devices if reason.error_code == NOT_CHILD}
+    done |= {given(reason.device_id, "") for reason in answer.failed_devices if reason.error_code in NOT_THERE}
     why = {given(reason.device_id, ""): _why(reason) for reason in answer.failed_devices}
     for remote_id in {*done, *why, *asked}:
         row = queries.device_of_remote(tx, home_id, remote_id)
@@ -182,7 +183,7 @@ def missing_in(tx: Tx, home_id: str, answer: paras.StatusesUpdated, again: Conta
     effect = Effect()
     for reason in answer.failed_devices:
         row = queries.device_of_remote(tx, home_id, given(reason.device_id, ""))
-        if row is None or row.stage is not Stage.THERE or reason.error_code != NOT_CHILD:
+        if row is None or row.stage is not Stage.THERE or reason.error_code not in NOT_THERE:
             continue
         stage, why = (Stage.REFUSED, _why(reason)) if row.remote_id in again else (Stage.WANTED, "")
         queries.put_device(tx, home_id, replace(row, stage=stage, why=why))

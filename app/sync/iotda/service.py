@@ -10,7 +10,6 @@ from app.clock import to_time
 from app.control.service import Control
 from app.devices.model import Device, NewDevice
 from app.devices.service import Devices
-from app.errors import NotFound
 from app.homes.model import Home
 from app.homes.standing import Standings
 from app.policy import Action, Actor, allowed
@@ -25,6 +24,7 @@ from app.sync.iotda.model import (
     Cause,
     Counts,
     NewUpstream,
+    NoUpstream,
     RightLost,
     Stage,
     State,
@@ -92,19 +92,19 @@ class Upstreams:
         return self._view(tx, upstream, _BEGINNING)
 
     async def show(self, actor: Actor, home_id: str) -> UpstreamView:
-        """How it is; raises NotFound (also where there is none), Refused."""
+        """How it is; raises NotFound, NoUpstream, Refused."""
         demand(actor, Action.UPSTREAM_MANAGE, self._standings.home(actor, home_id), self._store.clock.now())
         return await self._store.read(lambda reader: self._shown(reader, home_id))
 
     def _shown(self, reader: Reader, home_id: str) -> UpstreamView:
         if (upstream := queries.upstream(reader, home_id)) is None:
-            raise NotFound
+            raise NoUpstream
         return self._view(reader, upstream, self.statuses.get(home_id, _BEGINNING))
 
     async def detach(self, by: Caller, home_id: str) -> None:
         """Show the home there no more; the platform keeps what it has until somebody deletes its gateway there.
 
-        Raises NotFound (also where there is none), Refused.
+        Raises NotFound, NoUpstream, Refused.
         """
         await self._store.write(lambda tx: self.detach_in(tx, by, home_id), once=by.once, returns=type(None))
 
@@ -112,7 +112,7 @@ class Upstreams:
         """`detach` inside `tx`."""
         self._demand_in(tx, by, home_id)
         if queries.upstream(tx, home_id) is None:
-            raise NotFound
+            raise NoUpstream
         tx.record(by.actor, _change("upstream.detached", home_id, None))
         self._forget_in(tx, home_id)
 

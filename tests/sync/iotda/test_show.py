@@ -51,6 +51,7 @@ async def test_fifty_devices_are_shown_commanded_and_let_go(tmp_path: Path) -> N
 
         await commanded(village, there["n07"]["id"])
         await one_leaves_meanwhile(village, wanted)
+        assert SECRET.encode() not in await asyncio.to_thread(hub.database)
         await hub.verb("upstream", "detach")
         await hub.stop()
         await cloud.stop()

@@ -83,6 +83,10 @@ class Node:
         assert code == 0, said
         return said
 
+    def database(self) -> bytes:
+        """All of it as it lies on disk."""
+        return b"".join(file.read_bytes() for file in self.data.glob("doorstep.db*"))
+
     async def devices(self) -> dict[str, Any]:
         """All of its home, by name."""
         found = [each async for each in self.api.pages(f"/api/homes/{self.home_id}/devices", limit=200)]
