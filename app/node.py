@@ -68,7 +68,12 @@ class Node:
         self._closing.append(self.store.close)
         self.store.listen(self.metrics.committed)
         await self._open_radio()
-        self.services = Services(self.store, self.settings.limits, access_token_life=self.settings.access_token_life)
+        self.services = Services(
+            self.store,
+            self.settings.limits,
+            access_token_life=self.settings.access_token_life,
+            is_cloud=self.settings.role == "cloud",
+        )
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
         await self._reach_devices()
@@ -92,7 +97,6 @@ class Node:
         identity = await services.hub.identity()
         if settings.role == "cloud":
             # A cloud node stands in no home's network: devices reach it through their hubs, or over the internet.
-            services.upstreams.is_cloud = True
             await services.onboarding.open([])
             if settings.mqtt:
                 await self._speak_mqtt(services.mqtt, identity.hub_id)

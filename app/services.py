@@ -51,7 +51,10 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from app.sync.enrolment.service import Enrolment
 from app.sync.iotda.service import Upstreams
+from app.sync.service import Sync
+from app.synced import HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -61,7 +64,9 @@ PRODUCTS = built_in()
 class Services:
     """Every service of a hub, built over one store."""
 
-    def __init__(self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900) -> None:
+    def __init__(
+        self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900, is_cloud: bool = False
+    ) -> None:
         self.store = store
         self.limits = limits or Limits()
         self.passwords = Passwords()
@@ -108,8 +113,7 @@ class Services:
         )
         self.journal = Journal(store)
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
-        self.devices.access.granting = self.shares
-        self.sharable["device"] = self.devices.access
+        self.devices.access.granting, self.sharable["device"] = self.shares, self.devices.access
         self.groups = Groups(store, self.standings, self.devices.access)
         self.devices.access.grouping = self.groups.access
         self.sharable["group"] = self.groups.access
@@ -123,7 +127,7 @@ class Services:
         self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
-        self.upstreams = Upstreams(store, self.standings, self.devices, self.control)
+        self.upstreams = Upstreams(store, self.standings, self.devices, self.control, is_cloud=is_cloud)
         self.bota = Bota(store, self.credentials, self.devices)
         self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
@@ -133,6 +137,21 @@ class Services:
             take_link=self.iotda.down.take_link,
             authorities=self.iotda.authorities,
         )
+        self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
+        self._build_history()
+        self.facts = facts_of(self)
+        self.sync = Sync(
+            store,
+            self.facts,
+            people=self.people,
+            standings=self.standings,
+            serving=HubsServing(store, self.enrolment.hubs),
+        )
+        self._introduce()
+
+    def _build_history(self) -> None:
+        """What was, and who is told of it; and the face that needs most of the others."""
+        store = self.store
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
         self.tuya = Tuya(
@@ -153,7 +172,6 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
-        self._introduce()
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
@@ -170,6 +188,7 @@ class Services:
         self.members.on_leaving.append(self.ledger.member_leaving_in)
         self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
         self.accounts.on_going.append(self.ledger.account_going_in)
+        self.accounts.on_going.append(self.enrolment.hubs.account_going_in)
         self.devices.on_leaving.append(self._device_leaving_in)
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
@@ -211,6 +230,7 @@ class Services:
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
         await self.store.load()
+        await self.sync.open()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
@@ -219,12 +239,15 @@ class Services:
         self.devices.resets.start_housekeeping()
         self.devices.absences.start_housekeeping()
         await self.hub.open(name)
+        self.devices.memory.hub_id = self.hub.view().id
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()
+        self.enrolment.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.enrolment.stop()
         await self.iotda.stop()
         await self.onboarding.close()
         await self.mesh.close()

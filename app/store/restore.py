@@ -232,6 +232,14 @@ def _renewal(now: int) -> list[tuple[str, tuple[object, ...]]]:
         # Their packet ids have been used for other messages since.
         ("DELETE FROM mqtt_sessions", ()),
         ("UPDATE commands SET state='expired', ended_at=? WHERE ended_at IS NULL", (now,)),
+        # Sync knows this life as another node, whose operations are numbered anew. Logs that it orders begin a new life
+        # too, with numbers that the lost one cannot have given (app/sync/PROTOCOL.md, 2c).
+        ("UPDATE sync_homes SET next_n=1", ()),
+        (
+            "UPDATE sync_homes SET epoch=lower(hex(randomblob(8))), head=head+?, state='recovering'"
+            " WHERE cloud_id IS NULL",
+            (JUMP,),
+        ),
         ("DELETE FROM events", ()),
         (_EVENT, (JUMP, now, Action.HUB_MANAGE.value)),
         (_AUDIT, (now, SYSTEM.credential_id)),

@@ -24,9 +24,13 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
     actor: str
     seq: int
 
+    def order(self) -> tuple[int, str, int]:
+        """What stamps are compared by (section 2a, 5)."""
+        return self.at, self.node, self.n
+
     def later_than(self, other: "Stamp") -> bool:
-        """Whether it wins over `other` (section 2a, 5)."""
-        return (self.at, self.node, self.n) > (other.at, other.node, other.n)
+        """Whether it wins over `other`."""
+        return self.order() > other.order()
 
 
 class Entity(Struct, frozen=True, array_like=True):

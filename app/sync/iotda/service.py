@@ -46,7 +46,9 @@ class Upstreams:
     `is_cloud`: this node stands in no home's network, and is nobody's gateway.
     """
 
-    def __init__(self, store: Store, standings: Standings, devices: Devices, control: Control) -> None:
+    def __init__(
+        self, store: Store, standings: Standings, devices: Devices, control: Control, *, is_cloud: bool = False
+    ) -> None:
         self._store = store
         self._standings = standings
         self.devices = devices
@@ -55,7 +57,7 @@ class Upstreams:
         self.statuses: dict[str, Status] = {}
         self.contacts: dict[str, int] = {}
         self.on_changed: list[Callable[[str], None]] = []
-        self.is_cloud = False
+        self._is_cloud = is_cloud
         devices.registry.on_bound.append(self._bound_in)
 
     async def attach(self, by: Caller, home_id: str, new: NewUpstream) -> UpstreamView:
@@ -74,7 +76,7 @@ class Upstreams:
     def attach_in(self, tx: Tx, by: Caller, home_id: str, new: NewUpstream) -> UpstreamView:
         """`attach` inside `tx`."""
         self._demand_in(tx, by, home_id)
-        if self.is_cloud:
+        if self._is_cloud:
             raise AtACloud
         old = queries.upstream(tx, home_id)
         same = old is not None and (old.url, old.device_id) == (new.url, new.device_id)

@@ -1,0 +1,144 @@
+"""One push at the authority: each operation judged, timed, merged, and what comes of it done (PROTOCOL.md 2a)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.clock import Moment
+from app.store.tx import Tx
+from app.sync import hybrid, merge, queries, rules
+from app.sync.applying import apply_in
+from app.sync.log import HomeLog
+from app.sync.model import Entity, Loss, Op, Part, Result, Stamp, Status
+from app.sync.own import OwnWork
+from app.sync.queries import NodeRow
+from app.sync.shapes import fits
+from app.sync.wire import Pushed
+
+
+class Sender(Struct, frozen=True):
+    """Who pushes: through which hub, what its clock says (ms), and as which nodes it may speak."""
+
+    by: rules.By
+    now: int
+    speaks_as: Callable[[str], bool]
+
+
+class Accepting:
+    """The operations of one sender on one log, in one act at `moment`."""
+
+    def __init__(self, tx: Tx, log: HomeLog, sender: Sender, moment: Moment, own: OwnWork) -> None:
+        self._tx = tx
+        self._log = log
+        self._sender = sender
+        self._moment = moment
+        self._own = own
+        self._nodes: dict[str, NodeRow] = {}
+        self._plain = True
+
+    def take(self, ops: Sequence[Op]) -> Pushed:
+        """All of them in order, until one is missing."""
+        shared, before = self._log.shared, self._log.head
+        results: list[Result] = []
+        expected = None
+        for op in ops:
+            row = self._row(op)
+            if op.n > row.last_n + 1 and self._sender.speaks_as(op.node):
+                expected, self._plain = row.last_n + 1, False
+                break
+            results.append(self._one(op, row))
+        for row in self._nodes.values():
+            queries.put_node(self._tx, shared.home_id, row)
+        head = self._log.head
+        return Pushed(0, shared.home_id, shared.epoch, before, head, results, self._plain, expected)
+
+    def _row(self, op: Op) -> NodeRow:
+        if op.node not in self._nodes:
+            known, hub_id = queries.node(self._tx, self._log.home_id, op.node), self._sender.by.hub_id
+            new = NodeRow(op.node, hub_id, None if hub_id else op.actor, 0, 0, 0, self._moment.ms)
+            self._nodes[op.node] = known or new
+        return self._nodes[op.node]
+
+    def _one(self, op: Op, row: NodeRow) -> Result:
+        # A phone's operations are its person's, through whichever hub they come; this node's own are nobody else's.
+        of_another = row.account_key not in (None, op.actor) or op.node == self._own.node_in(self._tx)
+        if of_another or not self._sender.speaks_as(op.node):
+            self._plain = False
+            return Result(Status.DENIED, self._log.head, op.at, "not_your_node")
+        if op.n <= row.last_n:
+            self._plain = False
+            known = queries.result(self._tx, self._log.home_id, op.node, op.n)
+            return known or Result(Status.OK, self._log.head, op.at, "again")
+        result = self._take(op, row)
+        now = self._moment.ms
+        self._nodes[op.node] = replace(row, last_n=op.n, last_at=max(row.last_at, result.at), heard_at=now)
+        if result.status is not Status.OK:
+            queries.put_result(self._tx, self._log.home_id, op.node, op.n, result)
+        return result
+
+    def _take(self, op: Op, row: NodeRow) -> Result:
+        log = self._log
+        at = hybrid.taken(op.at, self._sender.now, self._moment.ms, row.last_at)
+        if (refused := self._refused(op)) is not None:
+            status, why = refused
+            self._plain = False
+            self._lose(op, at, why)
+            return Result(status, log.head, at, why)
+        parts, losses = self._without_what_is_gone(op)
+        op = op if not losses else replace(op, parts=parts)
+        at = merge.time_of(op, at, [log.get(part.kind, part.id) for part in op.parts])
+        losses += apply_in(log, op, at)
+        head = log.head
+        self._own.follow_in(self._tx, log, op, at)
+        self._plain = self._plain and not losses and log.head == head
+        self._own.keep_in(self._tx, log, losses)
+        return Result(Status.OK, log.head, at)
+
+    def _refused(self, op: Op) -> tuple[Status, str] | None:
+        if op.not_after is not None and op.not_after < self._sender.now:
+            return Status.EXPIRED, "expired"
+        if not fits(op):
+            return Status.DENIED, "malformed"
+        if why := rules.judge(op, self._log, self._moment, self._sender.by):
+            return Status.GONE if why == "home_dissolved" else Status.DENIED, why
+        if any(part.kind == "device" and self._is_fenced_out(part) for part in op.parts):
+            return Status.MOVED, "owner_epoch"
+        return None
+
+    def _is_fenced_out(self, part: Part) -> bool:
+        """Hardware is where its highest owner epoch is, and so is its holder (section 5)."""
+        epoch, entity = part.fields.get("owner_epoch"), self._log.live("device", part.id)
+        if entity is not None:
+            current = entity.fields.get("owner_epoch", 0)
+            moves = "holder" in part.fields and part.fields["holder"] != entity.fields.get("holder")
+            return (epoch is not None and epoch < current) or (moves and (epoch is None or epoch <= current))
+        bound = queries.binding(self._tx, part.fields.get("hardware_id", "")) if part.what == "new" else None
+        return bound is not None and bound[1] != part.id and (epoch or 0) <= bound[2]
+
+    def _without_what_is_gone(self, op: Op) -> tuple[list[Part], list[Loss]]:
+        """A device is put into no room that is not there."""
+        parts, losses = list(op.parts), list[Loss]()
+        made = {part.id for part in parts if part.kind == "room" and part.what == "new"}
+        for index, part in enumerate(parts):
+            room_id = part.fields.get("room_id") if part.kind == "device" else None
+            if room_id is not None and room_id not in made and self._log.live("room", room_id) is None:
+                parts[index] = replace(part, fields={**part.fields, "room_id": None})
+                by = Stamp(op.at, op.node, op.n, op.actor, self._log.head)
+                losses.append(Loss("device", part.id, "room_id", "badref", room_id, by, None, None))
+        return parts, losses
+
+    def _lose(self, op: Op, at: int, why: str) -> None:
+        """A refused operation is lost as a whole, part by part; what cannot be read is not kept."""
+        if why in ("malformed", "home_dissolved", "not_a_hub"):
+            return
+        by = Stamp(at, op.node, op.n, op.actor, self._log.head)
+        self._own.keep_in(self._tx, self._log, [_refused(part, self._log, by, why) for part in op.parts])
+
+
+def _refused(part: Part, log: HomeLog, by: Stamp, why: str) -> Loss:
+    now: Entity | None = log.live(part.kind, part.id)
+    kept: Any = None if now is None else {name: now.fields.get(name) for name in part.fields} or None
+    value = "deleted" if part.what == "del" else part.fields
+    return Loss(part.kind, part.id, "", f"denied:{why}", value, by, kept, None if now is None else now.stamp)

@@ -1,0 +1,236 @@
+"""A cloud's end of the talk: each request of a hub is one act, answered once it is on disk (PROTOCOL.md 7)."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from app.store.store import Store
+from app.store.tx import Tx
+from app.sync import queries
+from app.sync.accepting import Sender
+from app.sync.authority import Authority
+from app.sync.capture import Capture
+from app.sync.model import MAX_OPS, decode_entity
+from app.sync.rules import By
+from app.sync.wire import (
+    Answer,
+    Done,
+    Failed,
+    Found,
+    Head,
+    Hello,
+    Pull,
+    Push,
+    Request,
+    Reset,
+    Restate,
+    Snapshot,
+    Wait,
+    Welcome,
+    Wiped,
+)
+
+EPOCH_BYTES: Final = 8
+MOST_WAIT_S: Final = 55.0
+
+
+class Peer(Struct, frozen=True):
+    """A hub that has proved itself, and the life of it that speaks."""
+
+    hub_id: str
+    node: str
+
+
+class Serving(Protocol):
+    """Which hub serves which home."""
+
+    def serves(self, hub_id: str, home_id: str) -> bool:
+        """From memory."""
+
+    def homes_of(self, hub_id: str) -> list[str]:
+        """From memory."""
+
+    def attach_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
+        """From now on; raises TooMany."""
+
+    def may_found_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
+        """Whether a hub may bring that home here: there is none of its id that it does not serve."""
+
+    def speaks_as(self, tx: Tx, hub_id: str, home_id: str, node: str) -> bool:
+        """Whether operations of that node may come through the hub: its own lives, and phones'."""
+
+
+Tell = Callable[[Answer], bool]
+Handler = Callable[[Peer, Any], Awaitable[Answer]]
+
+
+class CloudEnd:
+    """`answer` a request. `handlers` are of requests that are about other things than facts, by their type."""
+
+    def __init__(self, store: Store, authority: Authority, capture: Capture, serving: Serving) -> None:
+        self._store = store
+        self._authority = authority
+        self._capture = capture
+        self._serving = serving
+        self.handlers: dict[type, Handler] = {}
+        # (epoch, head) of each log, from memory, and who waits for one to grow.
+        self.heads: dict[str, tuple[str, int]] = {}
+        # Logs that the hub which brought them has not said all of.
+        self._founding: set[str] = set()
+        self._grown = asyncio.Event()
+        # By hub, how to tell each connection of it something; False: it takes no more.
+        self._lines: dict[str, list[Tell]] = {}
+        self.on_connected: list[Callable[[Peer], None]] = []
+        self.on_disconnected: list[Callable[[Peer], None]] = []
+        authority.on_grown.append(self._grew_in)
+
+    async def open(self) -> None:
+        """Read what logs there are."""
+        for shared in await self._store.read(queries.all_shared):
+            if shared.cloud_id is None:
+                self.heads[shared.home_id] = shared.epoch, shared.head
+                self._capture.homes[shared.home_id] = True
+                if shared.state == "founding":
+                    self._founding.add(shared.home_id)
+
+    def connect(self, peer: Peer, tell: Tell) -> Callable[[], None]:
+        """A connection of a hub stands; call what this returns at its end."""
+        self._lines.setdefault(peer.hub_id, []).append(tell)
+        for told in self.on_connected:
+            told(peer)
+
+        def end() -> None:
+            lines = self._lines.get(peer.hub_id, [])
+            lines.remove(tell)
+            if not lines:
+                self._lines.pop(peer.hub_id, None)
+                for gone in self.on_disconnected:
+                    gone(peer)
+
+        return end
+
+    def is_connected(self, hub_id: str) -> bool:
+        """Whether something told now reaches it."""
+        return hub_id in self._lines
+
+    def tell(self, hub_id: str, notice: Answer) -> bool:
+        """Say something to a hub, over its newest connection."""
+        lines = self._lines.get(hub_id, [])
+        return bool(lines) and lines[-1](notice)
+
+    def _grew_in(self, tx: Tx, home_id: str, head: int) -> None:
+        tx.after(lambda: self._grew(home_id, head))
+
+    def _grew(self, home_id: str, head: int) -> None:
+        epoch = self.heads.get(home_id, ("", 0))[0]
+        self.heads[home_id] = epoch, head
+        for hub_id in tuple(self._lines):
+            if self._serving.serves(hub_id, home_id):
+                self.tell(hub_id, Head(0, home_id, epoch, head))
+        grown, self._grown = self._grown, asyncio.Event()
+        grown.set()
+
+    async def answer(self, peer: Peer, request: Request) -> Answer:
+        """What a hub asked, done; raises what the store does."""
+        home_id = getattr(request, "home", None)
+        if home_id is not None and not isinstance(request, Found) and not self._serving.serves(peer.hub_id, home_id):
+            return Wiped(request.id, home_id)
+        match request:
+            case Hello():
+                answer: Answer = self._hello(peer)
+            case Found():
+                answer = await self._store.write(lambda tx: self._found_in(tx, peer, request))
+            case Push():
+                answer = await self._store.write(lambda tx: self._push_in(tx, peer, request))
+            case Pull():
+                answer = await self._pull(peer, request)
+            case Snapshot():
+                answer = await self._store.read(lambda reader: self._authority.page(reader, request))
+            case Restate():
+                answer = await self._store.write(lambda tx: self._restate_in(tx, peer, request))
+            case Wait():
+                answer = await self._wait(request)
+            case _:
+                answer = await self._handled(peer, request)
+        return replace(answer, id=request.id)
+
+    async def _handled(self, peer: Peer, request: Request) -> Answer:
+        handler = self.handlers.get(type(request))
+        if handler is None:
+            return Failed(0, "not_understood", f"This cloud knows no {type(request).__name__}.", False)
+        return await handler(peer, request)
+
+    def _hello(self, peer: Peer) -> Welcome:
+        served = [home_id for home_id in self._serving.homes_of(peer.hub_id) if home_id in self.heads]
+        homes = [(home_id, *self.heads[home_id], home_id in self._founding) for home_id in served]
+        return Welcome(0, self._store.clock.now().ms, homes)
+
+    def _found_in(self, tx: Tx, peer: Peer, request: Found) -> Answer:
+        shared = queries.shared(tx, request.home)
+        if shared is not None and self._serving.serves(peer.hub_id, request.home):
+            return Reset(0, request.home, shared.epoch, restate=shared.state == "founding")
+        if shared is not None or not self._serving.may_found_in(tx, peer.hub_id, request.home):
+            return Failed(0, "home_exists", "This cloud has that home already; its owner attaches hubs there.", False)
+        self._serving.attach_in(tx, peer.hub_id, request.home)
+        shared = self._authority.found_in(tx, request.home, secrets.token_hex(EPOCH_BYTES), "founding")
+        tx.after(lambda: self._known(request.home, shared.epoch))
+        return Reset(0, request.home, shared.epoch, restate=True)
+
+    def _known(self, home_id: str, epoch: str) -> None:
+        self.heads[home_id] = epoch, 0
+        self._capture.homes[home_id] = True
+        self._founding.add(home_id)
+
+    def _push_in(self, tx: Tx, peer: Peer, request: Push) -> Answer:
+        shared = queries.shared(tx, request.home)
+        if shared is None or shared.epoch != request.epoch:
+            return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
+        speaks_as = partial(self._serving.speaks_as, tx, peer.hub_id, request.home)
+        sender = Sender(By(peer.hub_id), request.now, speaks_as)
+        return self._authority.push_in(tx, shared, request.ops[:MAX_OPS], sender, tx.moment)
+
+    async def _pull(self, peer: Peer, request: Pull) -> Answer:
+        answer = await self._store.read(lambda reader: self._authority.changes(reader, request))
+        if not isinstance(answer, Reset) and not answer.more:
+            # It had come so far before it asked.
+            await self._store.write(
+                lambda tx: self._authority.heard_in(tx, request.home, peer.node, peer.hub_id, request.since)
+            )
+        return answer
+
+    def _restate_in(self, tx: Tx, peer: Peer, request: Restate) -> Answer:
+        shared = queries.shared(tx, request.home)
+        if shared is None or shared.epoch != request.epoch:
+            return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
+        if shared.state not in ("founding", "recovering"):
+            return Done(0)  # the log is what it says: what this hub had is in it, or came too late
+        rows = [decode_entity(raw) for raw in request.rows]
+        self._authority.restate_in(tx, shared, rows, request.counters, peer.hub_id)
+        if request.last and shared.state == "founding":
+            grown = queries.shared(tx, request.home)
+            if grown is not None:
+                queries.put_shared(tx, replace(grown, state="synced"))
+                tx.after(lambda: self._founding.discard(request.home))
+        return Done(0)
+
+    async def _wait(self, request: Wait) -> Answer:
+        wanted = {home_id: (epoch, head) for home_id, epoch, head in request.homes}
+        try:
+            async with asyncio.timeout(min(max(request.seconds, 0.0), MOST_WAIT_S)):
+                while not (found := self._beyond(wanted)):
+                    await self._grown.wait()
+        except TimeoutError:
+            found = []
+        return Done(0, heads=found)
+
+    def _beyond(self, wanted: dict[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
+        return [
+            (home_id, *self.heads[home_id])
+            for home_id, had in wanted.items()
+            if home_id in self.heads and self.heads[home_id] != had
+        ]

@@ -1,0 +1,303 @@
+"""A hub's end of the talk: one connection to its cloud, kept up, over which every home catches up (PROTOCOL.md 7).
+
+Facts first, then what streams ask for; one request of a kind under way at a time.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from msgspec import Struct
+
+from app.store.errors import StoreClosed, StoreError
+from app.store.store import Store
+from app.store.tx import Tx
+from app.sync import queries
+from app.sync.capture import Capture
+from app.sync.line import Door, Line, LineLost, LineRefused
+from app.sync.model import NOBODY
+from app.sync.replica import Replica
+from app.sync.wire import (
+    Answer,
+    Attached,
+    Changes,
+    Failed,
+    Head,
+    Hello,
+    Pull,
+    Pushed,
+    Reset,
+    SnapshotPage,
+    Welcome,
+    Wiped,
+)
+
+# Full jitter (PROTOCOL.md 7): a cloud that comes back is not met by all its hubs at once.
+LEAST_BACKOFF_S: Final = 1.0
+MOST_BACKOFF_S: Final = 30.0
+# With nothing to say, so often all the same: a wake-up that was lost costs no more than this.
+LOOK_AGAIN_S: Final = 30.0
+# Of a home that was here already, in one operation.
+EDITS_AT_ONCE: Final = 500
+_OF_THE_CLOUD: Final = frozenset({"home", "member", "share", "invitation", "hub", "home_key"})
+_log = structlog.get_logger("doorstep.sync")
+
+
+class Talk(Struct):
+    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people."""
+
+    connected: bool = False
+    connected_at: int | None = None
+    contact_at: int | None = None
+    why: str = "not tried yet"
+    tries: int = 0
+
+
+# What else is said on each round, once the facts are level; True: there is more of it at once.
+Stream = Callable[[Line], Awaitable[bool]]
+
+
+class Engine:
+    """`start` it once the hub is enrolled. `streams` speak after the facts; `hear` is told what the cloud says."""
+
+    def __init__(self, store: Store, replica: Replica, capture: Capture, door: Door, cloud_id: str) -> None:
+        self._store = store
+        self._replica = replica
+        self._capture = capture
+        self._door = door
+        self._cloud_id = cloud_id
+        self.talk = Talk()
+        self.streams: list[Stream] = []
+        self.hear: dict[type, Callable[[Any], Awaitable[None]]] = {}
+        self.on_connected: list[Callable[[Line], None]] = []
+        self.on_disconnected: list[Callable[[], None]] = []
+        # How far the cloud's logs have come, as far as it has said.
+        self.remote: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._again = False
+        self._task: asyncio.Task[None] | None = None
+        replica.on_acted.append(self._acted_in)
+
+    def start(self) -> None:
+        """Begin."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="sync-engine")
+
+    async def stop(self) -> None:
+        """End; what waits, waits on disk."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            self._task = None
+
+    def wake(self) -> None:
+        """There is something to say."""
+        self._wake.set()
+
+    def _acted_in(self, tx: Tx, home_id: str) -> None:
+        tx.after(self._wake.set)
+
+    async def _run(self) -> None:
+        ceiling = LEAST_BACKOFF_S
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                async with self._door.line() as line:
+                    await self._speak(line)
+            except LineRefused as error:
+                self._ended(error.why)
+                _log.warning("the cloud refuses this hub", code=error.code)
+                ceiling = MOST_BACKOFF_S
+            except LineLost as error:
+                self._ended(error.why)
+            except StoreClosed:
+                return
+            except StoreError as error:
+                self._ended(f"the disk does not take what the cloud says ({error.code})")
+            lasted = asyncio.get_running_loop().time() - began
+            # A connection that stood was none of the tries that failed.
+            ceiling = LEAST_BACKOFF_S if lasted > MOST_BACKOFF_S else min(ceiling * 2, MOST_BACKOFF_S)
+            await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads load, keeps no secret
+
+    def _ended(self, why: str) -> None:
+        if self.talk.connected:
+            for told in self.on_disconnected:
+                told()
+        self.talk.connected, self.talk.why = False, why
+        self.talk.tries += 1
+
+    async def _speak(self, line: Line) -> None:
+        hearing = asyncio.create_task(self._hear(line), name="sync-hearing")
+        working = asyncio.create_task(self._work(line), name="sync-working")
+        try:
+            done, _ = await asyncio.wait([hearing, working], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (hearing, working):
+                task.cancel()
+            await asyncio.wait([hearing, working])
+
+    async def _work(self, line: Line) -> None:
+        await self._greet(line)
+        self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
+        for told in self.on_connected:
+            told(line)
+        while True:
+            self._wake.clear()
+            if self._again:
+                await self._greet(line)
+            more = await self._round(line)
+            self.talk.contact_at = self._now()
+            if not more:
+                await self._sleep()
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_AGAIN_S):
+                await self._wake.wait()
+        except TimeoutError:
+            self._again = True
+
+    async def _hear(self, line: Line) -> None:
+        async for notice in line.told():
+            match notice:
+                case Head(_, home_id, _, head):
+                    self.remote[home_id] = max(head, self.remote.get(home_id, 0))
+                    self._wake.set()
+                case Attached() | Wiped():
+                    self._again = True
+                    self._wake.set()
+                case _:
+                    if (heard := self.hear.get(type(notice))) is not None:
+                        await heard(notice)
+
+    async def _greet(self, line: Line) -> None:
+        """Which homes there are, at both ends: those new here begin, those that are no more this hub's end."""
+        self._again = False
+        shared = {it.home_id: it for it in await self._store.read(queries.all_shared) if it.cloud_id == self._cloud_id}
+        hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
+        answer = _expected(await line.ask(hello), Welcome)
+        there = {home_id for home_id, *_ in answer.homes}
+        for home_id, epoch, head, founding in answer.homes:
+            self.remote[home_id] = head
+            if home_id not in shared:
+                await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+        for home_id in shared.keys() - there:
+            await self._leave(home_id)
+
+    def _enter_in(self, tx: Tx, home_id: str, epoch: str, *, founding: bool) -> None:
+        """A home that this hub serves from now on: its own, which it brings, or one that is there."""
+        self._capture.homes[home_id] = False
+        parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
+        self._replica.join_in(tx, home_id, self._cloud_id, epoch, restating=founding)
+        if founding:
+            self._replica.state_in(tx, home_id, parts, NOBODY)
+            return
+        # It has lived here by itself: what it had is told as its owner's edits of the one that is there. Who is in it,
+        # the cloud knows better.
+        owner = next((it.id for it in parts if it.kind == "member" and it.fields.get("role") == "owner"), NOBODY)
+        edits = [it for it in parts if it.kind not in _OF_THE_CLOUD]
+        for begin in range(0, len(edits), EDITS_AT_ONCE):
+            self._replica.act_in(tx, home_id, owner, edits[begin : begin + EDITS_AT_ONCE])
+
+    async def _leave(self, home_id: str) -> None:
+        await self._store.write(lambda tx: self._replica.leave_in(tx, home_id))
+        self._capture.homes.pop(home_id, None)
+        self.remote.pop(home_id, None)
+
+    # one round
+
+    async def _round(self, line: Line) -> bool:
+        """Everything that is there to be said now; whether there is more."""
+        more = False
+        for shared in await self._store.read(queries.all_shared):
+            if shared.cloud_id == self._cloud_id:
+                more = await self._home(line, shared) or more
+        for stream in self.streams:
+            more = await stream(line) or more
+        return more
+
+    async def _home(self, line: Line, shared: queries.Shared) -> bool:
+        match shared.state:
+            case "restating":
+                await self._restate(line, shared.home_id)
+                return True
+            case "snapshot":
+                return await self._snapshot(line, shared.home_id)
+            case _:
+                pushed = await self._push(line, shared.home_id)
+                return await self._pull(line, shared) or pushed
+
+    async def _push(self, line: Line, home_id: str) -> bool:
+        now = self._now()
+        push, waiting = await self._store.read(lambda reader: self._replica.next_push(reader, home_id, now))
+        if not waiting:
+            return False
+        answer = await line.ask(push)
+        if await self._took_over(home_id, answer):
+            return True
+        pushed = _expected(answer, Pushed)
+        self.remote[home_id] = max(pushed.head, self.remote.get(home_id, 0))
+        await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
+        # Nothing was taken: a number is missing, which only a snapshot of what both know can mend.
+        return bool(pushed.results)
+
+    async def _pull(self, line: Line, shared: queries.Shared) -> bool:
+        home_id = shared.home_id
+        here = await self._store.read(lambda reader: queries.shared(reader, home_id))
+        if here is None or self.remote.get(home_id, 0) <= here.head:
+            return False
+        answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
+        if await self._took_over(home_id, answer):
+            return True
+        changes = _expected(answer, Changes)
+        await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
+        self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0)) if changes.more else changes.head
+        return bool(changes.more)
+
+    async def _snapshot(self, line: Line, home_id: str) -> bool:
+        ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))
+        if ask is None:
+            return False
+        answer = await line.ask(ask)
+        if await self._took_over(home_id, answer):
+            return True
+        page = _expected(answer, SnapshotPage)
+        await self._store.write(lambda tx: self._replica.page_in(tx, home_id, page))
+        return True
+
+    async def _restate(self, line: Line, home_id: str) -> None:
+        place: tuple[str, str] | None = ("", "")
+        while place is not None:
+            ask = partial(self._replica.restating, home_id=home_id, after=place)
+            restate, place = await self._store.read(ask)
+            if await self._took_over(home_id, await line.ask(restate)):
+                return
+        await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
+
+    async def _took_over(self, home_id: str, answer: Answer) -> bool:
+        """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""
+        match answer:
+            case Reset():
+                await self._store.write(lambda tx: self._replica.reset_in(tx, home_id, answer))
+                return True
+            case Wiped():
+                await self._leave(home_id)
+                return True
+            case Failed(_, code, detail, _):
+                raise LineLost(f"{detail} ({code})")
+            case _:
+                return False
+
+    def _now(self) -> int:
+        return self._store.clock.now().ms
+
+
+def _expected(answer: Answer, kind: type[Any]) -> Any:
+    if not isinstance(answer, kind):
+        raise LineLost(f"the cloud answered {type(answer).__name__}, which was not asked for")
+    return answer

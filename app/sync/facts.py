@@ -1,0 +1,73 @@
+"""Between the log and the tables: entities put where their nouns keep them, in an order that fits (PROTOCOL.md 2)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from app.caller import Caller
+from app.store.tx import Tx
+from app.sync import queries
+from app.sync.kinds import RANK, Item, Kind
+from app.sync.model import Entity
+
+Key = tuple[str, str]
+# The entity as this node shows it, and the key of who made it so.
+Shown = tuple[Mapping[str, Any] | None, str]
+
+
+class Facts:
+    """Every kind by its name. `caller_of` is whom a key names, for the audit trail."""
+
+    def __init__(self, kinds: Sequence[Kind], caller_of: Callable[[Tx, str], Caller]) -> None:
+        self.kinds = {kind.name: kind for kind in kinds}
+        self._caller_of = caller_of
+        # (home, kind, id) of what was put since this was last asked: what else has changed with it came of it.
+        self.put: set[tuple[str, str, str]] = set()
+
+    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key], shown: Callable[[str, str], Shown]) -> None:
+        """Make the tables show these entities as `shown` says, and what waited for those that are there now."""
+        todo = dict.fromkeys(keys)
+        for key in tuple(todo):
+            if key[0] in self.kinds and shown(*key)[0] is not None:
+                todo.update(dict.fromkeys(queries.released(tx, home_id, *key)))
+        by_kind: dict[str, list[Item]] = {}
+        callers: dict[str, Caller] = {}
+        for kind, entity_id in todo:
+            if kind not in self.kinds:
+                continue
+            self.put.add((home_id, kind, entity_id))
+            fields, actor = shown(kind, entity_id)
+            if actor not in callers:
+                callers[actor] = self._caller_of(tx, actor)
+            by_kind.setdefault(kind, []).append(Item(entity_id, fields, callers[actor]))
+        self._put_in(tx, home_id, by_kind, shown)
+
+    def _put_in(self, tx: Tx, home_id: str, by_kind: dict[str, list[Item]], shown: Callable[[str, str], Shown]) -> None:
+        order = sorted(by_kind, key=RANK.__getitem__)
+        for name in reversed(order):
+            gone = [item for item in by_kind[name] if item.fields is None]
+            if gone:
+                self.kinds[name].put_in(tx, home_id, gone)
+        for name in order:
+            there = [item for item in by_kind[name] if item.fields is not None]
+            if there:
+                self.kinds[name].put_in(tx, home_id, there)
+                self._hang_in(tx, home_id, name, there, shown)
+
+    def _hang_in(
+        self, tx: Tx, home_id: str, name: str, items: Sequence[Item], shown: Callable[[str, str], Shown]
+    ) -> None:
+        refers = self.kinds[name].refers
+        for item in items:
+            missing = [on for on in refers(item.id, item.fields or {}) if shown(*on)[0] is None]
+            if missing:
+                queries.hang(tx, home_id, name, item.id, missing)
+
+
+def shown_of(entity: Entity | None) -> Shown:
+    """As the authority shows it."""
+    if entity is None:
+        return None, ""
+    if entity.dead is not None:
+        return None, entity.dead.actor
+    fields = {name: value for name, value in entity.fields.items() if value is not None}
+    return fields, entity.stamp.actor

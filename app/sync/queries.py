@@ -1,0 +1,300 @@
+"""The SQL of sync; blobs become structs here."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from app.store.tx import Reader, Tx
+from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
+
+_HOME = (
+    "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms FROM sync_homes"
+)
+
+
+class Shared(Struct, frozen=True):
+    """A home's log as this node has it. `cloud_id` None: it is the authority. Times in ms, `last_at` hybrid."""
+
+    home_id: str
+    cloud_id: str | None
+    epoch: str
+    head: int
+    floor: int
+    next_n: int
+    last_at: int
+    state: str
+    snapshot_place: bytes | None = None
+    contact_at: int | None = None
+    offset_ms: int = 0
+
+
+class Waiting(Struct, frozen=True):
+    """An operation in the outbox. `answered_seq`: it was taken, and goes when the log has come so far."""
+
+    place: int
+    answered_seq: int | None
+    op: Op
+
+
+class NodeRow(Struct, frozen=True):
+    """How far a node was heard; `last_at` hybrid, `heard_at` ms."""
+
+    node: str
+    hub_id: str | None
+    account_key: str | None
+    last_n: int
+    last_at: int
+    cursor: int
+    heard_at: int
+
+
+# homes
+
+
+def all_shared(reader: Reader) -> list[Shared]:
+    """Every log this node has."""
+    return [Shared(*row) for row in reader.all(_HOME)]
+
+
+def shared(reader: Reader, home_id: str) -> Shared | None:
+    """One."""
+    row = reader.one(f"{_HOME} WHERE home_id=?", (home_id,))
+    return None if row is None else Shared(*row)
+
+
+def put_shared(tx: Tx, it: Shared) -> None:
+    """Store it, new or changed."""
+    tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
+
+
+def drop_shared(tx: Tx, home_id: str) -> None:
+    """Forget a log and all that is about it."""
+    for table in ("sync_outbox", "sync_entities", "sync_nodes", "sync_results", "sync_dangling", "sync_homes"):
+        tx.run(f"DELETE FROM {table} WHERE home_id=?", (home_id,))  # noqa: S608 - our own names
+    for table in ("sync_reports", "sync_journals", "sync_commands"):
+        tx.run(f"DELETE FROM {table} WHERE home_id=?", (home_id,))  # noqa: S608 - our own names
+
+
+# entities
+
+
+def entity(reader: Reader, home_id: str, kind: str, entity_id: str) -> Entity | None:
+    """One entity, a tombstone too."""
+    row = reader.one("SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND id=?", (home_id, kind, entity_id))
+    return None if row is None else decode_entity(row[0])
+
+
+def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
+    """Those of a kind that are there."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND dead_at IS NULL ORDER BY id"
+    return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind))]
+
+
+def entities_after(reader: Reader, home_id: str, kind: str, after: str, limit: int) -> list[Entity]:
+    """At most `limit` of a kind that are there, in order of id, after one."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND id>? AND dead_at IS NULL ORDER BY id LIMIT ?"
+    return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind, after, limit))]
+
+
+def count_open_conflicts(reader: Reader, home_id: str) -> int:
+    """How many nobody has settled."""
+    return sum(it.fields.get("state", "open") == "open" for it in entities_of(reader, home_id, "conflict"))
+
+
+def every_entity(reader: Reader, home_id: str) -> list[Entity]:
+    """All of a home, tombstones too."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? ORDER BY kind, id"
+    return [decode_entity(row[0]) for row in reader.all(sql, (home_id,))]
+
+
+def put_entities(tx: Tx, home_id: str, rows: Iterable[Entity], round_: int = 0) -> None:
+    """Store them, new or changed."""
+    args = [(home_id, it.kind, it.id, it.seq, None if it.dead is None else tx.now, round_, encode(it)) for it in rows]
+    tx.db.executemany(
+        "INSERT INTO sync_entities(home_id,kind,id,seq,dead_at,round,body) VALUES(?,?,?,?,?,?,?)"
+        " ON CONFLICT(home_id,kind,id) DO UPDATE SET seq=excluded.seq, dead_at=excluded.dead_at,"
+        " round=excluded.round, body=excluded.body",
+        args,
+    )
+
+
+def bodies_since(reader: Reader, home_id: str, since: int, limit: int) -> list[tuple[int, bytes]]:
+    """(seq, encoded entity) after a number, in order."""
+    sql = "SELECT seq, body FROM sync_entities WHERE home_id=? AND seq>? ORDER BY seq LIMIT ?"
+    return reader.all(sql, (home_id, since, limit))
+
+
+def bodies_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
+    """(kind, id, encoded entity) of what is there, after a place in that order."""
+    sql = (
+        "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) AND dead_at IS NULL"
+        " ORDER BY kind, id LIMIT ?"
+    )
+    return reader.all(sql, (home_id, *place, limit))
+
+
+def every_body_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
+    """The same, tombstones too."""
+    sql = "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?"
+    return reader.all(sql, (home_id, *place, limit))
+
+
+def count_live(reader: Reader, home_id: str) -> int:
+    """How many there are."""
+    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=? AND dead_at IS NULL", (home_id,))
+    return 0 if row is None else int(row[0])
+
+
+def mark_round(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]], round_: int) -> None:
+    """The snapshot `round_` has these."""
+    sql = "UPDATE sync_entities SET round=? WHERE home_id=? AND kind=? AND id=?"
+    tx.db.executemany(sql, [(round_, home_id, kind, entity_id) for kind, entity_id in keys])
+
+
+def unmarked(reader: Reader, home_id: str, round_: int, upto: int) -> list[tuple[str, str]]:
+    """(kind, id) of what the snapshot does not have, and nothing newer brought."""
+    sql = "SELECT kind, id FROM sync_entities WHERE home_id=? AND round!=? AND seq<=?"
+    return reader.all(sql, (home_id, round_, upto))
+
+
+def drop_entities(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]]) -> None:
+    """Forget them."""
+    sql = "DELETE FROM sync_entities WHERE home_id=? AND kind=? AND id=?"
+    tx.db.executemany(sql, [(home_id, kind, entity_id) for kind, entity_id in keys])
+
+
+def old_tombstones(reader: Reader, home_id: str, before_ms: int, upto: int, limit: int) -> list[tuple[str, str, int]]:
+    """(kind, id, seq) of tombstones older than a time that everybody has passed."""
+    sql = "SELECT kind, id, seq FROM sync_entities WHERE home_id=? AND dead_at<? AND seq<=? ORDER BY dead_at LIMIT ?"
+    return reader.all(sql, (home_id, before_ms, upto, limit))
+
+
+# outbox
+
+
+def add_op(tx: Tx, home_id: str, op: Op) -> int:
+    """Have it wait; returns its place."""
+    sql = "INSERT INTO sync_outbox(home_id,node,n,op) VALUES(?,?,?,?)"
+    place = tx.db.execute(sql, (home_id, op.node, op.n, encode(op))).lastrowid or 0
+    touched = {(part.kind, part.id) for part in op.parts}
+    tx.db.executemany(
+        "INSERT INTO sync_pending(home_id,kind,id,place) VALUES(?,?,?,?)",
+        [(home_id, kind, entity_id, place) for kind, entity_id in touched],
+    )
+    return place
+
+
+def waiting(reader: Reader, home_id: str, limit: int) -> list[Waiting]:
+    """What has had no answer, in order."""
+    unanswered = "home_id=? AND answered_seq IS NULL"
+    sql = f"SELECT place, answered_seq, op FROM sync_outbox WHERE {unanswered} ORDER BY place LIMIT ?"  # noqa: S608 - ours
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, limit))]
+
+
+def waiting_count(reader: Reader, home_id: str) -> int:
+    """How many operations are in the outbox."""
+    row = reader.one("SELECT count(*) FROM sync_outbox WHERE home_id=?", (home_id,))
+    return 0 if row is None else int(row[0])
+
+
+def pending_of(reader: Reader, home_id: str, kind: str, entity_id: str) -> list[Waiting]:
+    """What waits that is about one entity, in order."""
+    sql = (
+        "SELECT o.place, o.answered_seq, o.op FROM sync_pending p JOIN sync_outbox o ON o.place=p.place"
+        " WHERE p.home_id=? AND p.kind=? AND p.id=? ORDER BY o.place"
+    )
+    rows = reader.all(sql, (home_id, kind, entity_id))
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in rows]
+
+
+def settle_op(tx: Tx, place: int, seq: int) -> None:
+    """It was taken; the base has it from `seq` on."""
+    tx.run("UPDATE sync_outbox SET answered_seq=? WHERE place=?", (seq, place))
+
+
+def unsettle_ops(tx: Tx, home_id: str) -> None:
+    """They have had no answer, as far as this life of the log goes."""
+    tx.run("UPDATE sync_outbox SET answered_seq=NULL WHERE home_id=?", (home_id,))
+
+
+def first_waiting(reader: Reader, home_id: str) -> dict[str, int]:
+    """Of each node with operations in the outbox, the number before the first."""
+    rows = reader.all("SELECT node, min(n)-1 FROM sync_outbox WHERE home_id=? GROUP BY node", (home_id,))
+    return {row[0]: row[1] for row in rows}
+
+
+def reached(reader: Reader, home_id: str, head: int) -> list[Waiting]:
+    """What was taken and is in the base by now."""
+    sql = "SELECT place, answered_seq, op FROM sync_outbox WHERE home_id=? AND answered_seq<=? ORDER BY place"
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head))]
+
+
+def drop_ops(tx: Tx, places: Sequence[int]) -> None:
+    """They are over."""
+    tx.db.executemany("DELETE FROM sync_outbox WHERE place=?", [(place,) for place in places])
+
+
+# nodes and results
+
+
+def node(reader: Reader, home_id: str, node_id: str) -> NodeRow | None:
+    """How far one was heard."""
+    sql = "SELECT node,hub_id,account_key,last_n,last_at,cursor,heard_at FROM sync_nodes WHERE home_id=? AND node=?"
+    row = reader.one(sql, (home_id, node_id))
+    return None if row is None else NodeRow(*row)
+
+
+def put_node(tx: Tx, home_id: str, it: NodeRow) -> None:
+    """Store it."""
+    tx.run("INSERT OR REPLACE INTO sync_nodes VALUES(?,?,?,?,?,?,?,?)", (home_id, *msgspec.structs.astuple(it)))
+
+
+def least_cursor(reader: Reader, home_id: str, heard_since: int) -> int | None:
+    """How far every hub has come that was heard of within a time; None: there is none."""
+    sql = "SELECT min(cursor) FROM sync_nodes WHERE home_id=? AND hub_id IS NOT NULL AND heard_at>=?"
+    row = reader.one(sql, (home_id, heard_since))
+    return None if row is None else row[0]
+
+
+def put_result(tx: Tx, home_id: str, node_id: str, n: int, result: Result) -> None:
+    """What an operation was answered that was not simply taken."""
+    tx.run("INSERT OR REPLACE INTO sync_results VALUES(?,?,?,?,?)", (home_id, node_id, n, encode(result), tx.now))
+
+
+def result(reader: Reader, home_id: str, node_id: str, n: int) -> Result | None:
+    """The same again; None: it was simply taken."""
+    row = reader.one("SELECT result FROM sync_results WHERE home_id=? AND node=? AND n=?", (home_id, node_id, n))
+    return None if row is None else decode_result(row[0])
+
+
+# references, bindings
+
+
+def hang(tx: Tx, home_id: str, kind: str, entity_id: str, on: Iterable[tuple[str, str]]) -> None:
+    """It waits for those."""
+    sql = "INSERT OR IGNORE INTO sync_dangling(home_id,on_kind,on_id,kind,id) VALUES(?,?,?,?,?)"
+    tx.db.executemany(sql, [(home_id, on_kind, on_id, kind, entity_id) for on_kind, on_id in on])
+
+
+def released(tx: Tx, home_id: str, kind: str, entity_id: str) -> list[tuple[str, str]]:
+    """(kind, id) of what waited for it, and waits no more."""
+    sql = "DELETE FROM sync_dangling WHERE home_id=? AND on_kind=? AND on_id=? RETURNING kind, id"
+    return tx.all(sql, (home_id, kind, entity_id))
+
+
+def binding(reader: Reader, hardware_id: str) -> tuple[str, str, int] | None:
+    """(home, device, owner epoch) of a piece of hardware."""
+    sql = "SELECT home_id, device_id, owner_epoch FROM sync_bindings WHERE hardware_id=?"
+    row = reader.one(sql, (hardware_id,))
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def put_binding(tx: Tx, hardware_id: str, home_id: str, device_id: str, owner_epoch: int) -> None:
+    """From now on that is where it is."""
+    tx.run("INSERT OR REPLACE INTO sync_bindings VALUES(?,?,?,?)", (hardware_id, home_id, device_id, owner_epoch))
+
+
+def free_bindings(tx: Tx, home_id: str) -> None:
+    """Nothing is in that home."""
+    tx.run("DELETE FROM sync_bindings WHERE home_id=?", (home_id,))

@@ -1,0 +1,298 @@
+"""The end that has a copy of a log, and an outbox (PROTOCOL.md 2). Everything inside one act."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from app.store.tx import Reader, Tx
+from app.sync import hybrid, merge, queries
+from app.sync.applying import apply_in
+from app.sync.facts import Facts, Shown
+from app.sync.log import HomeLog
+from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity
+from app.sync.queries import Shared, Waiting
+from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, SnapshotPage
+
+Key = tuple[str, str]
+ROWS_AT_ONCE: Final = 1_000
+
+
+class SnapshotState(msgspec.Struct, frozen=True, array_like=True):
+    """A snapshot under way: its round, the log's epoch and head when it began, the place it has come to."""
+
+    round: int
+    epoch: str
+    head: int
+    place: tuple[str, str]
+    done: int
+    total: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(SnapshotState).decode
+
+
+class Replica:
+    """Logs that another node orders. `node` is what this one writes as; `facts` None: there are no tables."""
+
+    def __init__(self, node: Callable[[Reader], str], facts: Facts | None) -> None:
+        self._node = node
+        self._facts = facts
+        # Told inside the act: of operations that were refused, and of homes whose copy has changed.
+        self.on_refused: list[Callable[[Tx, str, Op, Result], None]] = []
+        self.on_moved: list[Callable[[Tx, str], None]] = []
+        # And of each act that waits for the authority now.
+        self.on_acted: list[Callable[[Tx, str], None]] = []
+
+    # logs
+
+    def join_in(self, tx: Tx, home_id: str, cloud_id: str, epoch: str, *, restating: bool) -> Shared:
+        """Begin a copy of a log: `restating` what is here first, else by a snapshot of what is there."""
+        state = "restating" if restating else "snapshot"
+        shared = Shared(home_id, cloud_id, epoch, 0, 0, 1, 0, state)
+        queries.put_shared(tx, shared)
+        return shared
+
+    def state_in(self, tx: Tx, home_id: str, parts: Iterable[Part], actor: str) -> None:
+        """Everything that is here already, as if confirmed: what a home that joins a cloud restates."""
+        shared = self._shared(tx, home_id)
+        log = HomeLog(tx, shared)
+        at = hybrid.after(shared.last_at, tx.now)
+        for part in parts:
+            op = Op(self._node(tx), 0, actor, at, 0, [part])
+            apply_in(log, op, at)
+        log.write_in(tx)
+        queries.put_shared(tx, replace(shared, head=log.head, last_at=at))
+
+    # acts here
+
+    def view(self, reader: Reader, home_id: str, kind: str, entity_id: str) -> Shown:
+        """An entity as this node shows it, and who made it so."""
+        base = queries.entity(reader, home_id, kind, entity_id)
+        pending = queries.pending_of(reader, home_id, kind, entity_id)
+        return _shown(base, pending, (kind, entity_id))
+
+    def act_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part], not_after: int | None = None) -> Op:
+        """Put an act down in the outbox; the tables show it already."""
+        shared = self._shared(tx, home_id)
+        at = hybrid.after(shared.last_at, tx.now)
+        op = Op(self._node(tx), shared.next_n, actor, at, shared.head, list(parts), not_after)
+        queries.put_shared(tx, replace(shared, next_n=shared.next_n + 1, last_at=at))
+        queries.add_op(tx, home_id, op)
+        self._acted(tx, home_id)
+        return op
+
+    def relay_in(self, tx: Tx, home_id: str, op: Op) -> bool:
+        """Take an operation of a phone into the outbox under the phone's own number; False: it is there, or was."""
+        known = queries.node(tx, home_id, op.node)
+        last = 0 if known is None else known.last_n
+        if op.n <= last:
+            return False
+        row = queries.NodeRow(op.node, None, op.actor, op.n, op.at, 0, tx.now)
+        queries.put_node(tx, home_id, row)
+        queries.add_op(tx, home_id, op)
+        self.show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
+        self._acted(tx, home_id)
+        return True
+
+    # push
+
+    def next_push(self, reader: Reader, home_id: str, now: int, limit: int = MAX_OPS) -> tuple[Push, list[Waiting]]:
+        """What waits, in order; with nothing to push, no operations."""
+        shared = queries.shared(reader, home_id)
+        waiting = queries.waiting(reader, home_id, limit)
+        epoch = "" if shared is None else shared.epoch
+        return Push(0, home_id, epoch, now, [it.op for it in waiting]), waiting
+
+    def pushed_in(self, tx: Tx, home_id: str, sent: Sequence[Waiting], answer: Pushed) -> None:
+        """The authority's answer to `sent`: what was taken, what was refused."""
+        shared = self._shared(tx, home_id)
+        answered = list(zip(sent, answer.results, strict=False))
+        if answer.epoch != shared.epoch:
+            return
+        is_level = shared.state == "synced" and answer.before == shared.head
+        if answer.plain and is_level and len(answered) == len(sent):
+            self._make_rows(tx, shared, answered, answer.head)
+            return
+        refused: set[Key] = set()
+        for waiting, result in answered:
+            if result.status is Status.OK:
+                queries.settle_op(tx, waiting.place, result.seq)
+            else:
+                queries.drop_ops(tx, [waiting.place])
+                refused.update((part.kind, part.id) for part in waiting.op.parts)
+                for told in self.on_refused:
+                    told(tx, home_id, waiting.op, result)
+        refused |= self._leave_reached(tx, home_id, shared.head)
+        self.show_in(tx, home_id, refused)
+        self._moved(tx, home_id)
+
+    def _make_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]], head: int) -> None:
+        """Nobody else wrote: the same rows come of the same operations here. What is shown stays as it is."""
+        log = HomeLog(tx, shared)
+        for waiting, result in answered:
+            apply_in(log, waiting.op, result.at)
+        if log.head != head:
+            # Ours is another copy than theirs, which should never be: have theirs.
+            self._begin_snapshot_in(tx, shared, shared.epoch)
+            return
+        log.write_in(tx)
+        queries.drop_ops(tx, [waiting.place for waiting, _ in answered])
+        queries.put_shared(tx, replace(shared, head=head))
+        self._moved(tx, shared.home_id)
+
+    # pull
+
+    def changed_in(self, tx: Tx, home_id: str, answer: Changes) -> None:
+        """Rows and cursor, together. What is old is passed over."""
+        shared = self._shared(tx, home_id)
+        if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
+            return
+        rows = self._newer(tx, home_id, answer.rows)
+        self._take_rows(tx, shared, rows, answer.head)
+
+    def _take_rows(self, tx: Tx, shared: Shared, rows: Sequence[Entity], head: int) -> None:
+        home_id = shared.home_id
+        queries.put_entities(tx, home_id, rows)
+        last_at = shared.last_at
+        for row in rows:
+            last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
+        queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
+        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id, head)
+        self.show_in(tx, home_id, touched)
+        self._moved(tx, home_id)
+
+    def _newer(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[Entity]:
+        newer = []
+        for row in map(decode_entity, raw):
+            base = queries.entity(tx, home_id, row.kind, row.id)
+            if base is None or base.seq < row.seq:
+                newer.append(row)
+        return newer
+
+    def _leave_reached(self, tx: Tx, home_id: str, head: int) -> set[Key]:
+        """Operations that the base has by now leave the outbox; returns what they were about."""
+        reached = queries.reached(tx, home_id, head)
+        queries.drop_ops(tx, [it.place for it in reached])
+        return {(part.kind, part.id) for it in reached for part in it.op.parts}
+
+    # snapshots and new lives of the log
+
+    def reset_in(self, tx: Tx, home_id: str, answer: Reset) -> None:
+        """The cursor is of no use: take a snapshot, after restating what is here where the log began a new life."""
+        shared = self._shared(tx, home_id)
+        if answer.restate:
+            # What the lost life had taken, and nobody has pulled, goes out once more.
+            queries.unsettle_ops(tx, home_id)
+            queries.put_shared(tx, replace(shared, epoch=answer.epoch, state="restating", snapshot_place=None))
+        else:
+            self._begin_snapshot_in(tx, shared, answer.epoch)
+
+    def restating(self, reader: Reader, home_id: str, after: Key) -> tuple[Restate, Key | None]:
+        """A page of this node's base, tombstones too, and the place it ends at; None: it is the last."""
+        shared = queries.shared(reader, home_id)
+        rows = queries.every_body_after(reader, home_id, after, ROWS_AT_ONCE)
+        following = (rows[-1][0], rows[-1][1]) if len(rows) == ROWS_AT_ONCE else None
+        epoch = "" if shared is None else shared.epoch
+        counters = self._answered(reader, home_id) if following is None else []
+        raw = [msgspec.Raw(row[2]) for row in rows]
+        return Restate(0, home_id, epoch, raw, following is None, counters), following
+
+    def _answered(self, reader: Reader, home_id: str) -> list[tuple[str, int]]:
+        """Up to which number the operations of each node were answered: all that do not wait."""
+        shared = self._shared(reader, home_id)
+        return list(({self._node(reader): shared.next_n - 1} | queries.first_waiting(reader, home_id)).items())
+
+    def restated_in(self, tx: Tx, home_id: str) -> None:
+        """The authority has all of it: now its own word."""
+        shared = self._shared(tx, home_id)
+        if shared.state == "restating":
+            self._begin_snapshot_in(tx, shared, shared.epoch)
+
+    def _begin_snapshot_in(self, tx: Tx, shared: Shared, epoch: str) -> None:
+        round_ = 1 + (_decode_state(shared.snapshot_place).round if shared.snapshot_place else 0) + tx.now
+        state = SnapshotState(round_, epoch, -1, ("", ""), 0, 0)
+        queries.put_shared(tx, replace(shared, epoch=epoch, state="snapshot", snapshot_place=_encode(state)))
+
+    def snapshot_state(self, reader: Reader, home_id: str) -> SnapshotState | None:
+        """The one under way."""
+        shared = queries.shared(reader, home_id)
+        if shared is None or shared.state != "snapshot":
+            return None
+        fresh = SnapshotState(1, shared.epoch, -1, ("", ""), 0, 0)
+        return _decode_state(shared.snapshot_place) if shared.snapshot_place else fresh
+
+    def next_page(self, reader: Reader, home_id: str) -> Snapshot | None:
+        """What to ask for next of a snapshot."""
+        state = self.snapshot_state(reader, home_id)
+        return None if state is None else Snapshot(0, home_id, state.place)
+
+    def page_in(self, tx: Tx, home_id: str, answer: SnapshotPage) -> None:
+        """Rows and place, together; with the last page what the snapshot does not have goes."""
+        shared, state = self._shared(tx, home_id), self.snapshot_state(tx, home_id)
+        if state is None:
+            return
+        if answer.epoch != state.epoch and state.head >= 0:
+            self._begin_snapshot_in(tx, shared, answer.epoch)
+            return
+        head = answer.head if state.head < 0 else state.head
+        given = [decode_entity(raw) for raw in answer.rows]
+        newer = self._newer(tx, home_id, answer.rows)
+        queries.put_entities(tx, home_id, newer, state.round)
+        queries.mark_round(tx, home_id, [(row.kind, row.id) for row in given], state.round)
+        self.show_in(tx, home_id, {(row.kind, row.id) for row in newer})
+        done = state.done + len(given)
+        if answer.next is not None:
+            place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
+            queries.put_shared(tx, replace(shared, epoch=answer.epoch, snapshot_place=_encode(place)))
+        else:
+            self._end_snapshot_in(tx, replace(shared, epoch=answer.epoch), state.round, head)
+        self._moved(tx, home_id)
+
+    def _end_snapshot_in(self, tx: Tx, shared: Shared, round_: int, head: int) -> None:
+        home_id = shared.home_id
+        gone = [tuple(key) for key in queries.unmarked(tx, home_id, round_, head)]
+        keys: list[Key] = [(kind, entity_id) for kind, entity_id in gone]
+        queries.drop_entities(tx, home_id, keys)
+        queries.put_shared(tx, replace(shared, head=head, state="synced", snapshot_place=None))
+        touched = {*keys} | self._leave_reached(tx, home_id, head)
+        self.show_in(tx, home_id, touched)
+
+    def leave_in(self, tx: Tx, home_id: str) -> None:
+        """This node has that home no more: nothing of it stays."""
+        keys = {(it.kind, it.id) for it in queries.every_entity(tx, home_id)}
+        queries.drop_shared(tx, home_id)
+        if self._facts is not None:
+            self._facts.show_in(tx, home_id, keys, lambda _kind, _id: (None, NOBODY))
+
+    # showing
+
+    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+        """Have the tables show these entities as they are with what waits."""
+        if self._facts is not None:
+            self._facts.show_in(tx, home_id, keys, lambda kind, it: self.view(tx, home_id, kind, it))
+
+    def _acted(self, tx: Tx, home_id: str) -> None:
+        for told in self.on_acted:
+            told(tx, home_id)
+
+    def _moved(self, tx: Tx, home_id: str) -> None:
+        for told in self.on_moved:
+            told(tx, home_id)
+
+    def _shared(self, reader: Reader, home_id: str) -> Shared:
+        shared = queries.shared(reader, home_id)
+        if shared is None:
+            raise LookupError(f"no log of {home_id}")
+        return shared
+
+
+def _shown(base: Entity | None, pending: Sequence[Waiting], key: Key) -> Shown:
+    parts = [part for it in pending for part in it.op.parts if (part.kind, part.id) == key]
+    if pending:
+        return merge.view(base, parts), pending[-1].op.actor
+    if base is None:
+        return None, NOBODY
+    return merge.view(base, ()), (base.dead or base.stamp).actor

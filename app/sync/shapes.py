@@ -1,0 +1,210 @@
+"""Whether an operation's fields are of the types their kinds have: nothing else reaches the tables (PROTOCOL.md 2)."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from app.hours import Window
+from app.sync.model import MAX_PARTS, Op, Part
+
+Text = Annotated[str, Meta(max_length=200)]
+Long = Annotated[str, Meta(max_length=2_000)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Key = Annotated[str, Meta(pattern=r"^([0-9a-f]{64})?\Z")]
+Count = Annotated[int, Meta(ge=-(1 << 53), le=1 << 53)]
+Hours = Annotated[list[Window], Meta(max_length=21)]
+Things = Annotated[list[Id], Meta(max_length=200)]
+Role = Literal["owner", "admin", "member", "guest"]
+
+
+class _Shape(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Every field may be missing, and null: it is no more."""
+
+
+class _Home(_Shape):
+    name: Text | None = None
+    time_zone: Text | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    address: Text | None = None
+    offline_alert_after: Count | None = None
+
+
+class _Member(_Shape):
+    role: Role = "guest"
+    name: Text | None = None
+    remark: Text | None = None
+    until: Count | None = None
+    hours: Hours | None = None
+    only: Things | None = None
+    joined_at: Count | None = None
+    anonymous: bool | None = None
+
+
+class _Room(_Shape):
+    name: Text | None = None
+    icon: Text | None = None
+    position: Count | None = None
+
+
+class _Device(_Shape):
+    room_id: Id | None = None
+    product_id: Text | None = None
+    hardware_id: Text | None = None
+    public_key: Key | None = None
+    gateway_id: Id | None = None
+    link: Text | None = None
+    trust: Text | None = None
+    name: Text | None = None
+    icon: Text | None = None
+    position: Count | None = None
+    firmware: Text | None = None
+    serial: Text | None = None
+    owner_epoch: Count | None = None
+    holder: Text | None = None
+    standby: Text | None = None
+    bound_at: Count | None = None
+    unbound_at: Count | None = None
+    frozen_at: Count | None = None
+    offline_alert_after: Count | None = None
+
+
+class _DeviceUser(_Shape):
+    device_id: Id | None = None
+    nick_name: Text | None = None
+    sex: Count | None = None
+    birthday: Count | None = None
+    height: Count | None = None
+    weight: Count | None = None
+    contact: Text | None = None
+
+
+class _Group(_Shape):
+    name: Text | None = None
+    icon: Text | None = None
+    least: Role | None = None
+    created_at: Count | None = None
+
+
+class _Share(_Shape):
+    kind: Literal["device", "group"] | None = None
+    thing_id: Id | None = None
+    giver: Key | None = None
+    receiver: Key | None = None
+    code_hash: Text | None = None
+    level: Literal["view", "control"] | None = None
+    until: Count | None = None
+    hours: Hours | None = None
+    state: Literal["pending", "accepted", "refused", "ended"] | None = None
+    remark: Text | None = None
+    created_at: Count | None = None
+    expires_at: Count | None = None
+    accepted_at: Count | None = None
+    ended_at: Count | None = None
+
+
+class _Invitation(_Shape):
+    code_hash: Text | None = None
+    role: Role | None = None
+    until: Count | None = None
+    hours: Hours | None = None
+    only: Things | None = None
+    anonymous: bool | None = None
+    state: Literal["pending", "accepted", "refused", "revoked"] | None = None
+    created_by: Key | None = None
+    taken_by: Key | None = None
+    created_at: Count | None = None
+    expires_at: Count | None = None
+
+
+class _Network(_Shape):
+    ssid: Text | None = None
+    bssid: Text | None = None
+    secured: bool | None = None
+    created_at: Count | None = None
+    used_at: Count | None = None
+
+
+class _Secret(_Shape):
+    key: Id | None = None
+    sealed: Annotated[str, Meta(max_length=100_000)] | None = None
+    mac: Text | None = None
+
+
+class _Hub(_Shape):
+    name: Text | None = None
+    seal_key: Key | None = None
+    state: Text | None = None
+
+
+class _HomeKey(_Shape):
+    number: Count | None = None
+    made_by: Text | None = None
+
+
+class _Conflict(_Shape):
+    state: Literal["open", "undone", "dismissed"] | None = None
+
+
+_SHAPES: Final[dict[str, type[_Shape]]] = {
+    "home": _Home,
+    "member": _Member,
+    "room": _Room,
+    "device": _Device,
+    "device_user": _DeviceUser,
+    "group": _Group,
+    "share": _Share,
+    "invitation": _Invitation,
+    "wifi_network": _Network,
+    "secret": _Secret,
+    "hub": _Hub,
+    "home_key": _HomeKey,
+    "conflict": _Conflict,
+}
+# Fields that there may be any number of, by how their names begin, and what they hold.
+_MANY: Final[dict[str, tuple[str, Any]]] = {
+    "names": ("", Text | None),
+    "group": ("device/", Count | None),
+    "home_key": ("to/", Long | None),
+}
+MAX_FIELDS: Final = 2_000
+MAX_NAME: Final = 200
+# What a new entity cannot be without.
+_NEEDED: Final[dict[str, frozenset[str]]] = {
+    "member": frozenset({"role"}),
+    "device": frozenset({"product_id", "hardware_id", "owner_epoch"}),
+    "room": frozenset({"name"}),
+    "group": frozenset({"name"}),
+    "share": frozenset({"kind", "thing_id", "giver", "level", "state"}),
+    "invitation": frozenset({"role", "state", "created_by"}),
+}
+_NEVER_NULL: Final = {"member": frozenset({"role"})}
+
+
+def fits(op: Op) -> bool:
+    """Whether each part of it can be."""
+    return 0 < len(op.parts) <= MAX_PARTS and op.n > 0 and op.at > 0 and all(_fits(part) for part in op.parts)
+
+
+def _fits(part: Part) -> bool:
+    if not 0 < len(part.id) <= MAX_NAME or len(part.fields) > MAX_FIELDS:
+        return False
+    if part.what == "del":
+        return not part.fields
+    if part.what == "new" and not _NEEDED.get(part.kind, frozenset()) <= part.fields.keys():
+        return False
+    if any(part.fields.get(name, "") is None for name in _NEVER_NULL.get(part.kind, ())):
+        return False
+    few = dict(part.fields)
+    try:
+        if (many := _MANY.get(part.kind)) is not None:
+            beginning, of = many
+            for name in [name for name in few if name.startswith(beginning) and len(name) <= MAX_NAME]:
+                msgspec.convert(few.pop(name), of)
+        if part.kind == "names":
+            return not few
+        msgspec.convert(few, _SHAPES[part.kind])
+    except (msgspec.ValidationError, KeyError):
+        return False
+    return True
