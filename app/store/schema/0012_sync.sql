@@ -213,6 +213,7 @@ CREATE TABLE iotda_upstream_devices (
   device_id TEXT NOT NULL,                 -- ours; named, not referred to: it outlives the device until it is deleted there
   state TEXT NOT NULL,                     -- wanted there refused leaving removed
   why TEXT NOT NULL DEFAULT '',            -- the platform would not, in its words
+  owner_epoch INTEGER NOT NULL DEFAULT 0,  -- of the device when it was removed there: paired anew, it is another
   wishes TEXT NOT NULL DEFAULT '{}',       -- by service: which of the platform's desired values were taken over last
   PRIMARY KEY (home_id, remote_id)
 ) WITHOUT ROWID;

@@ -56,12 +56,13 @@ class Stage(StrEnum):
 
 
 class SubDevice(Struct, frozen=True, gc=False):
-    """A device on the platform's list, or on its way there or from there."""
+    """A device on the platform's list, or on its way there or from there. `owner_epoch` is of one that was removed."""
 
     remote_id: str
     device_id: str
     stage: Stage
     why: str = ""
+    owner_epoch: int = 0
 
 
 class State(StrEnum):

@@ -11,7 +11,7 @@ from app.sync.iotda.model import Asked, Kind, Request, Stage, SubDevice, Upstrea
 
 MOST_REQUESTS: Final = KEEP["iotda_upstream_requests"].most or 0
 _UPSTREAM = "home_id,url,device_id,ca,account_id,list_version,attached_at,contact_at"
-_DEVICE = "remote_id,device_id,state,why"
+_DEVICE = "remote_id,device_id,state,why,owner_epoch"
 _REQUEST = "home_id,request_id,kind,device_id,asked,at,answered_at"
 
 
@@ -96,11 +96,12 @@ def counts(reader: Reader, home_id: str) -> dict[str, int]:
 def put_device(tx: Tx, home_id: str, device: SubDevice) -> None:
     """Store it, or where it stands now."""
     sql = (
-        "INSERT INTO iotda_upstream_devices(home_id,remote_id,device_id,state,why) VALUES(?,?,?,?,?)"
+        "INSERT INTO iotda_upstream_devices(home_id,remote_id,device_id,state,why,owner_epoch) VALUES(?,?,?,?,?,?)"
         " ON CONFLICT(home_id,remote_id) DO UPDATE SET device_id=excluded.device_id,state=excluded.state,"
-        "why=excluded.why"
+        "why=excluded.why,owner_epoch=excluded.owner_epoch"
     )
-    tx.run(sql, (home_id, device.remote_id, device.device_id, device.stage.value, device.why))
+    row = (home_id, device.remote_id, device.device_id, device.stage.value, device.why, device.owner_epoch)
+    tx.run(sql, row)
 
 
 def drop_device(tx: Tx, home_id: str, remote_id: str) -> None:
@@ -172,7 +173,7 @@ def set_answered(tx: Tx, home_id: str, request_id: str) -> None:
 
 
 def _device(row: Row) -> SubDevice:
-    return SubDevice(row[0], row[1], Stage(row[2]), row[3])
+    return SubDevice(row[0], row[1], Stage(row[2]), *row[3:])
 
 
 def _request(row: Row) -> Request:

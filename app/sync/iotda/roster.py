@@ -22,6 +22,7 @@ from app.sync.iotda.model import Stage, SubDevice
 
 # What a platform says of a device that is not behind this gateway there, or not there at all (1.7.3).
 NOT_THERE: Final = frozenset({"IOTDA.014041", "IOTDA.014000"})
+LET_GO: Final = "The platform has deleted it."
 NOT_ANSWERED: Final = "The platform's answer did not mention it."
 
 
@@ -39,7 +40,9 @@ def reconcile_in(tx: Tx, home_id: str) -> Effect:
     listed: set[str] = set()
     for row in queries.devices(tx, home_id):
         device = here.get(row.device_id)
-        if device is not None and mapping.remote_id(device) == row.remote_id:
+        if device is not None and row.stage is Stage.REMOVED and device.owner_epoch > row.owner_epoch:
+            queries.drop_device(tx, home_id, row.remote_id)  # it was paired anew since
+        elif device is not None and mapping.remote_id(device) == row.remote_id:
             listed.add(device.id)
         elif device is not None and row.stage in (Stage.THERE, Stage.REMOVED) and not _is_ours(row):
             listed.add(device.id)  # the platform gave it another id than it was asked for
@@ -62,13 +65,6 @@ def _leave_in(tx: Tx, home_id: str, row: SubDevice, effect: Effect) -> None:
         effect.gone.add(row.device_id)
     elif row.stage is not Stage.LEAVING:
         queries.drop_device(tx, home_id, row.remote_id)
-
-
-def paired_anew_in(tx: Tx, home_id: str, device_id: str) -> None:
-    """A device that the platform had let go may be added again."""
-    for row in queries.devices_of(tx, home_id, device_id):
-        if row.stage is Stage.REMOVED:
-            queries.drop_device(tx, home_id, row.remote_id)
 
 
 # what is to be said
@@ -168,7 +164,9 @@ def let_go_in(tx: Tx, home_id: str, told: paras.ChildrenDeleted) -> Effect:
             queries.drop_device(tx, home_id, row.remote_id)
         if row is None or row.stage is not Stage.THERE:
             continue  # what is (still, or again) to be added is
-        queries.put_device(tx, home_id, replace(row, stage=Stage.REMOVED, why="The platform has deleted it."))
+        device = device_queries.device(tx, row.device_id)
+        epoch = 0 if device is None else device.owner_epoch
+        queries.put_device(tx, home_id, replace(row, stage=Stage.REMOVED, why=LET_GO, owner_epoch=epoch))
         effect.gone.add(row.device_id)
         data = {"device_id": row.device_id, "remote_id": row.remote_id}
         tx.record(SYSTEM, Change("upstream.device_removed", "home", home_id, home_id, Action.UPSTREAM_MANAGE, data))

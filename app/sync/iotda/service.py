@@ -8,14 +8,13 @@ from functools import partial
 from app.caller import Caller, demand
 from app.clock import to_time
 from app.control.service import Control
-from app.devices.model import Device, NewDevice
 from app.devices.service import Devices
 from app.homes.model import Home
 from app.homes.standing import Standings
 from app.policy import Action, Actor, allowed
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
-from app.sync.iotda import queries, roster
+from app.sync.iotda import queries
 from app.sync.iotda.model import (
     HINTS,
     Apart,
@@ -58,7 +57,6 @@ class Upstreams:
         self.contacts: dict[str, int] = {}
         self.on_changed: list[Callable[[str], None]] = []
         self._is_cloud = is_cloud
-        devices.registry.on_bound.append(self._bound_in)
 
     async def attach(self, by: Caller, home_id: str, new: NewUpstream) -> UpstreamView:
         """Show the home there from now on, in the place of where it was shown before, in the name of who asks.
@@ -131,9 +129,6 @@ class Upstreams:
         """A home ends: it is shown nowhere."""
         if queries.upstream(tx, home.id) is not None:
             self._forget_in(tx, home.id)
-
-    def _bound_in(self, tx: Tx, by: Caller, device: Device, new: NewDevice) -> None:
-        roster.paired_anew_in(tx, device.home_id, device.id)
 
     def _forget_in(self, tx: Tx, home_id: str) -> None:
         queries.delete_upstream(tx, home_id)
