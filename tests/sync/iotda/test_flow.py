@@ -120,6 +120,33 @@ async def test_commands_are_called_and_values_read_through(road: Street) -> None
     assert ended["outcome"]["values"] == {"brightness": 12, "on": True}
 
 
+async def test_what_a_device_answers_while_the_platform_is_away_is_told_later(road: Street) -> None:
+    link = road.link()
+    lamp = await road.bind("d-porch")
+    link.up(lamp)
+    await road.attach()
+    asked = road.asking(await road.until_here(lamp), **DIM)
+    command = await link.next()
+    await road.attach(secret="not-the-secret")
+    await road.until(lambda it: it["cause"] == "credentials")
+    await link.answer(command)
+    await road.attach()
+    assert (await asked)["state"] == "answered"
+
+
+async def test_one_connection_carries_more_than_its_window(road: Street) -> None:
+    link = road.link()
+    lamp = await road.bind("d-porch")
+    link.up(lamp)
+    await road.attach()
+    there = await road.until_here(lamp)
+    for some in range(8):
+        asked = [road.asking(there, service="light", values={"brightness": 100 + 10 * some + n}) for n in range(10)]
+        for _ in asked:
+            await link.answer(await link.next())
+        assert {(await each)["state"] for each in asked} == {"answered"}
+
+
 async def test_what_a_device_refuses_is_told(road: Street) -> None:
     link = road.link()
     lamp = await road.bind("d-porch")
