@@ -48,6 +48,8 @@ from app.sync.enrolment.face import ROUTER as SYNC_ROUTES
 from app.sync.enrolment.face import SyncFace
 from app.sync.enrolment.routes import ROUTER as ENROLMENT_ROUTES
 from app.sync.iotda.routes import ROUTER as UPSTREAM_ROUTES
+from app.sync.routes import ROUTER as KEPT_SAME_ROUTES
+from app.sync.stream import ROUTER as STREAM_ROUTES
 
 ROUTERS = (
     SIGN_IN_ROUTES,
@@ -75,6 +77,7 @@ ROUTERS = (
     JOURNAL_ROUTES,
     EVENT_ROUTES,
     ENROLMENT_ROUTES,
+    KEPT_SAME_ROUTES,
     DOCS_ROUTES,
 )
 
@@ -122,6 +125,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             BOTA_ROUTES,
             TUYA_ROUTES,
             SYNC_ROUTES,
+            STREAM_ROUTES,
         ],
         dependencies={
             "caller": Provide(caller_of),
@@ -160,6 +164,8 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "hub_sessions": _instance(services.enrolment.sessions),
             "cloud_end": _instance(services.enrolment.cloud_end),
             "hub_end": _instance(services.enrolment.hub_end),
+            "hub_streams": _instance(services.hub_streams),
+            "sync": _instance(services.sync),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

@@ -54,7 +54,8 @@ from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
 from app.sync.iotda.service import Upstreams
 from app.sync.service import Sync
-from app.synced import HubsServing, facts_of
+from app.sync.stream import HubStreams
+from app.synced import Clouds, HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -115,8 +116,7 @@ class Services:
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
         self.devices.access.granting, self.sharable["device"] = self.shares, self.devices.access
         self.groups = Groups(store, self.standings, self.devices.access)
-        self.devices.access.grouping = self.groups.access
-        self.sharable["group"] = self.groups.access
+        self.devices.access.grouping = self.sharable["group"] = self.groups.access
         self.control = Control(store, self.devices, self.groups, self.journal)
         self.networks = Networks(store, self.standings)
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
@@ -145,8 +145,11 @@ class Services:
             self.facts,
             people=self.people,
             standings=self.standings,
+            hubs=self.enrolment.hubs,
             serving=HubsServing(store, self.enrolment.hubs),
         )
+        self.clouds = Clouds(self.enrolment, self.sync)
+        self.hub_streams = HubStreams(self.sync.cloud_end, self.enrolment.hubs, self.enrolment.tokens, store.clock)
         self._introduce()
 
     def _build_history(self) -> None:
@@ -244,9 +247,12 @@ class Services:
         self.control.start()
         await self.rewiring.open()
         self.enrolment.start()
+        self.clouds.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.clouds.stop()
+        self.hub_streams.close()
         await self.enrolment.stop()
         await self.iotda.stop()
         await self.onboarding.close()

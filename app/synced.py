@@ -1,5 +1,7 @@
 """What sync keeps the same of all nouns, and with which hubs: beside `app.services`, for its length."""
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.devices.names_replica import NameFacts
@@ -13,8 +15,12 @@ from app.sharing.replica import ShareFacts
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
+from app.sync.engine import Engine
 from app.sync.enrolment.hubs import Hubs
+from app.sync.enrolment.service import Enrolment
 from app.sync.kinds import Kind
+from app.sync.lines import CloudLines
+from app.sync.service import Sync
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -34,6 +40,45 @@ def facts_of(services: "Services") -> list[Kind]:
         ShareFacts(services.people, services.ledger, services.sharable),
         InvitationFacts(services.people, services.invitations),
     ]
+
+
+class Clouds:
+    """A hub and its cloud, over time: the talk begins once the hub is enrolled, and ends with that."""
+
+    def __init__(self, enrolment: Enrolment, sync: Sync) -> None:
+        self._enrolment = enrolment
+        self._sync = sync
+        self._ending: set[asyncio.Task[None]] = set()
+        # Told of each new engine before it starts: what else speaks over it.
+        self.on_engine: list[Callable[[Engine], None]] = []
+
+    def start(self) -> None:
+        """Go on where the last life of the hub was."""
+        self._enrolment.door.on_enrolled.append(self._enrolled)
+        self._enrolment.door.on_left.append(self._left)
+        if self._enrolment.door.cloud_id is not None:
+            self._enrolled()
+
+    async def stop(self) -> None:
+        """End the talk; what waits, waits on disk."""
+        await self._sync.close()
+        if self._ending:
+            await asyncio.wait(self._ending)
+
+    def _enrolled(self) -> None:
+        cloud = self._enrolment.joined.enrolled
+        if cloud is not None:
+            engine = self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door))
+            for told in self.on_engine:
+                told(engine)
+            engine.start()
+
+    def _left(self) -> None:
+        """By its own owner: the homes are this hub's alone again. Sent away: it keeps what it has, and is told so."""
+        by_itself = self._enrolment.joined.current is None
+        task = asyncio.create_task(self._sync.leave_cloud() if by_itself else self._sync.close(), name="sync-leaving")
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
 
 class HubsServing:

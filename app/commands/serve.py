@@ -85,7 +85,8 @@ def _outside(settings: Settings, endpoint: Endpoint) -> str:
     """Where the node is reached from another network: by the first name it was given, if any."""
     if not settings.tls_names:
         return endpoint.url
-    return f"{endpoint.url.partition('://')[0]}://{settings.tls_names[0]}:{endpoint.port}"
+    name = settings.tls_names[0]
+    return f"{endpoint.url.partition('://')[0]}://{f'[{name}]' if ':' in name else name}:{endpoint.port}"
 
 
 def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:

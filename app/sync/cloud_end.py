@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -33,6 +34,7 @@ from app.sync.wire import (
     Wait,
     Welcome,
     Wiped,
+    encode,
 )
 
 EPOCH_BYTES: Final = 8
@@ -154,7 +156,7 @@ class CloudEnd:
             case Restate():
                 answer = await self._store.write(lambda tx: self._restate_in(tx, peer, request))
             case Wait():
-                answer = await self._wait(request)
+                answer = await self._wait(peer, request)
             case _:
                 answer = await self._handled(peer, request)
         return replace(answer, id=request.id)
@@ -178,13 +180,19 @@ class CloudEnd:
             return Failed(0, "home_exists", "This cloud has that home already; its owner attaches hubs there.", False)
         self._serving.attach_in(tx, peer.hub_id, request.home)
         shared = self._authority.found_in(tx, request.home, secrets.token_hex(EPOCH_BYTES), "founding")
-        tx.after(lambda: self._known(request.home, shared.epoch))
+        self.found(tx, request.home, shared.epoch, by_hub=True)
         return Reset(0, request.home, shared.epoch, restate=True)
 
-    def _known(self, home_id: str, epoch: str) -> None:
-        self.heads[home_id] = epoch, 0
+    def found(self, tx: Tx, home_id: str, epoch: str, *, by_hub: bool = False) -> None:
+        """From `tx` on there is a log of that home here; `by_hub`: what is in it, a hub has to say."""
         self._capture.homes[home_id] = True
-        self._founding.add(home_id)
+
+        def known() -> None:
+            self.heads[home_id] = epoch, self.heads.get(home_id, ("", 0))[1]
+            if by_hub:
+                self._founding.add(home_id)
+
+        tx.after(known)
 
     def _push_in(self, tx: Tx, peer: Peer, request: Push) -> Answer:
         shared = queries.shared(tx, request.home)
@@ -218,15 +226,30 @@ class CloudEnd:
                 tx.after(lambda: self._founding.discard(request.home))
         return Done(0)
 
-    async def _wait(self, request: Wait) -> Answer:
+    async def _wait(self, peer: Peer, request: Wait) -> Answer:
+        """A connection for as long as it takes until there is something to say."""
         wanted = {home_id: (epoch, head) for home_id, epoch, head in request.homes}
+        notices: list[msgspec.Raw] = []
+
+        def tell(notice: Answer) -> bool:
+            if not isinstance(notice, Head):
+                notices.append(msgspec.Raw(encode(notice)))
+            self._grown.set()
+            return True
+
+        end = self.connect(peer, tell)
+        found: list[tuple[str, str, int]] = []
         try:
             async with asyncio.timeout(min(max(request.seconds, 0.0), MOST_WAIT_S)):
-                while not (found := self._beyond(wanted)):
+                while not (found := self._beyond(wanted)) and not notices:
+                    if self._grown.is_set():
+                        self._grown = asyncio.Event()
                     await self._grown.wait()
         except TimeoutError:
-            found = []
-        return Done(0, heads=found)
+            pass
+        finally:
+            end()
+        return Done(0, heads=found, notices=notices)
 
     def _beyond(self, wanted: dict[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
         return [

@@ -68,7 +68,9 @@ class Engine:
         self._replica = replica
         self._capture = capture
         self._door = door
-        self._cloud_id = cloud_id
+        self.cloud_id = cloud_id
+        # The connection, while it stands.
+        self.line: Line | None = None
         self.talk = Talk()
         self.streams: list[Stream] = []
         self.hear: dict[type, Callable[[Any], Awaitable[None]]] = {}
@@ -97,6 +99,11 @@ class Engine:
         """There is something to say."""
         self._wake.set()
 
+    def greet_again(self) -> None:
+        """The cloud has another home for this hub, or one less."""
+        self._again = True
+        self._wake.set()
+
     def _acted_in(self, tx: Tx, home_id: str) -> None:
         tx.after(self._wake.set)
 
@@ -123,6 +130,7 @@ class Engine:
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads load, keeps no secret
 
     def _ended(self, why: str) -> None:
+        self.line = None
         if self.talk.connected:
             for told in self.on_disconnected:
                 told()
@@ -143,6 +151,7 @@ class Engine:
 
     async def _work(self, line: Line) -> None:
         await self._greet(line)
+        self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
         for told in self.on_connected:
             told(line)
@@ -169,8 +178,7 @@ class Engine:
                     self.remote[home_id] = max(head, self.remote.get(home_id, 0))
                     self._wake.set()
                 case Attached() | Wiped():
-                    self._again = True
-                    self._wake.set()
+                    self.greet_again()
                 case _:
                     if (heard := self.hear.get(type(notice))) is not None:
                         await heard(notice)
@@ -178,7 +186,7 @@ class Engine:
     async def _greet(self, line: Line) -> None:
         """Which homes there are, at both ends: those new here begin, those that are no more this hub's end."""
         self._again = False
-        shared = {it.home_id: it for it in await self._store.read(queries.all_shared) if it.cloud_id == self._cloud_id}
+        shared = {it.home_id: it for it in await self._store.read(queries.all_shared) if it.cloud_id == self.cloud_id}
         hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
         answer = _expected(await line.ask(hello), Welcome)
         there = {home_id for home_id, *_ in answer.homes}
@@ -193,7 +201,7 @@ class Engine:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
         self._capture.homes[home_id] = False
         parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
-        self._replica.join_in(tx, home_id, self._cloud_id, epoch, restating=founding)
+        self._replica.join_in(tx, home_id, self.cloud_id, epoch, restating=founding)
         if founding:
             self._replica.state_in(tx, home_id, parts, NOBODY)
             return
@@ -215,7 +223,7 @@ class Engine:
         """Everything that is there to be said now; whether there is more."""
         more = False
         for shared in await self._store.read(queries.all_shared):
-            if shared.cloud_id == self._cloud_id:
+            if shared.cloud_id == self.cloud_id:
                 more = await self._home(line, shared) or more
         for stream in self.streams:
             more = await stream(line) or more

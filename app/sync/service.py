@@ -13,16 +13,19 @@ from app.store.store import Store
 from app.store.tx import Change, Tx
 from app.sync import queries
 from app.sync.acting import Acting
+from app.sync.attaching import Attaching
 from app.sync.authority import FORGOTTEN_AT_ONCE, Authority
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
 from app.sync.engine import Engine, Talk
+from app.sync.enrolment.hubs import Hubs
 from app.sync.facts import Facts
 from app.sync.kinds import Kind
 from app.sync.line import Door
 from app.sync.model import NOBODY, Op, Result
 from app.sync.operations import PhoneOperations
+from app.sync.phones import PhoneFacts
 from app.sync.replica import Replica
 from app.sync.status import SyncView, view_in
 
@@ -31,7 +34,7 @@ class Sync:
     """`open` it before the first act. `engine` is there once the hub has a cloud."""
 
     def __init__(
-        self, store: Store, kinds: Sequence[Kind], *, people: People, standings: Standings, serving: Serving
+        self, store: Store, kinds: Sequence[Kind], *, people: People, standings: Standings, hubs: Hubs, serving: Serving
     ) -> None:
         self._store = store
         self._people = people
@@ -44,7 +47,17 @@ class Sync:
         self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
         self.acting = Acting(self.authority, self.replica)
         self.conflicts = Conflicts(store, standings, people, self.acting)
+        self.phones = PhoneFacts(store, standings)
         self.operations = PhoneOperations(store, standings, people, self.authority, self.replica)
+        self.attaching = Attaching(
+            store,
+            standings=standings,
+            people=people,
+            hubs=hubs,
+            authority=self.authority,
+            capture=self.capture,
+            cloud_end=self.cloud_end,
+        )
         self.engine: Engine | None = None
         self.cloud_name: str | None = None
         self.replica.on_refused.append(self._refused_in)
@@ -52,6 +65,11 @@ class Sync:
     def _caller_of(self, tx: Tx, key: str) -> Caller:
         account_id = self._people.account_of_in(tx, key) if key else None
         return Caller(SYSTEM if account_id is None else Actor(account_id))
+
+    @property
+    def node(self) -> str:
+        """What this life of the node writes as."""
+        return self._node
 
     async def open(self) -> None:
         """Begin to capture; learn which logs there are."""
@@ -61,6 +79,11 @@ class Sync:
         await self._store.attach(self.capture.prepare, self.capture)
         await self.cloud_end.open()
         self._store.housekeeping.register("sync_entities", self._compact_in)
+
+    async def give(self, by: Caller, home_id: str) -> SyncView:
+        """Have the cloud keep a home of this hub's; raises as `Attaching.give`."""
+        await self.attaching.give(by, home_id, self.engine)
+        return await self.status(by.actor, home_id)
 
     def join(self, cloud_id: str, name: str, door: Door) -> Engine:
         """Talk to a cloud that this hub is enrolled with, from now on."""

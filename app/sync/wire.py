@@ -203,10 +203,14 @@ class Wiped(_Message, frozen=True, tag="wiped"):
 
 
 class Done(_Message, frozen=True, tag="done"):
-    """Taken, and on disk. `refused`: devices whose reports were not, for another hub holds them; `heads` of a Wait."""
+    """Taken, and on disk. `refused`: devices whose reports were not, for another hub holds them.
+
+    Of a Wait: `heads`, and `notices`, what the cloud would have said of itself.
+    """
 
     refused: list[str] = []
     heads: list[tuple[str, str, int]] = []
+    notices: list[msgspec.Raw] = []
 
 
 class Failed(_Message, frozen=True, tag="failed"):

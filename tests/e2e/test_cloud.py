@@ -52,10 +52,15 @@ async def test_a_hub_joins_a_cloud_and_is_revoked_there(tmp_path: Path) -> None:
 
 async def test_a_number_that_differs_and_a_code_by_hand(tmp_path: Path) -> None:
     at_hub, at_cloud = ("--data", tmp_path / "hub"), ("--data", tmp_path / "cloud")
-    async with HubProcess(tmp_path / "hub"), HubProcess(tmp_path / "cloud", "--role", "cloud") as cloud:
+    named = {"DOORSTEP_TLS_NAMES": "localhost"}
+    async with (
+        HubProcess(tmp_path / "hub"),
+        HubProcess(tmp_path / "cloud", "--role", "cloud", environ=named) as cloud,
+    ):
         for at in (at_hub, at_cloud):
             assert (await command("account", "claim", "anna", *at, environ=PASSWORD))[0] == 0
         _, made = await command("hub", "enrol", "--no-wait", *at_cloud)
+        assert f"https%3A%2F%2Flocalhost%3A{cloud.ready['port']}&" in made["link"]
         where = ("--url", cloud.ready["url"], "--cloud-pin", cloud.ready["pin"])
         done, asked = await command("cloud", "join", made["code"], *where, *at_hub)
         assert (done, asked["state"]) == (0, "asked")

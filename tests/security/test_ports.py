@@ -22,8 +22,10 @@ from app.virtual.process import product_named
 from pairing.device import Binding
 from pairing.identity import Identity
 from pairing.messages import Answer, Hello, Report, Reset
+from tests.api.harness import Api
 from tests.e2e.living import WAIT, Living, living
 from tests.security.knocking import GARBAGE, activated, activated_at_once, admin, linked, raw, recorded, said_in_link
+from tests.sync.strangers import Stranger
 
 PIN, WRONG_PIN = "31415926", "27182818"
 # What a port that speaks the device protocol says to what is no first frame of it; to less than a frame, nothing.
@@ -327,3 +329,42 @@ async def refusals(hub: Living, device: str, credential: str | None) -> set[tupl
             await client.get("/api/homes", headers=headers),
         ]
     return {(each.status_code, each.json()["code"]) for each in answers if not each.is_success}
+
+
+async def test_the_port_of_hubs(tmp_path: Path) -> None:
+    """What is below /sync/ at a cloud: enrolled hubs get in, by their own key, and nobody else by anything."""
+    async with Api(tmp_path / "cloud", is_cloud=True) as cloud, Api(tmp_path / "other", is_cloud=True) as other:
+        for each in (cloud, other):
+            each.services.enrolment.cloud_end.known("https://cloud.example", None)
+        anna, hub, revoked, elsewhere = await cloud.person("anna"), Stranger(cloud), Stranger(cloud), Stranger(other)
+        way = await hub.enrolled_by(anna)
+        gone = await revoked.enrolled_by(anna)
+        await elsewhere.enrolled_by(await other.person("bert"))
+        recording, lost = await hub.proof(), await revoked.token()
+        good = (await hub.post("/sync/sessions", recording)).content
+        assert (await anna.delete(gone)).status_code == 204
+        outcomes = {
+            "a recording": await hub.post("/sync/sessions", recording),
+            "a revoked hub": await revoked.post("/sync/sessions", await revoked.proof()),
+            "a hub of another cloud": await hub.post("/sync/sessions", await elsewhere.proof()),
+            "another key under its id": await hub.post("/sync/sessions", await revoked.proof(hub_id=hub.hub_id)),
+            "no token": await hub.post("/sync/leave"),
+            "a token of a revoked hub": await hub.post("/sync/leave", token=lost),
+            "a token of another cloud": await hub.post("/sync/leave", token=await elsewhere.token()),
+            "a person's": await hub.post("/sync/leave", token=str(anna.headers["authorization"]).split()[1]),
+            "a route that is none": await hub.post("/sync/x"),
+        }
+        assert {what: answer.json()["code"] for what, answer in outcomes.items()} == {
+            "a recording": "challenge_over",
+            "a revoked hub": "hub_revoked",
+            "a hub of another cloud": "challenge_over",
+            "another key under its id": "hub_unproved",
+            "no token": "unauthenticated",
+            "a token of a revoked hub": "unauthenticated",
+            "a token of another cloud": "unauthenticated",
+            "a person's": "unauthenticated",
+            "a route that is none": "not_found",
+        }
+        assert (await anna.get(way)).json()["revoked_at"] is None
+        token = msgspec.msgpack.decode(good)["token"]
+        assert (await hub.post("/sync/leave", token=token)).status_code == 204

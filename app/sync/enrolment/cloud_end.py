@@ -10,7 +10,7 @@ from app.accounts.codes import hash_code, hash_token, new_code, new_token, same
 from app.accounts.model import DAY_MS
 from app.caller import Caller, demand
 from app.clock import to_time
-from app.errors import NotFound
+from app.errors import NotFound, Unavailable
 from app.homes.code_tries import CodeTries
 from app.policy import Action, Actor, Resource
 from app.qr import svg
@@ -66,7 +66,7 @@ class CloudEnd:
     # who owns the hub
 
     async def create(self, by: Caller) -> EnrolmentMade:
-        """A code for a hub of the caller's; raises Refused, NotACloud, TooMany."""
+        """A code for a hub of the caller's; raises Refused, NotACloud, TooMany, Unavailable."""
         made = await self._store.write(lambda tx: self.create_in(tx, by), once=by.once, returns=EnrolmentMade)
         return msgspec.structs.replace(made, qr=await asyncio.to_thread(svg, made.link))
 
@@ -74,6 +74,8 @@ class CloudEnd:
         """`create` inside `tx`; without the picture."""
         demand(by.actor, Action.HUB_ENROL, Resource(), tx.moment)
         self._hubs.demand_cloud()
+        if not self._url:
+            raise Unavailable("The cloud is starting.")
         account_id = by.actor.account_id or ""
         if queries.count_enrolments(tx, account_id) >= (KEEP["enrolments"].most or 1):
             queries.forget_oldest_ended(tx, account_id)

@@ -1,0 +1,106 @@
+"""A hub and its cloud with all their tables: what is done at one is seen at the other, through the companion API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from app.sync.engine import Engine
+from tests.api.harness import Api
+from tests.api.households import account_of, new_home
+from tests.sync.direct import DirectDoor
+from tests.sync.pair import Ends, ends
+
+WAIT = 30.0
+
+
+class Together:
+    """Anna's home at her hub, kept by her cloud too; one key names her at both."""
+
+    def __init__(self, both: Ends) -> None:
+        self.hub, self.cloud = both.hub, both.cloud
+        self.at_hub, self.at_cloud = both.at_hub, both.at_cloud
+        self.door = DirectDoor(self.cloud, self.hub)
+        self.engine: Engine
+        self.home = ""
+        self.both = both
+
+    async def begin(self) -> None:
+        await self.both.enrol()
+        await self.hub.services.sync.close()
+        cloud_id = self.cloud.services.hub.view().id
+        self.engine = self.hub.services.sync.join(cloud_id, "Cloud", self.door)
+        self.engine.start()
+        await link(self.hub, self.at_hub, self.cloud, self.at_cloud)
+        self.home = await new_home(self.at_hub)
+        async with asyncio.timeout(WAIT):
+            while self.engine.line is None:
+                await asyncio.sleep(0.01)
+        given = await self.at_hub.post(f"{self.home}/sync")
+        assert given.status_code == 200, given.text
+        await self.level()
+
+    @property
+    def home_id(self) -> str:
+        return self.home.rpartition("/")[2]
+
+    async def level(self) -> None:
+        """Both ends have everything."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                view = (await self.at_hub.get(f"{self.home}/sync")).json()
+                head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
+                if view["state"] == "synced" and not view["to_push"] and view["head"] == head:
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def link(hub: Api, at_hub: httpx2.AsyncClient, cloud: Api, at_cloud: httpx2.AsyncClient) -> None:
+    """Anna's key of the hub names her account at the cloud, too."""
+    from app.accounts import queries
+
+    key = await hub.store.read(lambda reader: queries.keys_naming(reader, account_of(at_hub))[0])
+    await cloud.store.write(lambda tx: queries.link_key(tx, key, account_of(at_cloud)))
+
+
+@pytest.fixture
+async def together(tmp_path: Path) -> AsyncIterator[Together]:
+    async with ends(tmp_path) as both:
+        made = Together(both)
+        await made.begin()
+        yield made
+
+
+async def test_what_is_done_at_one_is_seen_at_the_other(together: Together) -> None:
+    room = (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Kitchen"})).json()
+    await together.level()
+    seen = (await together.at_cloud.get(f"{together.home}/rooms")).json()
+    assert [it["name"] for it in seen["items"]] == ["Kitchen"]
+    renamed = await together.at_cloud.patch(f"{together.home}/rooms/{room['id']}", json={"name": "Cook"})
+    assert renamed.status_code == 200, renamed.text
+    await together.level()
+    assert (await together.at_hub.get(f"{together.home}/rooms/{room['id']}")).json()["name"] == "Cook"
+
+
+async def test_what_two_edit_apart_is_a_conflict_that_can_be_undone(together: Together) -> None:
+    room = (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Kitchen"})).json()
+    path = f"{together.home}/rooms/{room['id']}"
+    await together.level()
+    together.door.cut()
+    assert (await together.at_hub.patch(path, json={"name": "Bath"})).status_code == 200
+    assert (await together.at_cloud.patch(path, json={"name": "Cellar"})).status_code == 200
+    assert (await together.at_hub.get(path)).json()["name"] == "Bath"
+    together.door.up.set()
+    await together.level()
+    names = {(await client.get(path)).json()["name"] for client in (together.at_hub, together.at_cloud)}
+    (conflict,) = (await together.at_hub.get(f"{together.home}/conflicts")).json()["items"]
+    assert names == {conflict["kept"]["value"]}
+    assert {conflict["kept"]["value"], conflict["lost"]["value"]} == {"Bath", "Cellar"}
+    undone = await together.at_hub.post(f"{together.home}/conflicts/{conflict['id']}/undo")
+    assert undone.status_code == 200, undone.text
+    await together.level()
+    assert (await together.at_cloud.get(path)).json()["name"] == conflict["lost"]["value"]
+    (settled,) = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
+    assert settled["state"] == "undone"
