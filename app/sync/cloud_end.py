@@ -189,7 +189,7 @@ class CloudEnd:
         shared = queries.shared(tx, home_id)
         if shared is not None:
             renewed = self._authority.renew_in(tx, shared, secrets.token_hex(EPOCH_BYTES))
-            self.heads[home_id] = renewed.epoch, renewed.head
+            tx.after(lambda: self.heads.__setitem__(home_id, (renewed.epoch, renewed.head)))
 
     def _found_in(self, tx: Tx, peer: Peer, request: Found) -> Answer:
         shared = queries.shared(tx, request.home)
