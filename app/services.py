@@ -14,14 +14,18 @@ from app.accounts.signing_in import SigningIn
 from app.caller import Caller
 from app.control.service import Control
 from app.devices.model import Device
+from app.devices.names_replica import NameFacts
 from app.devices.product.catalogue import built_in
+from app.devices.replica import DeviceFacts
 from app.devices.service import Devices
+from app.devices.users_replica import DeviceUserFacts
 from app.dialects.bota.service import Bota
 from app.dialects.tuya.service import Tuya
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
 from app.groups.model import Group
+from app.groups.replica import GroupFacts
 from app.groups.service import Groups
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
@@ -40,6 +44,7 @@ from app.links.mesh.moving import MeshMoving
 from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
+from app.onboarding.networks_replica import NetworkFacts
 from app.onboarding.rewiring import Rewiring
 from app.onboarding.service import Onboarding
 from app.settings import Limits
@@ -51,6 +56,7 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
+from app.sync.kinds import Kind as FactKind
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -107,8 +113,7 @@ class Services:
         )
         self.journal = Journal(store)
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
-        self.devices.access.granting = self.shares
-        self.sharable["device"] = self.devices.access
+        self.devices.access.granting, self.sharable["device"] = self.shares, self.devices.access
         self.groups = Groups(store, self.standings, self.devices.access)
         self.devices.access.grouping = self.groups.access
         self.sharable["group"] = self.groups.access
@@ -153,6 +158,7 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
+        self.facts = _facts(self)
         self._introduce()
 
     def _introduce(self) -> None:
@@ -216,6 +222,7 @@ class Services:
         self.devices.resets.start_housekeeping()
         self.devices.absences.start_housekeeping()
         await self.hub.open(name)
+        self.devices.memory.hub_id = self.hub.view().id
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()
@@ -230,6 +237,17 @@ class Services:
         self.devices.close()
         self.bus.close()
         self.passwords.close()
+
+
+def _facts(services: Services) -> list[FactKind]:
+    """What sync keeps the same, by kind."""
+    return [
+        NetworkFacts(services.networks),
+        DeviceFacts(services.devices),
+        NameFacts(services.devices.memory),
+        DeviceUserFacts(),
+        GroupFacts(services.groups),
+    ]
 
 
 def _signing_in(services: Services) -> SigningIn:

@@ -55,7 +55,12 @@ class DeviceCredentials:
         registry.on_leaving.append(self._leaving_in)
 
     def of(self, device: Device) -> Credential | None:
-        """What proves it: its own, or for a paired device one that follows from its binding; from memory."""
+        """What proves it: its own, or for a paired device one that follows from its binding; from memory.
+
+        Nothing proves to this hub what another holds.
+        """
+        if not self._memory.holds(device):
+            return None
         if (own := self._known.get(device.id)) is not None:
             return own
         bond = self._memory.bonds.get(device.hardware_id)
@@ -67,7 +72,8 @@ class DeviceCredentials:
 
     def by_token(self, token_hash: bytes) -> str | None:
         """The id of the device that calls home with this token (its SHA-256); from memory."""
-        return self._by_token.get(token_hash)
+        live = self._memory.get(self._by_token.get(token_hash, ""))
+        return live.device.id if live is not None and self._memory.holds(live.device) else None
 
     def _index(self, device_id: str, old: Credential | None, new: Credential | None) -> None:
         if old is not None and old.token_hash is not None:

@@ -15,8 +15,7 @@ from app.devices.memory import Memory
 from app.devices.model import Device, DeviceEntry, entry_of
 from app.devices.presence import Presence
 from app.devices.registry import OnLeaving, Registry
-from app.journal.model import Entry, Kind
-from app.journal.service import Journal
+from app.journal.model import Kind
 from app.policy import Action
 from app.store.store import Store
 from app.store.tx import Tx
@@ -36,14 +35,12 @@ class Freezing:
         registry: Registry,
         presence: Presence,
         absences: Absences,
-        journal: Journal,
     ) -> None:
         self._store = store
         self._memory = memory
         self._registry = registry
         self._presence = presence
         self._absences = absences
-        self._journal = journal
         self.on_freezing: list[OnLeaving] = []
         self.on_frozen: list[Callable[[Device], None]] = []
         self.on_unfrozen: list[Callable[[Device], None]] = []
@@ -71,17 +68,21 @@ class Freezing:
         if (old.frozen_at is not None) == frozen:
             return entry_of(old)
         device = self._registry.replace_in(tx, old, frozen_at=tx.now if frozen else None)
+        self.set_so_in(tx, by, device)
+        return entry_of(device)
+
+    def set_so_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device's entry says from now on that it is frozen, or that it is not: so it is."""
+        frozen = device.frozen_at is not None
         kind, noted = ("device.frozen", Kind.FROZEN) if frozen else ("device.unfrozen", Kind.UNFROZEN)
         tx.record(by.actor, change(kind, device))
-        source = by.actor.account_id or "hub"
-        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, noted, source=source)])
+        self._registry.note_in(tx, by, device, noted)
         if frozen:
             self._keep_out_in(tx, by, device)
         else:
             behind = [each.id for each in queries.devices_where(tx, "gateway_id", device.id)]
             self._absences.begin_anew_in(tx, [device.id, *behind])
             tx.after(partial(_tell, self.on_unfrozen, device))
-        return entry_of(device)
 
     def _keep_out_in(self, tx: Tx, by: Caller, device: Device) -> None:
         kept_out = [device, *queries.devices_where(tx, "gateway_id", device.id)]

@@ -1,7 +1,7 @@
 """Every device as it is read: from memory, with its encoded bytes; changed by the writer's hooks, after the commit."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -10,6 +10,7 @@ from app.devices import queries
 from app.devices.model import Bond, Device, DeviceFrozen, DeviceView
 from app.devices.name_queries import all_names
 from app.devices.shadow_state import Point, ServiceState
+from app.store.hub import read_hub
 from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Reader, Tx
@@ -117,7 +118,9 @@ class Memory:
 
     def __init__(self, store: Store) -> None:
         self._vault = store.vault
-        self.devices: Resident[str, Live] = Resident(_load)
+        # Which hub this is; None: it was never founded.
+        self.hub_id: str | None = None
+        self.devices: Resident[str, Live] = Resident(self._load)
         self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
         self._of_hardware: dict[str, str] = {}
         self._hardware: list[str] = []
@@ -130,7 +133,7 @@ class Memory:
         store.keep_resident(self.bonds)
 
     def of_hardware(self, hardware_id: str) -> Device | None:
-        """The device that piece of hardware is; none while it is unbound."""
+        """The device that piece of hardware is; none while it is unbound, or another hub holds it."""
         live = self.get(self._of_hardware.get(hardware_id, ""))
         return None if live is None else live.device
 
@@ -152,6 +155,10 @@ class Memory:
     def count(self, place_id: str) -> int:
         """How many devices a home, a room or a gateway has."""
         return len(self._ids.get(place_id, ()))
+
+    def holds(self, device: Device) -> bool:
+        """Whether it is this hub that holds it: another's links are not for this one's."""
+        return device.holder is None or device.holder == self.hub_id
 
     def is_frozen(self, device_id: str) -> bool:
         """Whether a device, or the gateway it is behind, is kept out: the one question every link asks."""
@@ -185,6 +192,17 @@ class Memory:
     def bond(self, tx: Tx, hardware_id: str, public_key: bytes, credential: bytes, epoch: int) -> None:
         """What proves that hardware from `tx` on."""
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
+
+    def rebond_in(self, tx: Tx, hardware_ids: Collection[str]) -> None:
+        """From `tx` on these are proved by what the disk has of them now: nothing, where another hub holds them."""
+        found = queries.bonds_of(tx, self._vault, hardware_ids)
+
+        def settle() -> None:
+            for hardware_id in hardware_ids:
+                if hardware_id in found or hardware_id in self.bonds:
+                    self.bonds.change(hardware_id, found.get(hardware_id))
+
+        tx.after(settle)
 
     def raised(self, tx: Tx, hardware_id: str, epoch: int) -> None:
         """From `tx` on the binding of that hardware is of this owner epoch."""
@@ -235,12 +253,23 @@ class Memory:
             _drop(self._ids, place, old.id if old else "")
         for place in after - before:
             insort(self._ids.setdefault(place, []), new.id if new else "")
-        if old is not None and old.unbound_at is None:
+        if old is not None and self._is_here(old):
             self._of_hardware.pop(old.hardware_id, None)
             del self._hardware[bisect_left(self._hardware, old.hardware_id)]
-        if new is not None and new.unbound_at is None:
+        if new is not None and self._is_here(new):
             self._of_hardware[new.hardware_id] = new.id
             insort(self._hardware, new.hardware_id)
+
+    def _is_here(self, device: Device) -> bool:
+        return device.unbound_at is None and self.holds(device)
+
+    def _load(self, reader: Reader) -> Iterator[tuple[str, Live]]:
+        self.hub_id = read_hub(reader).hub_id
+        shadows, names = queries.all_shadows(reader), all_names(reader)
+        for device, seen_at in queries.all_devices(reader):
+            live = Live(device, shadows.pop(device.id, {}), seen_at)
+            live.names = names.pop(device.id, {})
+            yield device.id, live
 
 
 def _beginning(ids: list[str], beginning: str) -> str | None:
@@ -261,11 +290,3 @@ def _drop(ids: dict[str, list[str]], place: str, device_id: str) -> None:
     del inside[bisect_left(inside, device_id)]
     if not inside:
         del ids[place]
-
-
-def _load(reader: Reader) -> Iterator[tuple[str, Live]]:
-    shadows, names = queries.all_shadows(reader), all_names(reader)
-    for device, seen_at in queries.all_devices(reader):
-        live = Live(device, shadows.pop(device.id, {}), seen_at)
-        live.names = names.pop(device.id, {})
-        yield device.id, live

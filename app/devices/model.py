@@ -41,6 +41,9 @@ class Device(Struct, frozen=True, gc=False):
     frozen_at: int | None = None
     # Seconds; 0: nobody is told; None: as its home has it.
     offline_alert_after: int | None = None
+    # The id of the hub that holds it, None: this one; and of the one that may take over without asking.
+    holder: str | None = None
+    standby: str | None = None
 
 
 class NewDevice(Struct, frozen=True, kw_only=True):

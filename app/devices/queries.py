@@ -9,19 +9,20 @@ from app.devices.model import Bond, Device
 from app.devices.shadow_state import Point, ServiceState
 from app.hours import Window
 from app.policy import NOBODY, Role, Standing, Terms
-from app.store.tx import Reader, Tx
+from app.store.tx import Reader, Row, Tx
 from app.store.vault import Vault
 
 _COLUMNS = (
     "id,home_id,room_id,product_id,hardware_id,gateway_id,link,trust,name,icon,position,firmware,serial,owner_epoch,"
-    "version,bound_at,unbound_at,updated_at,frozen_at,offline_alert_after"
+    "version,bound_at,unbound_at,updated_at,frozen_at,offline_alert_after,holder,standby"
 )
+COLUMNS = tuple(_COLUMNS.split(","))
 _DEVICE = f"SELECT {_COLUMNS} FROM devices"  # noqa: S608 - our own names
-_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 20)})"
+_INSERT = f"INSERT INTO devices({_COLUMNS}) VALUES({','.join('?' * 22)})"
 _UPDATE = """
 UPDATE devices SET home_id=?, room_id=?, product_id=?, gateway_id=?, link=?, trust=?, name=?, icon=?, position=?,
   firmware=?, serial=?, owner_epoch=?, version=?, bound_at=?, unbound_at=?, updated_at=?, frozen_at=?,
-  offline_alert_after=? WHERE id=?
+  offline_alert_after=?, holder=?, standby=? WHERE id=?
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
@@ -107,16 +108,32 @@ def insert_device(tx: Tx, new: Device) -> None:
     tx.run(_INSERT, msgspec.structs.astuple(new))
 
 
+def insert_devices(tx: Tx, new: Iterable[Device]) -> None:
+    """Store new devices: gateways before what is behind them."""
+    tx.db.executemany(_INSERT, map(msgspec.structs.astuple, new))
+
+
 def update_device(tx: Tx, now: Device) -> None:
     """Store what may change of a device."""
+    tx.run(_UPDATE, _changing(now))
+
+
+def update_devices(tx: Tx, now: Iterable[Device]) -> None:
+    """Store what may change of devices."""
+    tx.db.executemany(_UPDATE, map(_changing, now))
+
+
+def _changing(now: Device) -> Row:
     place = (now.home_id, now.room_id, now.product_id, now.gateway_id)
-    changing = (*place, now.link, now.trust, now.name, now.icon, now.position)
+    said = (now.link, now.trust, now.name, now.icon, now.position, now.firmware, now.serial, now.owner_epoch)
     times = (now.bound_at, now.unbound_at, now.updated_at, now.frozen_at, now.offline_alert_after)
-    tx.run(_UPDATE, (*changing, now.firmware, now.serial, now.owner_epoch, now.version, *times, now.id))
+    return (*place, *said, now.version, *times, now.holder, now.standby, now.id)
 
 
 def delete_device(tx: Tx, device_id: str) -> None:
     """Remove a device; its shadow, commands and places in groups go with it."""
+    # Its people are facts of their own, whose home their device tells: they go while that is there.
+    tx.run("DELETE FROM device_users WHERE device_id=?", (device_id,))
     tx.run("DELETE FROM devices WHERE id=?", (device_id,))
 
 
@@ -169,14 +186,34 @@ def credential_row(hardware_id: str) -> str:
     return f"bindings/{hardware_id}"
 
 
+# What another hub holds is not this one's to prove, whatever it knows of it.
+_BONDS = """
+SELECT b.hardware_id, b.public_key, s.row, s.sealed, b.owner_epoch, b.unbound_at FROM bindings b
+  JOIN secrets s ON s.row='bindings/' || b.hardware_id
+  LEFT JOIN devices d ON d.hardware_id=b.hardware_id
+  WHERE b.public_key IS NOT NULL AND (d.holder IS NULL OR d.holder=(SELECT hub_id FROM hub))
+"""
+_BONDS_OF = f"{_BONDS} AND b.hardware_id IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
+
+
 def all_bonds(reader: Reader, vault: Vault) -> Iterator[tuple[str, Bond]]:
     """Every binding that can be proved, by hardware id."""
-    sql = (
-        "SELECT b.hardware_id, b.public_key, s.row, s.sealed, b.owner_epoch, b.unbound_at FROM bindings b"
-        " JOIN secrets s ON s.row='bindings/' || b.hardware_id WHERE b.public_key IS NOT NULL"
-    )
-    for hardware_id, public_key, row, sealed, epoch, unbound_at in reader.db.execute(sql):
+    return _bonds(reader.db.execute(_BONDS), vault)
+
+
+def bonds_of(reader: Reader, vault: Vault, hardware_ids: Collection[str]) -> dict[str, Bond]:
+    """Those of some hardware."""
+    return dict(_bonds(reader.db.execute(_BONDS_OF, (json_of(hardware_ids),)), vault))
+
+
+def _bonds(rows: Iterable[Row], vault: Vault) -> Iterator[tuple[str, Bond]]:
+    for hardware_id, public_key, row, sealed, epoch, unbound_at in rows:
         yield hardware_id, Bond(public_key, vault.unseal(sealed, row), epoch, unbound_at is not None)
+
+
+def json_of(ids: Iterable[str]) -> str:
+    """Any number of ids as one value of a statement, for `IN (SELECT value FROM json_each(?))`."""
+    return msgspec.json.encode(list(ids)).decode()
 
 
 # shadow

@@ -33,6 +33,7 @@ from app.homes.standing import Standings
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
 from app.policy import SYSTEM, Action
+from app.store.hub import read_hub
 from app.store.retention import demand_room
 from app.store.store import Store
 from app.store.tx import Reader, Tx
@@ -97,9 +98,7 @@ class Registry:
         kind = "device.added" if known is None else "device.rebound"
         data = {"product_id": device.product_id, "name": device.name}
         tx.record(by.actor, change(kind, device, data))
-        self._journal.write_in(
-            tx, [Entry(device.id, device.home_id, tx.now, Kind.ADDED, source=by.actor.account_id or "hub")]
-        )
+        self.note_in(tx, by, device, Kind.ADDED)
         return device
 
     def demand_pairing_in(self, tx: Tx, by: Caller, home_id: str) -> None:
@@ -157,6 +156,7 @@ class Registry:
             version=1,
             bound_at=tx.now,
             updated_at=tx.now,
+            holder=read_hub(tx).hub_id,
         )
         queries.insert_device(tx, device)
         self._memory.devices.put(tx, device.id, Live(device, {}, None))
@@ -176,6 +176,7 @@ class Registry:
             owner_epoch=epoch,
             bound_at=known.bound_at if known.unbound_at is None else tx.now,
             unbound_at=None,
+            holder=read_hub(tx).hub_id,
         )
 
     def _bond(self, tx: Tx, new: NewDevice, epoch: int) -> None:
@@ -282,7 +283,7 @@ class Registry:
         # One that was frozen has to come once more, to be told.
         unbound = self.replace_in(tx, device, unbound_at=tx.now, frozen_at=None)
         tx.record(by.actor, change("device.unbound", unbound, {"name": device.name}))
-        tx.after(lambda: self._tell_left(device))
+        self.let_go_in(tx, device)
 
     def leave_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device leaves its home, and those behind it, for who has asked policy."""
@@ -309,15 +310,23 @@ class Registry:
             self._leave(tx, by, behind)
         for told in self.on_leaving:
             told(tx, by, device)
-        self._journal.write_in(
-            tx, [Entry(device.id, device.home_id, tx.now, Kind.REMOVED, source=by.actor.account_id or "hub")]
-        )
+        self.note_in(tx, by, device, Kind.REMOVED)
         tx.record(by.actor, change("device.removed", device, {"name": device.name}))
         queries.mark_binding(tx, device.hardware_id, "unbound_at")
         queries.delete_device(tx, device.id)
         self._memory.left(tx, device)
+        self.let_go_in(tx, device)
+
+    def let_go_in(self, tx: Tx, device: Device) -> None:
+        """From `tx` on no link has to do with a device as it was."""
         tx.after(lambda: self._tell_left(device))
 
     def _tell_left(self, device: Device) -> None:
         for told in self.on_left:
             told(device)
+
+    def note_in(self, tx: Tx, by: Caller, device: Device, kind: Kind, *, hub: str = "hub") -> None:
+        """Into a device's log, which is kept by the hub that holds it; `hub` is who did it where nobody did."""
+        if self._memory.holds(device):
+            source = by.actor.account_id or hub
+            self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, kind, source=source)])

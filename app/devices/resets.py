@@ -30,8 +30,7 @@ from app.devices.reset_model import (
     view_of,
 )
 from app.errors import NotFound
-from app.journal.model import Entry, Kind
-from app.journal.service import Journal
+from app.journal.model import Kind
 from app.policy import SYSTEM, Action, Actor
 from app.store.resident import Resident
 from app.store.retention import demand_room
@@ -50,14 +49,12 @@ class Resets:
         access: Access,
         registry: Registry,
         credentials: DeviceCredentials,
-        journal: Journal,
     ) -> None:
         self._store = store
         self._memory = memory
         self._access = access
         self._registry = registry
         self._credentials = credentials
-        self._journal = journal
         self._departing: Resident[str, Departing] = Resident(
             lambda reader: queries.all_departing(reader, store.vault),
         )
@@ -134,13 +131,16 @@ class Resets:
         for behind in device_queries.devices_where(tx, "gateway_id", device.id):
             if behind.unbound_at is None:
                 self._unbind_in(tx, by, behind)
+        self.use_ending_in(tx, by, device)
+        self._registry.unbind_in(tx, by, device)
+
+    def use_ending_in(self, tx: Tx, by: Caller, device: Device) -> None:
+        """A device is in no use any more, though in its home still."""
         for told in self.on_unbinding:
             told(tx, by, device)
         # What was wanted of it ends as its commands do; what it said of itself stays.
         self._memory.undesired(tx, device.id, device_queries.drop_desired(tx, device.id))
-        source = by.actor.account_id or "device"
-        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, Kind.RESET, source=source)])
-        self._registry.unbind_in(tx, by, device)
+        self._registry.note_in(tx, by, device, Kind.RESET, hub="device")
 
     # what becomes of it
 
@@ -202,6 +202,12 @@ class Resets:
         if not proved and reset.home_id != device.home_id:
             raise BoundElsewhere
         self._end_in(tx, reset, ResetState.CONFIRMED if proved else ResetState.SUPERSEDED)
+
+    def called_off_in(self, tx: Tx, hardware_id: str) -> None:
+        """That hardware is in a home again, let in by another hub: what is to be forgotten is no more."""
+        reset = queries.reset(tx, hardware_id)
+        if reset is not None and not reset.state.ended:
+            self._end_in(tx, reset, ResetState.SUPERSEDED)
 
     def _end_in(self, tx: Tx, reset: Reset, state: ResetState) -> Reset:
         delivered_at = reset.delivered_at or (tx.now if state is ResetState.CONFIRMED else None)

@@ -36,15 +36,13 @@ class Devices:
             store, memory=memory, access=access, catalogue=catalogue, journal=journal, presence=self.presence
         )
         self.freezing = Freezing(
-            store, memory=memory, registry=self.registry, presence=self.presence, absences=absences, journal=journal
+            store, memory=memory, registry=self.registry, presence=self.presence, absences=absences
         )
         self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
         self.users = DeviceUsers(store, access, self.registry)
         self.transfers = Transfers(store, memory=memory, registry=self.registry, journal=journal)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
-        self.resets = Resets(
-            store, memory=memory, access=access, registry=self.registry, credentials=credentials, journal=journal
-        )
+        self.resets = Resets(store, memory=memory, access=access, registry=self.registry, credentials=credentials)
         self.sensors = Sensors(store, self.registry)
         self.views = Views(store, memory, access)
         self.bind_in = self.registry.bind_in

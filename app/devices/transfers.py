@@ -7,6 +7,7 @@ home, so they are forgotten. Its owner epoch is raised: what was said under the 
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -79,23 +80,19 @@ class Transfers:
         return entry_of(self._move_in(tx, by, old, home_id, room_id))
 
     def _move_in(self, tx: Tx, by: Caller, old: Device, home_id: str, room_id: str | None) -> Device:
+        epoch = max(old.owner_epoch, queries.last_epoch(tx, old.hardware_id)) + 1
+        queries.raise_epoch(tx, old.hardware_id, epoch)
+        self._memory.raised(tx, old.hardware_id, epoch)
+        return self.moved_in(tx, by, old, home_id=home_id, room_id=room_id, owner_epoch=epoch)
+
+    def moved_in(self, tx: Tx, by: Caller, old: Device, **fields: Any) -> Device:
+        """A device is in another home from now on, and its entry has these `fields`; raises what `on_moving` does."""
         for told in self.on_moving:
             told(tx, by, old)
         users.delete_of_device(tx, old.id)
         self._memory.undesired(tx, old.id, queries.drop_desired(tx, old.id))
-        epoch = max(old.owner_epoch, queries.last_epoch(tx, old.hardware_id)) + 1
-        queries.raise_epoch(tx, old.hardware_id, epoch)
-        self._memory.raised(tx, old.hardware_id, epoch)
-        device = self._registry.replace_in(
-            tx,
-            old,
-            home_id=home_id,
-            room_id=room_id,
-            position=0,
-            owner_epoch=epoch,
-            bound_at=tx.now,
-            offline_alert_after=None,
-        )
+        fresh = {"position": 0, "bound_at": tx.now, "offline_alert_after": None, "standby": None}
+        device = self._registry.replace_in(tx, old, **fresh | fields)
         self._tell_in(tx, by, old, device)
         tx.after(partial(self._tell_moved, device))
         return device
@@ -103,8 +100,9 @@ class Transfers:
     def _tell_in(self, tx: Tx, by: Caller, old: Device, device: Device) -> None:
         """To the old home it has left, to the new one it is new."""
         source, data = by.actor.account_id or "hub", {"name": device.name, "transferred": True}
-        noted = Entry(old.id, old.home_id, tx.now, Kind.REMOVED, value='{"transferred":true}', source=source)
-        self._journal.write_in(tx, [noted, replace(noted, home_id=device.home_id, type=Kind.ADDED)])
+        if self._memory.holds(device):
+            noted = Entry(old.id, old.home_id, tx.now, Kind.REMOVED, value='{"transferred":true}', source=source)
+            self._journal.write_in(tx, [noted, replace(noted, home_id=device.home_id, type=Kind.ADDED)])
         tx.record(by.actor, change("device.removed", old, data))
         tx.record(by.actor, change("device.added", device, {"product_id": device.product_id, **data}))
 

@@ -36,19 +36,20 @@ def delete_of_device(tx: Tx, device_id: str) -> int:
 def user(reader: Reader, device_id: str, user_id: str) -> DeviceUser | None:
     """One of a device's."""
     row = reader.one(f"{_SELECT} AND id=?", (device_id, user_id))
-    return None if row is None else _user(row)
+    return None if row is None else user_of(row)
 
 
 def users(reader: Reader, device_id: str, after: str | None, limit: int) -> list[DeviceUser]:
     """Those of a device in the order they were added, those after the id `after`."""
     rows = reader.all(f"{_SELECT} AND id>? ORDER BY id LIMIT ?", (device_id, after or "", limit))
-    return [_user(row) for row in rows]
+    return [user_of(row) for row in rows]
 
 
 def _fields(it: DeviceUser) -> tuple[object, ...]:
     return it.nick_name, _NUMBERS[it.sex], it.birthday, it.height, it.weight, it.contact
 
 
-def _user(row: Row) -> DeviceUser:
+def user_of(row: Row) -> DeviceUser:
+    """As the columns of a person stand here."""
     user_id, device_id, nick_name, sex, *rest = row
     return DeviceUser(user_id, device_id, nick_name, _SEXES[sex], *rest)

@@ -1,6 +1,8 @@
 """The SQL of groups; rows become structs by position."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+
+import msgspec
 
 from app.groups.model import Group
 from app.policy import Role
@@ -24,7 +26,9 @@ def home_of(reader: Reader, group_id: str) -> tuple[str, Role] | None:
 def all_groups(reader: Reader) -> Iterator[Group]:
     """Every group with its devices."""
     devices: dict[str, list[str]] = {}
-    for group_id, device_id in reader.db.execute("SELECT group_id,device_id FROM group_devices ORDER BY position"):
+    for group_id, device_id in reader.db.execute(
+        "SELECT group_id,device_id FROM group_devices ORDER BY position, device_id"
+    ):
         devices.setdefault(group_id, []).append(device_id)
     for row in reader.db.execute(_GROUP):
         yield _to_group(row, tuple(devices.get(row[0], ())))
@@ -32,7 +36,7 @@ def all_groups(reader: Reader) -> Iterator[Group]:
 
 def members(reader: Reader, group_id: str) -> tuple[str, ...]:
     """The devices of a group in their order."""
-    rows = reader.all("SELECT device_id FROM group_devices WHERE group_id=? ORDER BY position", (group_id,))
+    rows = reader.all("SELECT device_id FROM group_devices WHERE group_id=? ORDER BY position, device_id", (group_id,))
     return tuple(row[0] for row in rows)
 
 
@@ -54,17 +58,55 @@ def devices_in(reader: Reader, home_id: str, device_ids: tuple[str, ...]) -> int
     return 0 if row is None else int(row[0])
 
 
-def put(tx: Tx, it: Group) -> None:
-    """Store a group, new or changed, with its devices."""
+def those_in(reader: Reader, home_id: str, device_ids: Iterable[str]) -> frozenset[str]:
+    """Those of `device_ids` that are devices of the home."""
+    sql = "SELECT id FROM devices WHERE home_id=? AND id IN (SELECT value FROM json_each(?))"
+    rows = reader.all(sql, (home_id, msgspec.json.encode(list(device_ids)).decode()))
+    return frozenset(row[0] for row in rows)
+
+
+def has_home(reader: Reader, home_id: str) -> bool:
+    """Whether there is such a home."""
+    return reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is not None
+
+
+def put_row(tx: Tx, it: Group) -> None:
+    """Store a group, new or changed, but for its devices."""
     tx.run(
         "INSERT INTO groups(id,home_id,name,icon,least,version,created_at) VALUES(?,?,?,?,?,?,?)"
         " ON CONFLICT(id) DO UPDATE SET name=excluded.name, icon=excluded.icon, least=excluded.least,"
-        " version=excluded.version",
+        " version=excluded.version, created_at=excluded.created_at",
         (it.id, it.home_id, it.name, it.icon, it.least.value, it.version, it.created_at),
     )
-    tx.run("DELETE FROM group_devices WHERE group_id=?", (it.id,))
-    rows = [(it.id, device_id, n) for n, device_id in enumerate(it.devices)]
+
+
+def put(tx: Tx, it: Group) -> None:
+    """Store a group, new or changed, with its devices."""
+    put_row(tx, it)
+    old = positions(tx, it.id)
+    new = dict(_in_order(it.devices, old))
+    if new != old:
+        put_positions(tx, it.id, new)
+
+
+def positions(reader: Reader, group_id: str) -> dict[str, int]:
+    """Where each device of a group stands in its order."""
+    return dict(reader.all("SELECT device_id,position FROM group_devices WHERE group_id=?", (group_id,)))
+
+
+def put_positions(tx: Tx, group_id: str, positions: Mapping[str, int]) -> None:
+    """These are the devices of a group."""
+    tx.run("DELETE FROM group_devices WHERE group_id=?", (group_id,))
+    rows = [(group_id, device_id, position) for device_id, position in positions.items()]
     tx.db.executemany("INSERT INTO group_devices(group_id,device_id,position) VALUES(?,?,?)", rows)
+
+
+def _in_order(devices: Iterable[str], old: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    """The place of each; who can keep theirs do, for each is a field of its own to those who change the group too."""
+    last = -1
+    for device_id in devices:
+        last = max(old.get(device_id, 0), last + 1)
+        yield device_id, last
 
 
 def delete(tx: Tx, group_id: str) -> None:

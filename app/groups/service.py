@@ -85,9 +85,7 @@ class Groups:
         """`remove` inside `tx`."""
         it = self._changing(tx, by, group_id)
         by.match(it.version)
-        self._leave(tx, by, it)
-        queries.delete(tx, group_id)
-        tx.record(by.actor, _change("group.removed", it, {"name": it.name}))
+        self.leave_in(tx, by, it)
 
     def known_in(self, reader: Reader, home_id: str, ids: frozenset[str]) -> frozenset[str]:
         """Those of `ids` that are groups of a home."""
@@ -119,6 +117,12 @@ class Groups:
             raise NotFound
         return it
 
+    def leave_in(self, tx: Tx, by: Caller, it: Group) -> None:
+        """A group ends, for who has asked policy."""
+        self._leave(tx, by, it)
+        queries.delete(tx, it.id)
+        tx.record(by.actor, change(it, "group.removed", {"name": it.name}))
+
     def _leave(self, tx: Tx, by: Caller, it: Group) -> None:
         for told in self.on_leaving:
             told(tx, by, it)
@@ -130,7 +134,7 @@ class Groups:
             _check_devices(tx, it)
         queries.put(tx, it)
         self.access.groups.put(tx, it.id, it)
-        tx.record(by.actor, _change(verb, it, fields))
+        tx.record(by.actor, change(it, verb, fields))
         return it.view()
 
 
@@ -141,5 +145,6 @@ def _check_devices(tx: Tx, it: Group) -> None:
         raise DevicesUnknown
 
 
-def _change(verb: str, it: Group, data: dict[str, Any]) -> Change:
+def change(it: Group, verb: str, data: dict[str, Any]) -> Change:
+    """`verb` befell the group."""
     return Change(verb, "group", it.id, it.home_id, Action.GROUP_READ, data)

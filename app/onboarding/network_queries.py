@@ -25,11 +25,19 @@ def named(reader: Reader, home_id: str, ssid: str) -> Network | None:
     return None if row is None else _network(row)
 
 
+def place_for(reader: Reader, home_id: str, network_id: str) -> bool:
+    """Whether there is that home, and no other home has that network."""
+    if reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is None:
+        return False
+    return reader.one("SELECT 1 FROM wifi_networks WHERE id=? AND home_id<>?", (network_id, home_id)) is None
+
+
 def put(tx: Tx, network: Network) -> None:
     """Store a network, new or changed."""
     tx.run(
         f"INSERT INTO wifi_networks({_COLUMNS}) VALUES(?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET"
-        " bssid=excluded.bssid, secured=excluded.secured, used_at=excluded.used_at",
+        " ssid=excluded.ssid, bssid=excluded.bssid, secured=excluded.secured, created_at=excluded.created_at,"
+        " used_at=excluded.used_at",
         (
             network.id,
             network.home_id,

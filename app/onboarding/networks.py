@@ -55,8 +55,7 @@ class Networks:
         network = queries.get(tx, home_id, network_id)
         if network is None:
             raise NotFound
-        self._drop(tx, network)
-        tx.record(by.actor, _told("wifi_network.removed", network))
+        self.forgotten_in(tx, by.actor, network)
 
     async def known(self, home_id: str, ssid: str) -> WifiNetwork:
         """The network of this name with its password, for who has been let to pair; raises WifiNetworkUnknown."""
@@ -65,19 +64,23 @@ class Networks:
     def known_in(self, reader: Reader, home_id: str, ssid: str) -> WifiNetwork:
         """`known` inside a read."""
         network = queries.named(reader, home_id, ssid)
-        if network is None:
+        wifi = None if network is None else self._opened(reader, network)
+        if wifi is None:
             raise WifiNetworkUnknown
+        return wifi
+
+    def _opened(self, reader: Reader, network: Network) -> WifiNetwork | None:
+        """None while its password, that another hub of the home was told, has not come here."""
         password = self._store.vault.fetch(reader, _row(network)) if network.secured else b""
-        return WifiNetwork(ssid, (password or b"").decode(), network.bssid)
+        return None if password is None else WifiNetwork(network.ssid, password.decode(), network.bssid)
 
     def joined_in(self, tx: Tx, actor: Actor, home_id: str, wifi: WifiNetwork) -> None:
         """A device has joined with it: it works. Where too many are known, the one unused longest makes room."""
         old = queries.named(tx, home_id, wifi.ssid)
         if old is None:
             for network in queries.of_home(tx, home_id)[MOST - 1 :]:
-                self._drop(tx, network)
-                tx.record(actor, _told("wifi_network.removed", network))
-        elif self.known_in(tx, home_id, wifi.ssid) == wifi:
+                self.forgotten_in(tx, actor, network)
+        elif self._opened(tx, old) == wifi:
             queries.put(tx, replace(old, used_at=tx.now))
             return
         self._put(tx, actor, home_id, wifi, used_at=tx.now)
@@ -86,6 +89,19 @@ class Networks:
         """The home goes, and what it knows."""
         for network in queries.of_home(tx, home.id):
             self._drop(tx, network)
+
+    def known_so_in(self, tx: Tx, actor: Actor, network: Network, old: Network | None) -> None:
+        """A network is as another hub of the home knows it; its password comes by itself."""
+        if not network.secured and old is not None and old.secured:
+            self._store.vault.forget(tx, _row(network))
+        queries.put(tx, network)
+        if old is None or replace(old, used_at=network.used_at) != network:
+            tx.record(actor, _told("wifi_network.added" if old is None else "wifi_network.replaced", network))
+
+    def forgotten_in(self, tx: Tx, actor: Actor, network: Network) -> None:
+        """A network is known no more, for who has asked policy."""
+        self._drop(tx, network)
+        tx.record(actor, _told("wifi_network.removed", network))
 
     def _demand(self, tx: Tx, by: Caller, home_id: str) -> None:
         demand(by.actor, Action.PAIR, self._standings.home_in(tx, by.actor, home_id), tx.moment)

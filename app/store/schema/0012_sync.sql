@@ -14,6 +14,10 @@ INSERT INTO account_keys SELECT public_key, id, created_at FROM accounts;
 -- Known from another node, by a key alone: nobody signs in to it here until they prove that key.
 ALTER TABLE accounts ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
 
+-- The hub that holds a device (NULL: this one; '': none), and the one that may take over from it without asking.
+ALTER TABLE devices ADD COLUMN holder TEXT;
+ALTER TABLE devices ADD COLUMN standby TEXT;
+
 -- The logs this node has a copy of. The cloud that orders one is its authority.
 CREATE TABLE sync_homes (
   home_id TEXT PRIMARY KEY,
