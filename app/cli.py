@@ -27,6 +27,8 @@ VERBS: Final[dict[str, str]] = {
     "unfreeze": "app.commands.freeze:unfreeze",
     "transfer": "app.commands.transfer:transfer",
     "credential": "app.commands.credential:credential",
+    "cloud": "app.commands.cloud:cloud",
+    "hub": "app.commands.hub:hub",
     "package": "app.commands.package:package",
     "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",

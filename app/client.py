@@ -61,7 +61,7 @@ class Client:
     async def __aenter__(self) -> Self:
         verify: ssl.SSLContext | bool = self.url.startswith("https:")
         if self._pin and verify:
-            verify = await _pinned(httpx2.URL(self.url), self._pin)
+            verify = await pinned(self.url, self._pin)
         # Off the loop: it may read the machine's certificates. No proxies: the hub is on this network.
         self._http = await asyncio.to_thread(
             httpx2.AsyncClient, base_url=self.url, verify=verify, timeout=TIMEOUT, trust_env=False
@@ -182,9 +182,13 @@ def _decoded(status: int, content: bytes) -> Any:
     return body
 
 
-async def _pinned(url: httpx2.URL, pin: str) -> ssl.SSLContext:
-    """A context that trusts exactly the certificate the hub shows now, after it was compared with `pin`."""
-    der = await _shown(url.host, url.port or 443)
+async def pinned(url: str, pin: str) -> ssl.SSLContext:
+    """A context that trusts exactly the certificate shown at `url` now, after it was compared with `pin`.
+
+    Raises PinMismatch, HubUnreachable.
+    """
+    where = httpx2.URL(url)
+    der = await _shown(where.host, where.port or 443)
     wanted = pin.removeprefix("sha256/").replace(":", "").strip()
     if wanted.lower() != sha256(der).hexdigest() and wanted != pin_of(der):
         raise PinMismatch

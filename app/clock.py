@@ -20,6 +20,8 @@ BEYOND_BELIEF_MS = 10 * 365 * 24 * 3600 * 1000
 # The last ms of the year 9999 in UTC. West of Greenwich that year goes on: nobody means a time so far by the hour.
 LAST_MS = 253_402_300_799_999
 
+# A time as it is kept, and as other nodes say it: ms since the epoch, no later than a face can tell.
+Ms = Annotated[int, Meta(ge=0, le=LAST_MS)]
 # A time in a face: RFC 3339 with its offset; one without is refused.
 Time = Annotated[datetime, Meta(tz=True)]
 

@@ -67,7 +67,12 @@ class Node:
         self._closing.append(self.store.close)
         self.store.listen(self.metrics.committed)
         await self._open_radio()
-        self.services = Services(self.store, self.settings.limits, access_token_life=self.settings.access_token_life)
+        self.services = Services(
+            self.store,
+            self.settings.limits,
+            access_token_life=self.settings.access_token_life,
+            is_cloud=self.settings.role == "cloud",
+        )
         self._closing.append(self.services.stop)
         await self.services.start(self.settings.name)
         await self._reach_devices()

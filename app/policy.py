@@ -41,6 +41,8 @@ class Action(StrEnum):
     HOME_CREATE = "home.create"
     # The hub itself.
     HUB_MANAGE = "hub.manage"
+    # At a cloud: hubs of one's own.
+    HUB_ENROL = "hub.enrol"
     # In a home.
     HOME_READ = "home.read"
     HOME_UPDATE = "home.update"
@@ -74,6 +76,8 @@ class Action(StrEnum):
     MESH_MANAGE = "mesh.manage"
     # A device, about itself.
     DEVICE_SPEAK = "device.speak"
+    # A hub, to its cloud.
+    SYNC_SPEAK = "sync.speak"
 
 
 class Scope(StrEnum):
@@ -179,7 +183,7 @@ NOBODY = Standing()
 
 
 class Actor(Struct, frozen=True, gc=False):
-    """Who asks: an account through one of its credentials (a session or a key), a device, or the hub itself."""
+    """Who asks: an account through one of its credentials (a session or a key), a device, another hub, or the hub."""
 
     account_id: str | None
     credential_id: str | None = None
@@ -190,6 +194,9 @@ class Actor(Struct, frozen=True, gc=False):
     home_id: str | None = None
     # A device stands for itself and for nobody's account.
     device_id: str | None = None
+    # At a cloud: a hub that is enrolled with it, and which life of that (its node).
+    hub_id: str | None = None
+    node: str | None = None
 
 
 SYSTEM = Actor(account_id=None, credential_id="system")
@@ -242,6 +249,8 @@ def allowed(actor: Actor, action: Action, resource: Resource, now: Moment) -> De
         return YES
     if action is Action.DEVICE_SPEAK:
         return YES if actor.device_id is not None and actor.device_id in resource.things else HIDDEN
+    if action is Action.SYNC_SPEAK:
+        return YES if actor.hub_id is not None else HIDDEN
     if actor.account_id is None:
         return HIDDEN
     decision = _as_a_person(actor, action, resource, now)
@@ -254,6 +263,10 @@ def _as_a_person(actor: Actor, action: Action, resource: Resource, now: Moment) 
         case Action.SELF:
             return YES if actor.account_id == resource.account_id else HIDDEN
         case Action.HOME_CREATE:
+            return NO if actor.anonymous or actor.home_id is not None else YES
+        case Action.HUB_ENROL:
+            if resource.account_id not in (None, actor.account_id):
+                return HIDDEN
             return NO if actor.anonymous or actor.home_id is not None else YES
         case Action.HUB_MANAGE:
             return YES if actor.hub_owner else NO

@@ -44,6 +44,9 @@ from app.onboarding.routes import ROUTER as PAIRING_ROUTES
 from app.services import Services
 from app.sharing.receiving_routes import ROUTER as RECEIVING_ROUTES
 from app.sharing.routes import ROUTER as SHARING_ROUTES
+from app.sync.enrolment.face import ROUTER as SYNC_ROUTES
+from app.sync.enrolment.face import SyncFace
+from app.sync.enrolment.routes import ROUTER as ENROLMENT_ROUTES
 
 ROUTERS = (
     SIGN_IN_ROUTES,
@@ -69,6 +72,7 @@ ROUTERS = (
     GROUP_ROUTES,
     JOURNAL_ROUTES,
     EVENT_ROUTES,
+    ENROLMENT_ROUTES,
     DOCS_ROUTES,
 )
 
@@ -91,6 +95,7 @@ def application(
         heartbeat.HeartbeatFace(services.heartbeats),
         services.bota,
         services.tuya.face,
+        SyncFace(services.enrolment.hubs, services.enrolment.tokens, clock),
     ]
     front = FrontLayer(limited, authenticator, clock, counting, faces)
     lane = FastLane(
@@ -114,6 +119,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             heartbeat.ROUTER,
             BOTA_ROUTES,
             TUYA_ROUTES,
+            SYNC_ROUTES,
         ],
         dependencies={
             "caller": Provide(caller_of),
@@ -147,6 +153,10 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "iotda_files": _instance(services.iotda.files),
             "iotda_configs": _instance(services.iotda.configs),
             "tuya": _instance(services.tuya),
+            "hubs": _instance(services.enrolment.hubs),
+            "hub_sessions": _instance(services.enrolment.sessions),
+            "cloud_end": _instance(services.enrolment.cloud_end),
+            "hub_end": _instance(services.enrolment.hub_end),
             "trail": _instance(services.trail),
             "bus": _instance(services.bus),
         },

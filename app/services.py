@@ -14,18 +14,14 @@ from app.accounts.signing_in import SigningIn
 from app.caller import Caller
 from app.control.service import Control
 from app.devices.model import Device
-from app.devices.names_replica import NameFacts
 from app.devices.product.catalogue import built_in
-from app.devices.replica import DeviceFacts
 from app.devices.service import Devices
-from app.devices.users_replica import DeviceUserFacts
 from app.dialects.bota.service import Bota
 from app.dialects.tuya.service import Tuya
 from app.events.bus import Bus
 from app.events.resolver import Resolver
 from app.events.rights import follow_homes, follow_shares
 from app.groups.model import Group
-from app.groups.replica import GroupFacts
 from app.groups.service import Groups
 from app.homes.code_tries import CodeTries
 from app.homes.invitations import Invitations
@@ -44,7 +40,6 @@ from app.links.mesh.moving import MeshMoving
 from app.links.mesh.service import Mesh
 from app.links.mqtt.faces import Speakers
 from app.onboarding.networks import Networks
-from app.onboarding.networks_replica import NetworkFacts
 from app.onboarding.rewiring import Rewiring
 from app.onboarding.service import Onboarding
 from app.settings import Limits
@@ -56,7 +51,9 @@ from app.sharing.shares import Shares
 from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
-from app.sync.kinds import Kind as FactKind
+from app.sync.enrolment.service import Enrolment
+from app.sync.service import Sync
+from app.synced import HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -66,7 +63,9 @@ PRODUCTS = built_in()
 class Services:
     """Every service of a hub, built over one store."""
 
-    def __init__(self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900) -> None:
+    def __init__(
+        self, store: Store, limits: Limits | None = None, *, access_token_life: float = 900, is_cloud: bool = False
+    ) -> None:
         self.store = store
         self.limits = limits or Limits()
         self.passwords = Passwords()
@@ -136,10 +135,23 @@ class Services:
             take_link=self.iotda.down.take_link,
             authorities=self.iotda.authorities,
         )
+        self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
+        self._build_history()
+        self.facts = facts_of(self)
+        self.sync = Sync(
+            store,
+            self.facts,
+            people=self.people,
+            standings=self.standings,
+            serving=HubsServing(store, self.enrolment.hubs),
+        )
+        self._introduce()
+
+    def _build_history(self) -> None:
+        """What was, and who is told of it; and the face that needs most of the others."""
+        store = self.store
         self.trail = Trail(store, self.journal, self.devices.access)
         self.bus = Bus(store, Resolver(self.standings, self.sharable, self.shares), self.limits)
-        follow_homes(self.bus, self.standings)
-        follow_shares(self.bus, self.shares)
         self.tuya = Tuya(
             store,
             credentials=self.credentials,
@@ -158,11 +170,11 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
-        self.facts = _facts(self)
-        self._introduce()
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        follow_homes(self.bus, self.standings)
+        follow_shares(self.bus, self.shares)
         self.signing_in.on_recovered.append(tell_members_in)
         self.signing_in.on_recovered.append(self.invitations.account_recovered_in)
         self.signing_in.on_recovered.append(self.ledger.account_recovered_in)
@@ -174,6 +186,7 @@ class Services:
         self.members.on_leaving.append(self.ledger.member_leaving_in)
         self.homes.on_dissolving.append(self.ledger.home_dissolving_in)
         self.accounts.on_going.append(self.ledger.account_going_in)
+        self.accounts.on_going.append(self.enrolment.hubs.account_going_in)
         self.devices.on_leaving.append(self._device_leaving_in)
         self.members.on_leaving.append(self.onboarding.member_leaving_in)
         self.homes.on_dissolving.append(self.onboarding.home_dissolving_in)
@@ -214,6 +227,7 @@ class Services:
     async def start(self, name: str) -> None:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
         await self.store.load()
+        await self.sync.open()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
@@ -226,9 +240,11 @@ class Services:
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()
+        self.enrolment.start()
 
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
+        await self.enrolment.stop()
         await self.iotda.stop()
         await self.onboarding.close()
         await self.mesh.close()
@@ -237,17 +253,6 @@ class Services:
         self.devices.close()
         self.bus.close()
         self.passwords.close()
-
-
-def _facts(services: Services) -> list[FactKind]:
-    """What sync keeps the same, by kind."""
-    return [
-        NetworkFacts(services.networks),
-        DeviceFacts(services.devices),
-        NameFacts(services.devices.memory),
-        DeviceUserFacts(),
-        GroupFacts(services.groups),
-    ]
 
 
 def _signing_in(services: Services) -> SigningIn:

@@ -24,6 +24,8 @@ from app.turn import ShortWay
 BACKLOG: Final = 512
 # What consumers say are acknowledgements of a hundred octets.
 MAX_WEBSOCKET_MESSAGE: Final = 4_096
+# What hubs say to their cloud is a page of a home.
+MAX_HUB_MESSAGE: Final = 16 * 1024 * 1024
 FLUSH_SECONDS: Final = 0.5
 log = structlog.stdlib.get_logger("doorstep.serving")
 
@@ -109,7 +111,7 @@ class Serving:
             app,
             http=bounded(self._settings.limits, short),
             ws=Stream,
-            ws_max_size=MAX_WEBSOCKET_MESSAGE,
+            ws_max_size=MAX_HUB_MESSAGE if self._settings.role == "cloud" else MAX_WEBSOCKET_MESSAGE,
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -83,8 +83,8 @@ def test_without_an_account_nothing_exists_but_what_is_public(action: Action) ->
 
 
 def test_every_action_is_decided_somewhere() -> None:
-    outside = {Action.PUBLIC, Action.SELF, Action.HOME_CREATE, Action.HUB_MANAGE, Action.DEVICE_SPEAK}
-    assert set(Action) == outside | set(LEAST)
+    outside = {Action.PUBLIC, Action.SELF, Action.HOME_CREATE, Action.HUB_MANAGE, Action.HUB_ENROL}
+    assert set(Action) == outside | {Action.DEVICE_SPEAK, Action.SYNC_SPEAK} | set(LEAST)
 
 
 def test_a_device_speaks_for_itself_and_may_nothing_else() -> None:
@@ -95,6 +95,23 @@ def test_a_device_speaks_for_itself_and_may_nothing_else() -> None:
     assert verdict(Actor("anna"), Action.DEVICE_SPEAK, itself) is Verdict.HIDDEN
     for action in set(Action) - {Action.DEVICE_SPEAK, Action.PUBLIC}:
         assert verdict(device, action, at_home(Role.OWNER)) is Verdict.HIDDEN
+
+
+def test_a_hub_speaks_to_its_cloud_and_may_nothing_else() -> None:
+    hub = Actor(None, "hub/1", hub_id="1", node="n")
+    assert verdict(hub, Action.SYNC_SPEAK, Resource()) is Verdict.YES
+    assert verdict(ANNA, Action.SYNC_SPEAK, Resource()) is Verdict.HIDDEN
+    assert verdict(Actor(None, "device/1", device_id="1"), Action.SYNC_SPEAK, Resource()) is Verdict.HIDDEN
+    for action in set(Action) - {Action.SYNC_SPEAK, Action.PUBLIC}:
+        assert verdict(hub, action, at_home(Role.OWNER)) is Verdict.HIDDEN
+
+
+def test_hubs_are_enrolled_by_people_with_a_login_and_their_own() -> None:
+    assert verdict(ANNA, Action.HUB_ENROL, Resource()) is Verdict.YES
+    assert verdict(ANNA, Action.HUB_ENROL, Resource(account_id="anna")) is Verdict.YES
+    assert verdict(ANNA, Action.HUB_ENROL, Resource(account_id="bert")) is Verdict.HIDDEN
+    assert verdict(Actor("anna", anonymous=True), Action.HUB_ENROL, Resource()) is Verdict.NO
+    assert verdict(Actor("anna", home_id="h"), Action.HUB_ENROL, Resource()) is Verdict.NO
 
 
 def test_the_hub_itself_may_do_everything() -> None:

@@ -31,18 +31,37 @@ class People:
         self._credentials.accounts.put(tx, account.id, account)
         return account.id
 
-    def called_in(self, tx: Tx, account_id: str, name: str) -> None:
-        """What somebody who is only known from elsewhere is called; who signs in here names themselves."""
+    def called_in(self, tx: Tx, account_id: str, name: str, *, anonymous: bool | None = None) -> bool:
+        """What somebody who is only known from elsewhere is called; who signs in here names themselves.
+
+        `anonymous`: whether they have no login there; None: as it was. Returns whether anything is another.
+        """
         account = queries.account(tx, account_id)
-        if account is not None and account.elsewhere and account.name != name:
-            changed = msgspec.structs.replace(account, name=name)
-            queries.update_account(tx, changed)
-            self._credentials.accounts.put(tx, account_id, changed)
+        if account is None or not account.elsewhere:
+            return False
+        ends = account.expires_at
+        if anonymous is not None and anonymous is not account.anonymous:
+            ends = tx.now + ANONYMOUS_MS if anonymous else None
+        changed = msgspec.structs.replace(account, name=name or account.name, expires_at=ends)
+        if changed == account:
+            return False
+        queries.update_account(tx, changed)
+        self._credentials.accounts.put(tx, account_id, changed)
+        return True
 
     def key_of_in(self, reader: Reader, account_id: str | None, known: str | None = None) -> str | None:
         """The key that names an account: `known` if that does, else the one it was made with; None: no such account."""
         keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
         return known if known in keys else keys[0] if keys else None
+
+    def name_of(self, account_id: str | None) -> str:
+        """What somebody is called, from memory; empty: nobody."""
+        account = self._credentials.accounts.get(account_id or "")
+        return "" if account is None else account.name
+
+    def named_in(self, reader: Reader, account_id: str | None, known: str | None) -> str | None:
+        """`key_of_in`, and for an account that is gone what it was `known` by: who did something stays that."""
+        return (self.key_of_in(reader, account_id, known) or known) if account_id else None
 
     def keys_in(self, reader: Reader, account_id: str) -> list[str]:
         """Every key that names an account, the one it was made with first."""

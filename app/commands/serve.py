@@ -67,6 +67,9 @@ async def _until_stopped(settings: Settings) -> None:
         closing.push_async_callback(node.stop)
         endpoint = await door.open(node.asgi, node.short)
         node.services.iotda.address.known(endpoint.url)
+        node.services.enrolment.cloud_end.known(
+            _outside(settings, endpoint), None if endpoint.certificate is None else endpoint.certificate.pin
+        )
         closing.push_async_callback(door.close)
         closing.callback(node.end_streams)
         AdminVerbs(node, endpoint).register(admin)
@@ -76,6 +79,13 @@ async def _until_stopped(settings: Settings) -> None:
         node.services.hub.on_claim_code.append(_show_code)
         systemd.notify("READY=1")
         await stop
+
+
+def _outside(settings: Settings, endpoint: Endpoint) -> str:
+    """Where the node is reached from another network: by the first name it was given, if any."""
+    if not settings.tls_names:
+        return endpoint.url
+    return f"{endpoint.url.partition('://')[0]}://{settings.tls_names[0]}:{endpoint.port}"
 
 
 def _announce(settings: Settings, node: Node, endpoint: Endpoint) -> None:

@@ -109,6 +109,13 @@ _JOINING: Examples = {
     },
 }
 
+_CLOUD: Examples = {
+    "joinCloud": {
+        "join": {"code": "doorstep:enrol?url=https%3A%2F%2Fcloud.example.org&pin=&code=K7QF-29MD-XW4T"},
+    },
+    "updateEnrolledHub": {"rename": {"name": "Lindenweg 3"}},
+}
+
 _DEVICES: Examples = {
     "createGroup": {"lights": {"name": "Ceiling", "devices": [DEVICE], "least": "member"}},
     "updateGroup": {"rename": {"name": "Ceiling lights"}, "other devices": {"devices": [DEVICE]}},
@@ -244,4 +251,4 @@ _SHARING: Examples = {
     "refuseShareCode": {"refuse": {"code": "P4WX-8KTN-2HQD"}},
 }
 
-EXAMPLES: Examples = {**_ACCOUNTS, **_HOMES, **_JOINING, **_SHARING, **_DEVICES, **_PAIRING}
+EXAMPLES: Examples = {**_ACCOUNTS, **_HOMES, **_JOINING, **_SHARING, **_DEVICES, **_PAIRING, **_CLOUD}

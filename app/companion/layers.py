@@ -50,6 +50,8 @@ class Face(Protocol):
         """The same from inside Litestar, of paths without a route too."""
 
 
+# What only those may who speak at a face of their own.
+_SPOKEN = frozenset({Action.DEVICE_SPEAK, Action.SYNC_SPEAK})
 _ANSWERED = frozenset({"http", "websocket"})
 Count = Callable[[HTTPScope, int, float], None]
 
@@ -181,10 +183,8 @@ class DeclaredLayer:
         if scope["type"] == ScopeType.HTTP and scope["method"] != "OPTIONS":
             state = scope["state"]
             action = declared_action(scope)
-            if (
-                state.get("speaker" if action is Action.DEVICE_SPEAK else "actor") is None
-                and action is not Action.PUBLIC
-            ):
+            asker = state.get("speaker" if action in _SPOKEN else "actor")
+            if asker is None and action is not Action.PUBLIC:
                 await refuse(scope, send, Unauthenticated())
                 return
         await self._app(scope, receive, send)

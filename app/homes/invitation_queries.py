@@ -17,8 +17,26 @@ _windows = msgspec.json.Decoder(tuple[Window, ...])
 _ids = msgspec.json.Decoder(frozenset[str])
 
 
+_INSERT = f"INSERT INTO invitations({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_AS_NEW = ",".join(f"{name}=excluded.{name}" for name in _COLUMNS.split(",") if name not in ("id", "home_id"))
+
+
 def insert_invitation(tx: Tx, invitation: Invitation) -> None:
     """Store a new invitation."""
+    tx.run(_INSERT, _row(invitation))
+
+
+def store_invitation(tx: Tx, invitation: Invitation) -> None:
+    """Store an invitation, whether or not there was one of its id."""
+    tx.run(f"{_INSERT} ON CONFLICT(id) DO UPDATE SET {_AS_NEW}", _row(invitation))
+
+
+def delete_invitation(tx: Tx, invitation_id: str) -> None:
+    """Forget an invitation."""
+    tx.run("DELETE FROM invitations WHERE id=?", (invitation_id,))
+
+
+def _row(invitation: Invitation) -> Row:
     only = None if invitation.only is None else msgspec.json.encode(sorted(invitation.only)).decode()
     fields = msgspec.structs.asdict(invitation) | {
         "role": invitation.role.value,
@@ -26,10 +44,7 @@ def insert_invitation(tx: Tx, invitation: Invitation) -> None:
         "only": only,
         "state": invitation.state.value,
     }
-    tx.run(
-        f"INSERT INTO invitations({_COLUMNS}) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-        tuple(fields.values()),
-    )
+    return tuple(fields.values())
 
 
 def end_invitation(tx: Tx, invitation: Invitation) -> None:
@@ -63,6 +78,17 @@ def by_code(reader: Reader, code_hash: bytes) -> Invitation | None:
 def of_home(reader: Reader, home_id: str, invitation_id: str) -> Invitation | None:
     """One invitation to a home."""
     return _one(reader.one(f"{_INVITATION} WHERE id=? AND home_id=?", (invitation_id, home_id)))
+
+
+def by_code_of(reader: Reader, home_id: str) -> list[Invitation]:
+    """The invitations to a home that are taken up by a code, ended ones too."""
+    rows = reader.all(f"{_INVITATION} WHERE home_id=? AND code_hash IS NOT NULL ORDER BY id", (home_id,))
+    return [_to_invitation(row) for row in rows]
+
+
+def any_of(reader: Reader, invitation_id: str) -> Invitation | None:
+    """One invitation, whatever home it is to."""
+    return _one(reader.one(f"{_INVITATION} WHERE id=?", (invitation_id,)))
 
 
 def for_account(reader: Reader, account_id: str, invitation_id: str) -> Invitation | None:

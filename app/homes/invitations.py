@@ -62,8 +62,7 @@ class Invitations:
         if not tx.moment.trusted:
             raise ClockUntrusted
         invitation, code = self._made_in(tx, by, home_id, role, new)
-        view = invitation_view(invitation, tx.moment)
-        tx.record(by.actor, _told("invitation.created", invitation, view))
+        view = self._created_in(tx, by, invitation)
         if invitation.account_id is not None:
             tx.record(by.actor, _to_receiver("invitation.received", invitation))
         if code is None:
@@ -176,9 +175,32 @@ class Invitations:
         """An invitation was accepted, refused or revoked; who calls has checked that it may be."""
         ended = msgspec.structs.replace(invitation, state=state, taken_by=taken_by, version=invitation.version + 1)
         invitation_queries.end_invitation(tx, ended)
-        tx.record(by.actor, _told(f"invitation.{state}", ended, {"id": ended.id, "taken_by": taken_by}))
+        self._ended_in(tx, by, ended)
         if ended.account_id is not None:
             tx.record(by.actor, _to_receiver("invitation.ended", ended))
+
+    def put_in(self, tx: Tx, by: Caller, invitation: Invitation) -> None:
+        """`invitation` is as this from now on, and may be new; who calls has checked that it may be."""
+        invitation_queries.store_invitation(tx, invitation)
+        if invitation.state is InvitationState.PENDING:
+            self._created_in(tx, by, invitation)
+        else:
+            self._ended_in(tx, by, invitation)
+
+    def forget_in(self, tx: Tx, by: Caller, invitation: Invitation) -> None:
+        """Nothing is left of an invitation; who calls has checked that it may go."""
+        invitation_queries.delete_invitation(tx, invitation.id)
+        if invitation.state is InvitationState.PENDING:
+            self._ended_in(tx, by, msgspec.structs.replace(invitation, state=InvitationState.REVOKED))
+
+    def _created_in(self, tx: Tx, by: Caller, invitation: Invitation) -> InvitationView:
+        view = invitation_view(invitation, tx.moment)
+        tx.record(by.actor, _told("invitation.created", invitation, view))
+        return view
+
+    def _ended_in(self, tx: Tx, by: Caller, ended: Invitation) -> None:
+        facts = {"id": ended.id, "taken_by": ended.taken_by}
+        tx.record(by.actor, _told(f"invitation.{ended.state}", ended, facts))
 
     def still_meant_in(self, tx: Tx, invitation: Invitation) -> bool:
         """Whether who made it could still make it: who lost that right brings nobody in by an old code."""

@@ -88,6 +88,10 @@ class Members:
         demand_room(tx, "members", member.home_id)
         if queries.count_memberships(tx, member.account_id) >= MAX_HOMES_PER_ACCOUNT:
             raise TooManyHomes
+        self.admit_in(tx, by, member)
+
+    def admit_in(self, tx: Tx, by: Caller, member: Member) -> None:
+        """Somebody is a member from now on, however many there are; who calls has checked that they may be."""
         queries.insert_member(tx, member)
         self._standings.members.put(tx, (member.home_id, member.account_id), member)
         view = self._view(tx, member.home_id, member.account_id)
@@ -118,10 +122,14 @@ class Members:
             only=limits.only,
             version=old.version + 1,
         )
+        return self.become_in(tx, by, old, new)
+
+    def become_in(self, tx: Tx, by: Caller, old: Member, new: Member) -> MemberView:
+        """`old` is as `new` from now on; who calls has checked that they may be."""
         self._store_in(tx, new)
-        if RANK[role] < RANK[old.role] or _terms(new) != _terms(old):
-            self._standings.take_away_in(tx, home_id)
-        view = self._view(tx, home_id, account_id)
+        if RANK[new.role] < RANK[old.role] or _terms(new) != _terms(old):
+            self._standings.take_away_in(tx, new.home_id)
+        view = self._view(tx, new.home_id, new.account_id)
         tx.record(by.actor, _told("member.changed", new, view))
         return view
 
@@ -135,7 +143,7 @@ class Members:
         """`remove` inside `tx`."""
         member = self._managed_in(tx, by, home_id, account_id)
         by.match(member.version)
-        self._end_in(tx, by, member, "removed")
+        self.end_in(tx, by, member, "removed")
 
     async def leave(self, by: Caller, home_id: str) -> None:
         """The caller leaves; raises NotFound, OwnerStays."""
@@ -151,7 +159,7 @@ class Members:
         member = queries.member(tx, home_id, by.actor.account_id or "")
         if member is None:
             raise NotFound
-        self._end_in(tx, by, member, "left")
+        self.end_in(tx, by, member, "left")
 
     async def hand_over(self, by: Caller, home_id: str, account_id: str) -> HomeView:
         """Make a full member the owner, the caller an admin; raises NotFound, Refused, NotFullMember."""
@@ -171,22 +179,18 @@ class Members:
             raise NotFullMember
         # In this order: a home never has two owners, not even between two statements.
         for member, role in ((owner, Role.ADMIN), (heir, Role.OWNER)):
-            new = msgspec.structs.replace(member, role=role, version=member.version + 1)
-            self._store_in(tx, new)
-            view = self._view(tx, home_id, new.account_id)
-            tx.record(by.actor, _told("member.changed", new, view))
-        self._standings.take_away_in(tx, home_id)
+            self.become_in(tx, by, member, msgspec.structs.replace(member, role=role, version=member.version + 1))
         return home_view(home, Role.ADMIN)
 
     def end_all_in(self, tx: Tx, by: Caller, home: Home) -> None:
         """Everybody loses a home that is being dissolved."""
         for member in queries.members_of(tx, home.id):
-            self._end_in(tx, by, member, "dissolved")
+            self.end_in(tx, by, member, "dissolved")
 
     def account_going_in(self, tx: Tx, by: Caller, account: Account) -> None:
         """An account ends, so it leaves all its homes."""
         for member in queries.memberships_of(tx, account.id):
-            self._end_in(tx, by, member, "left")
+            self.end_in(tx, by, member, "left")
 
     def forget_thing_in(self, tx: Tx, home_id: str, thing_id: str) -> None:
         """A device or group is gone: no guest's grant names it any more, so that its id coming back gives nothing."""
@@ -223,7 +227,8 @@ class Members:
         queries.update_member(tx, member)
         self._standings.members.put(tx, (member.home_id, member.account_id), member)
 
-    def _end_in(self, tx: Tx, by: Caller, member: Member, why: str) -> None:
+    def end_in(self, tx: Tx, by: Caller, member: Member, why: str) -> None:
+        """They are no member any more (`why`: removed, left, dissolved); who calls has checked that it may be so."""
         for fn in self.on_leaving:
             fn(tx, by, member)
         queries.delete_member(tx, member.home_id, member.account_id)

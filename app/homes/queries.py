@@ -83,14 +83,21 @@ def member(reader: Reader, home_id: str, account_id: str) -> Member | None:
 def update_member(tx: Tx, member: Member) -> None:
     """Store what may change of a member."""
     tx.run(
-        "UPDATE members SET role=?,remark=?,until=?,hours=?,only=?,version=? WHERE home_id=? AND account_id=?",
-        (*_member_row(member)[2:8], member.home_id, member.account_id),
+        "UPDATE members SET role=?,remark=?,until=?,hours=?,only=?,version=?,joined_at=? WHERE home_id=?"
+        " AND account_id=?",
+        (*_member_row(member)[2:], member.home_id, member.account_id),
     )
 
 
 def delete_member(tx: Tx, home_id: str, account_id: str) -> None:
     """Forget a member."""
     tx.run("DELETE FROM members WHERE home_id=? AND account_id=?", (home_id, account_id))
+
+
+def owner(reader: Reader, home_id: str) -> Member | None:
+    """Who owns a home."""
+    row = reader.one(f"{_MEMBER} WHERE home_id=? AND role='owner'", (home_id,))
+    return None if row is None else _to_member(row)
 
 
 def members_of(reader: Reader, home_id: str) -> list[Member]:
@@ -169,6 +176,12 @@ def room(reader: Reader, home_id: str, room_id: str) -> Room | None:
 def rooms_of(reader: Reader, home_id: str) -> list[Room]:
     """The rooms of one home, in their order."""
     return [Room(*row) for row in reader.all(f"{_ROOM} WHERE home_id=? ORDER BY position,id", (home_id,))]
+
+
+def home_of_room(reader: Reader, room_id: str) -> str | None:
+    """The home a room is in."""
+    row = reader.one("SELECT home_id FROM rooms WHERE id=?", (room_id,))
+    return None if row is None else str(row[0])
 
 
 def all_rooms(reader: Reader) -> list[Room]:

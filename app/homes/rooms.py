@@ -76,10 +76,14 @@ class Rooms:
         rooms = queries.rooms_of(tx, home_id)
         demand_room(tx, "rooms", home_id)
         room = Room(tx.new_id(), home_id, name, icon, rooms[-1].position + 1 if rooms else 0, version=1)
+        self.build_in(tx, by, room)
+        return room
+
+    def build_in(self, tx: Tx, by: Caller, room: Room) -> None:
+        """Have `room` from now on; who calls has checked that it may be."""
         queries.insert_room(tx, room)
         self.rooms.put(tx, room.id, room)
         tx.record(by.actor, _told("room.created", room, room))
-        return room
 
     async def update(self, by: Caller, home_id: str, room_id: str, **fields: Any) -> Room:
         """Rename, or another icon: `fields` are those of Room; raises NotFound, Refused, VersionMismatch."""
@@ -92,7 +96,11 @@ class Rooms:
         self._demand(tx, by, home_id)
         old = self.room_in(tx, home_id, room_id)
         by.match(old.version)
-        room = self._put(tx, msgspec.structs.replace(old, version=old.version + 1, **fields))
+        return self.become_in(tx, by, msgspec.structs.replace(old, version=old.version + 1, **fields))
+
+    def become_in(self, tx: Tx, by: Caller, room: Room) -> Room:
+        """A room is as `room` from now on; who calls has checked that it may be."""
+        self.place_in(tx, room)
         tx.record(by.actor, _told("room.updated", room, room))
         return room
 
@@ -116,12 +124,16 @@ class Rooms:
         ordered = [
             room
             if room.position == position
-            else self._put(tx, msgspec.structs.replace(room, position=position, version=room.version + 1))
+            else self.place_in(tx, msgspec.structs.replace(room, position=position, version=room.version + 1))
             for position, room in enumerate(rooms)
         ]
+        self.tell_order_in(tx, by, home_id, ordered)
+        return RoomOrder(ordered)
+
+    def tell_order_in(self, tx: Tx, by: Caller, home_id: str, ordered: Sequence[Room]) -> None:
+        """Tell in which order the rooms of a home are now."""
         data = {"rooms": [room.id for room in ordered]}
         tx.record(by.actor, Change("rooms.ordered", "home", home_id, home_id, Action.ROOM_READ, data))
-        return RoomOrder(ordered)
 
     async def remove(self, by: Caller, home_id: str, room_id: str) -> None:
         """Remove a room; its devices are in none then. Raises NotFound, Refused, VersionMismatch."""
@@ -132,10 +144,14 @@ class Rooms:
         self._demand(tx, by, home_id)
         room = self.room_in(tx, home_id, room_id)
         by.match(room.version)
+        self.end_in(tx, by, room)
+
+    def end_in(self, tx: Tx, by: Caller, room: Room) -> None:
+        """A room goes; who calls has checked that it may."""
         for fn in self.on_removing:
             fn(tx, by, room)
-        queries.delete_room(tx, room_id)
-        self.rooms.drop(tx, room_id)
+        queries.delete_room(tx, room.id)
+        self.rooms.drop(tx, room.id)
         tx.record(by.actor, _told("room.removed", room, {}))
 
     def home_dissolving_in(self, tx: Tx, by: Caller, home: Home) -> None:
@@ -146,7 +162,8 @@ class Rooms:
     def _demand(self, tx: Tx, by: Caller, home_id: str) -> None:
         demand(by.actor, Action.ROOM_MANAGE, self._standings.home_in(tx, by.actor, home_id), tx.moment)
 
-    def _put(self, tx: Tx, room: Room) -> Room:
+    def place_in(self, tx: Tx, room: Room) -> Room:
+        """Store `room`; who calls tells of it."""
         queries.update_room(tx, room)
         self.rooms.put(tx, room.id, room)
         return room

@@ -45,11 +45,16 @@ class Homes:
         home = Home(tx.new_id(), name, time_zone, None, None, "", epoch=1, version=1, created_at=tx.now)
         owner = Member(home.id, owner_id, Role.OWNER, "", None, (), None, version=1, joined_at=tx.now)
         demand_room(tx, "homes")
+        view = self.found_in(tx, by, home)
+        self._members.add_in(tx, by, owner)
+        return view
+
+    def found_in(self, tx: Tx, by: Caller, home: Home) -> HomeView:
+        """Have `home`, which nobody is in yet; who calls has checked that it may be. The view is its owner's."""
         queries.insert_home(tx, home)
         self._standings.keep_home(tx, home)
         view = home_view(home, Role.OWNER)
         tx.record(by.actor, Change("home.created", "home", home.id, home.id, Action.HOME_READ, view))
-        self._members.add_in(tx, by, owner)
         return view
 
     async def update(self, by: Caller, home_id: str, **fields: Any) -> HomeView:
@@ -68,11 +73,16 @@ class Homes:
         if old is None:
             raise NotFound
         by.match(old.version)
+        home = self.become_in(tx, by, old, fields)
+        return home_view(home, resource.standing.role or Role.GUEST)
+
+    def become_in(self, tx: Tx, by: Caller, old: Home, fields: dict[str, Any]) -> Home:
+        """`old` has these fields from now on; who calls has checked that it may."""
         home = msgspec.structs.replace(old, version=old.version + 1, **fields)
         queries.update_home(tx, home)
         self._standings.keep_home(tx, home)
-        tx.record(by.actor, Change("home.updated", "home", home_id, home_id, Action.HOME_READ, fields))
-        return home_view(home, resource.standing.role or Role.GUEST)
+        tx.record(by.actor, Change("home.updated", "home", home.id, home.id, Action.HOME_READ, fields))
+        return home
 
     async def dissolve(self, by: Caller, home_id: str, *, name: str, along: frozenset[str]) -> None:
         """End a home for everybody. `along` names what may go with it ("devices", "members"), `name` is its name.
@@ -94,12 +104,16 @@ class Homes:
             raise NameDiffers
         if left := {kind: n for kind, n in self._still_there(tx, home_id).items() if n and kind not in along}:
             raise HomeNotEmpty("", **left)
+        self.end_in(tx, by, home)
+
+    def end_in(self, tx: Tx, by: Caller, home: Home) -> None:
+        """A home goes with all that is in it; who calls has checked that it may."""
         for fn in self.on_dissolving:
             fn(tx, by, home)
         self._members.end_all_in(tx, by, home)
-        tx.record(by.actor, Change("home.dissolved", "home", home_id, home_id, Action.HOME_READ))
-        queries.delete_home(tx, home_id)
-        self._standings.homes.drop(tx, home_id)
+        tx.record(by.actor, Change("home.dissolved", "home", home.id, home.id, Action.HOME_READ))
+        queries.delete_home(tx, home.id)
+        self._standings.homes.drop(tx, home.id)
 
     def _still_there(self, reader: Reader, home_id: str) -> dict[str, int]:
         there = {"members": queries.count_members(reader, home_id) - 1}

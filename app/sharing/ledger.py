@@ -71,6 +71,23 @@ class Ledger:
         self._record_in(tx, by, "accepted", accepted)
         return accepted
 
+    def become_in(self, tx: Tx, by: Caller, old: Share | None, new: Share) -> None:
+        """`new` is how a share stands from now on, whatever it was; who calls has checked it, and settles."""
+        queries.store_share(tx, new)
+        self._shares.put_in(tx, new)
+        if old is not None and old.state is ShareState.ACCEPTED and _lends(old) != _lends(new):
+            self._standings.take_away_in(tx, new.home_id)
+        changed = old is not None and old.state is new.state
+        offered = new.state is ShareState.PENDING
+        self._record_in(tx, by, "changed" if changed else "offered" if offered else new.state.value, new)
+
+    def forget_in(self, tx: Tx, by: Caller, share: Share) -> None:
+        """Nothing is left of a share; who calls has checked that it may go."""
+        if share.state in (ShareState.PENDING, ShareState.ACCEPTED):
+            self.end_in(tx, by, share)
+        queries.delete_share(tx, share.id)
+        self._shares.accepted.drop(tx, share.id)
+
     def still_meant_in(self, tx: Tx, share: Share) -> bool:
         """Whether who offered it could still do so: who lost that right lets nobody in by an old offer."""
         giver = Actor(share.giver_id)
@@ -127,3 +144,7 @@ class Ledger:
 
 def _gives(share: Share) -> tuple[object, ...]:
     return share.level, share.until, share.hours
+
+
+def _lends(share: Share) -> tuple[object, ...]:
+    return share.state, share.receiver_id, share.kind, share.thing_id, *_gives(share)

@@ -1,5 +1,7 @@
 """The SQL of shares; rows become structs by position."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from app.hours import Window
@@ -12,6 +14,9 @@ _COLUMNS = (
     "expires_at,accepted_at,ended_at"
 )
 _SHARE = f"SELECT {_COLUMNS} FROM shares"  # noqa: S608 - our own names
+_INSERT = f"INSERT INTO shares({_COLUMNS}) VALUES({','.join('?' * len(Share.__struct_fields__))})"
+_AS_NEW = ",".join(f"{name}=excluded.{name}" for name in _COLUMNS.split(",") if name not in ("id", "home_id"))
+_STORE = f"{_INSERT} ON CONFLICT(id) DO UPDATE SET {_AS_NEW}"
 _LIVE = "(state='accepted' OR (state='pending' AND expires_at>?))"
 
 _windows = msgspec.json.Decoder(tuple[Window, ...])
@@ -19,8 +24,17 @@ _windows = msgspec.json.Decoder(tuple[Window, ...])
 
 def insert_share(tx: Tx, share: Share) -> None:
     """Store a new share."""
-    marks = ",".join("?" * len(share.__struct_fields__))
-    tx.run(f"INSERT INTO shares({_COLUMNS}) VALUES({marks})", _row(share))
+    tx.run(_INSERT, _row(share))
+
+
+def store_share(tx: Tx, share: Share) -> None:
+    """Store a share, whether or not there was one of its id, together with others; who asks for it settles first."""
+    tx.put(_STORE, _row(share))
+
+
+def delete_share(tx: Tx, share_id: str) -> None:
+    """Forget a share."""
+    tx.run("DELETE FROM shares WHERE id=?", (share_id,))
 
 
 def update_share(tx: Tx, share: Share) -> None:
@@ -73,6 +87,19 @@ def by_code(reader: Reader, code_hash: bytes) -> Share | None:
 def of_home(reader: Reader, home_id: str, share_id: str) -> Share | None:
     """One share a home gives."""
     return _one(reader.one(f"{_SHARE} WHERE id=? AND home_id=?", (share_id, home_id)))
+
+
+def any_of(reader: Reader, ids: Sequence[str]) -> dict[str, Share]:
+    """Those of `ids` that are shares, of whatever home."""
+    sql = f"{_SHARE} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
+    rows = reader.all(sql, (msgspec.json.encode(ids).decode(),))
+    return {row[0]: _to_share(row) for row in rows}
+
+
+def ids_of_home(reader: Reader, home_id: str) -> list[str]:
+    """The shares of a home that other nodes know: not what was only ever offered to a login of this one."""
+    sql = "SELECT id FROM shares WHERE home_id=? AND (code_hash IS NOT NULL OR accepted_at IS NOT NULL) ORDER BY id"
+    return [row[0] for row in reader.all(sql, (home_id,))]
 
 
 def for_account(reader: Reader, account_id: str, share_id: str) -> Share | None:

@@ -62,7 +62,9 @@ class Accepting:
         return self._nodes[op.node]
 
     def _one(self, op: Op, row: NodeRow) -> Result:
-        if not self._sender.speaks_as(op.node):
+        # A phone's operations are its person's, through whichever hub they come; this node's own are nobody else's.
+        of_another = row.account_key not in (None, op.actor) or op.node == self._own.node_in(self._tx)
+        if of_another or not self._sender.speaks_as(op.node):
             self._plain = False
             return Result(Status.DENIED, self._log.head, op.at, "not_your_node")
         if op.n <= row.last_n:

@@ -58,8 +58,8 @@ class Authority:
         self._settle_in(tx, log)
         return pushed
 
-    def local_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part]) -> None:
-        """An act done here, by who had the right: the tables show it already."""
+    def local_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part], *, is_shown: bool = True) -> None:
+        """An act done here, by who had the right. `is_shown`: the tables show it already."""
         shared = queries.shared(tx, home_id)
         if shared is None:
             return
@@ -67,7 +67,7 @@ class Authority:
         op = self._own.op_in(tx, log, actor, parts)
         at = merge.time_of(op, op.at, [log.get(part.kind, part.id) for part in op.parts])
         apply_in(log, op, at)
-        done = set(log.changed)
+        done = set(log.changed) if is_shown else set()
         self._own.follow_in(tx, log, op, at)
         self._settle_in(tx, log, shown=done)
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -60,7 +61,7 @@ class Serving(Protocol):
     def may_found_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
         """Whether a hub may bring that home here: there is none of its id that it does not serve."""
 
-    def speaks_as(self, hub_id: str, node: str) -> bool:
+    def speaks_as(self, tx: Tx, hub_id: str, home_id: str, node: str) -> bool:
         """Whether operations of that node may come through the hub: its own lives, and phones'."""
 
 
@@ -119,7 +120,7 @@ class CloudEnd:
 
     def tell(self, hub_id: str, notice: Answer) -> bool:
         """Say something to a hub, over its newest connection."""
-        lines = self._lines.get(hub_id)
+        lines = self._lines.get(hub_id, [])
         return bool(lines) and lines[-1](notice)
 
     def _grew_in(self, tx: Tx, home_id: str, head: int) -> None:
@@ -189,7 +190,8 @@ class CloudEnd:
         shared = queries.shared(tx, request.home)
         if shared is None or shared.epoch != request.epoch:
             return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
-        sender = Sender(By(peer.hub_id), request.now, lambda node: self._serving.speaks_as(peer.hub_id, node))
+        speaks_as = partial(self._serving.speaks_as, tx, peer.hub_id, request.home)
+        sender = Sender(By(peer.hub_id), request.now, speaks_as)
         return self._authority.push_in(tx, shared, request.ops[:MAX_OPS], sender, tx.moment)
 
     async def _pull(self, peer: Peer, request: Pull) -> Answer:

@@ -3,8 +3,8 @@
 The implementations live beside their nouns (`app/homes/replica.py` and so on), and are wired in `app/services.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -18,13 +18,15 @@ class Watch(Struct, frozen=True):
     """A table in which facts of a kind stand.
 
     `id` and `home_id` are SQL over the row, whose columns are written `$.name`; a NULL of either: it is none of ours.
-    `columns`: those whose update matters; None: all.
+    `columns`: those whose update matters; None: all. `many` is for a row that is part of several facts: a SELECT of
+    their id and home_id (so named), with the row's columns in it, instead of the two.
     """
 
     table: str
-    id: str
-    home_id: str
+    id: str = "NULL"
+    home_id: str = "NULL"
     columns: tuple[str, ...] | None = None
+    many: str | None = None
 
 
 class Item(Struct, frozen=True):
@@ -64,6 +66,14 @@ class Kind(Protocol):
 
     def refers(self, entity_id: str, fields: Fields) -> Iterable[tuple[str, str]]:
         """Other entities (kind, id) without which its rows cannot be whole: it is put again once they are there."""
+
+
+@runtime_checkable
+class SeveralIds(Protocol):
+    """A kind whose facts may be named in several ways: people, by each of their keys."""
+
+    def id_of_in(self, reader: Reader, home_id: str, entity_id: str, known: Callable[[str], bool]) -> str:
+        """Of all ids of that fact the one that is `known` to the log; else `entity_id` itself."""
 
 
 # Put in this order, and taken away in the other: what is referred to comes first.

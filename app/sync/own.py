@@ -20,6 +20,10 @@ class OwnWork:
         self._node = node
         self._settle = settle
 
+    def node_in(self, reader: Reader) -> str:
+        """What this node writes as."""
+        return self._node(reader)
+
     def op_in(self, tx: Tx, log: HomeLog, actor: str, parts: Sequence[Part]) -> Op:
         """An operation of this node's own."""
         shared = log.shared

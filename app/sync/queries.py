@@ -91,6 +91,17 @@ def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
     return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind))]
 
 
+def entities_after(reader: Reader, home_id: str, kind: str, after: str, limit: int) -> list[Entity]:
+    """At most `limit` of a kind that are there, in order of id, after one."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND id>? AND dead_at IS NULL ORDER BY id LIMIT ?"
+    return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind, after, limit))]
+
+
+def count_open_conflicts(reader: Reader, home_id: str) -> int:
+    """How many nobody has settled."""
+    return sum(it.fields.get("state", "open") == "open" for it in entities_of(reader, home_id, "conflict"))
+
+
 def every_entity(reader: Reader, home_id: str) -> list[Entity]:
     """All of a home, tombstones too."""
     sql = "SELECT body FROM sync_entities WHERE home_id=? ORDER BY kind, id"

@@ -93,7 +93,7 @@ class Replica:
         row = queries.NodeRow(op.node, None, op.actor, op.n, op.at, 0, tx.now)
         queries.put_node(tx, home_id, row)
         queries.add_op(tx, home_id, op)
-        self._show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
+        self.show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
         self._acted(tx, home_id)
         return True
 
@@ -126,7 +126,7 @@ class Replica:
                 for told in self.on_refused:
                     told(tx, home_id, waiting.op, result)
         refused |= self._leave_reached(tx, home_id, shared.head)
-        self._show_in(tx, home_id, refused)
+        self.show_in(tx, home_id, refused)
         self._moved(tx, home_id)
 
     def _make_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]], head: int) -> None:
@@ -161,7 +161,7 @@ class Replica:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
         touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id, head)
-        self._show_in(tx, home_id, touched)
+        self.show_in(tx, home_id, touched)
         self._moved(tx, home_id)
 
     def _newer(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[Entity]:
@@ -242,7 +242,7 @@ class Replica:
         newer = self._newer(tx, home_id, answer.rows)
         queries.put_entities(tx, home_id, newer, state.round)
         queries.mark_round(tx, home_id, [(row.kind, row.id) for row in given], state.round)
-        self._show_in(tx, home_id, {(row.kind, row.id) for row in newer})
+        self.show_in(tx, home_id, {(row.kind, row.id) for row in newer})
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
@@ -258,7 +258,7 @@ class Replica:
         queries.drop_entities(tx, home_id, keys)
         queries.put_shared(tx, replace(shared, head=head, state="synced", snapshot_place=None))
         touched = {*keys} | self._leave_reached(tx, home_id, head)
-        self._show_in(tx, home_id, touched)
+        self.show_in(tx, home_id, touched)
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
@@ -269,7 +269,8 @@ class Replica:
 
     # showing
 
-    def _show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+        """Have the tables show these entities as they are with what waits."""
         if self._facts is not None:
             self._facts.show_in(tx, home_id, keys, lambda kind, it: self.view(tx, home_id, kind, it))
 

@@ -45,10 +45,11 @@ class SetClock:
 
 
 class Api:
-    """A hub in `folder`: `async with Api(folder) as api`, then `await api.person("anna")` for a client of theirs."""
+    """A hub (or a cloud) in `folder`: `async with Api(folder) as api`, then `await api.person("anna")`: her client."""
 
-    def __init__(self, folder: Path, limits: Limits = PATIENT) -> None:
+    def __init__(self, folder: Path, limits: Limits = PATIENT, *, is_cloud: bool = False) -> None:
         self._limits = limits
+        self._is_cloud = is_cloud
         self._folder = folder
         self.clock = SetClock()
         self.store: Store
@@ -58,7 +59,7 @@ class Api:
 
     async def __aenter__(self) -> "Api":
         self.store = await open_store(self._folder, clock=self.clock)
-        self.services = Services(self.store, self._limits)
+        self.services = Services(self.store, self._limits, is_cloud=self._is_cloud)
         await self.services.start("Doorstep")
         self.app = application(self.services, self.services.credentials, self.clock).asgi
         return self

@@ -73,6 +73,8 @@ RIGHTS: dict[str, Right] = {
     "take up the invitation": _right("ex_member", _KEYS),
     "hear of the owner": _right("owner"),
     "the owner's key": _right("owner", _KEYS),
+    # Who could have hubs of their own is told that there is no such hub; who could not, that they may not.
+    "the owner's hub": _right("owner", f"unnamed {_KEYS}"),
     "read a code": _right(f"{_PEOPLE} key_home key_elsewhere", "key_read key_control"),
     # The hub.
     "run the hub": _right("owner", _rest(_ALL, "owner")),

@@ -198,4 +198,20 @@ SAMPLES: dict[str, Sample] = {
     "confirmPairing": Sample("pair", ok=(409,)),
     "choosePairingCandidate": Sample("pair", ok=(409,)),
     "providePairingPin": Sample("pair", ok=(409,)),
+    # enrolling hubs: the world is a hub's, where nobody gets a code
+    "createHubEnrolment": Sample("make a home", ok=(409,)),
+    "getHubEnrolment": Sample("the owner's hub"),
+    "confirmHubEnrolment": Sample("the owner's hub"),
+    "refuseHubEnrolment": Sample("the owner's hub"),
+    "listHubs": Sample("make a home"),
+    "getEnrolledHub": Sample("the owner's hub"),
+    "updateEnrolledHub": Sample("the owner's hub"),
+    "revokeHub": Sample("the owner's hub"),
+    "listHomeHubs": Sample("see the home"),
+    # Where nothing listens.
+    "joinCloud": Sample(
+        "run the hub", body=lambda w, a: {"code": "doorstep:enrol?url=https://127.0.0.1:9&pin=&code=K7QF"}, ok=(503,)
+    ),
+    "getCloud": Sample("run the hub"),
+    "leaveCloud": Sample("run the hub", ok=(404,)),
 }

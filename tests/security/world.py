@@ -14,9 +14,11 @@ from app.accounts.model import Key, Session
 from app.clock import to_time
 from app.hours import Window
 from app.onboarding import queries as onboarding_queries
-from app.policy import Scope
+from app.policy import SYSTEM, Scope
 from app.settings import Limits
 from app.store.tx import Tx
+from app.sync.enrolment import queries as enrolment_queries
+from app.sync.enrolment.model import EnrolledHub, Enrolment, EnrolmentState, Introduction
 from pairing.session.states import Request, State
 from tests.api.harness import NEVER, Api
 from tests.api.households import join, new_home
@@ -79,6 +81,8 @@ class Ids(Struct):
     change_id: str = ""  # of a home's move to another Wi-Fi
     service: str = ""
     user_id: str = ""  # of a device
+    hub_id: str = ""  # enrolled by the home's owner
+    enrolment_id: str = ""
 
 
 class World:
@@ -159,6 +163,25 @@ async def _home(world: World, ids: Ids, owner: str, name: str) -> None:
     ids.change_id = await made(client, f"{path}/wifi-change", {"ssid": f"{CANARY} {name}", "password": "canary bird"})
     ids.network_id = await made(client, f"{path}/networks", {"ssid": f"{CANARY} {name}", "password": "canary bird"})
     ids.session_id = await _pairing(world, ids.home_id, world.account(owner))
+    await _hub(world, ids, world.account(owner), name)
+
+
+async def _hub(world: World, ids: Ids, owner_id: str, name: str) -> None:
+    """A hub that is enrolled, and one that has asked: as a cloud has them."""
+    hubs, asks = world.api.services.enrolment.hubs, f"{CANARY} asks in {name}"
+    ids.hub_id = f"h-{name.lower()}"
+
+    def act(tx: Tx) -> None:
+        hub = EnrolledHub(ids.hub_id, bytes(32), bytes(32), f"{CANARY} hub", owner_id, "n", 1, 1, tx.now, None, None)
+        hubs.keep_in(tx, SYSTEM, "hub.enrolled", hub)
+        hubs.attach_in(tx, hub.id, ids.home_id)
+        asker = Introduction(f"h-new-{name.lower()}", asks, bytes(32), bytes(32), "n", 1, b"", b"", "123456", b"")
+        ids.enrolment_id, ends = tx.new_id(), tx.now + 1000 * HOUR_MS
+        asked = Enrolment(ids.enrolment_id, hash_token(asks), owner_id, EnrolmentState.ASKED, asker, tx.now, ends)
+        enrolment_queries.insert_enrolment(tx, asked)
+        enrolment_queries.update_enrolment(tx, asked)
+
+    await world.api.store.write(act)
 
 
 async def _pairing(world: World, home_id: str, account_id: str) -> str:

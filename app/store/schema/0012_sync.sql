@@ -146,14 +146,15 @@ CREATE TABLE enrolments (
   expires_at INTEGER NOT NULL
 );
 
--- At a hub: the cloud it has enrolled with. Its private keys for it are in the vault.
+-- At a hub: the cloud it has enrolled with. Its private keys for it are in the vault (cloud/).
 CREATE TABLE clouds (
   id TEXT PRIMARY KEY,
   url TEXT NOT NULL,
   pin TEXT,                                -- of its certificate; NULL: verified as any web server's
   name TEXT NOT NULL,
-  state TEXT NOT NULL,                     -- asked enrolled revoked
+  state TEXT NOT NULL,                     -- asked enrolled refused revoked superseded
   enrolment_id TEXT,                       -- while it is asked
+  number TEXT NOT NULL,                    -- that both ends showed
   enrolled_at INTEGER NOT NULL
 );
 

@@ -1,0 +1,122 @@
+"""`doorstep hub`: the hubs of a cloud."""
+
+import asyncio
+from typing import Any, Final
+
+import click
+import segno
+
+from app.client import Client
+from app.commands.exits import Exit
+from app.commands.reach import api_verb, named
+from app.commands.terminal import CommandError, answer, event, out, plain, table, wants_json
+
+LOOK_S: Final = 1.0
+
+
+@click.group()
+def hub() -> None:
+    """Hubs of this cloud: enrol, confirm, refuse, list, rename, revoke."""
+
+
+@hub.command()
+@click.option("--wait/--no-wait", default=True, help="Wait for the hub, and ask whether to confirm it (default).")
+@api_verb
+async def enrol(api: Client, *, wait: bool) -> None:
+    """Make a code for a hub, and let the hub that takes it up in."""
+    made = await api.post("/api/hubs/enrolments")
+    shown = {"event": "code", **{name: made[name] for name in ("id", "code", "link", "expires_at")}}
+    answer(
+        shown,
+        f"code  [bold green]{plain(made['code'])}[/]  [dim]until {made['expires_at']}[/]",
+        f"link  {plain(made['link'])}",
+        "  [dim]→ At the hub: doorstep cloud join 'LINK', or scan it in the app.[/]",
+    )
+    if out().is_terminal and not wants_json():
+        segno.make(made["link"], micro=False).terminal(compact=True)
+    if not wait:
+        return
+    asked = await _asked(api, made["id"])
+    event(
+        {"event": "asked", **asked},
+        f"[bold]{plain(asked['hub_name'])}[/] [dim]{plain(asked['hub_id'])}[/] asks. Its number: "
+        f"[bold]{asked['number']}[/]",
+    )
+    if click.confirm("Does the hub show the same number?", err=True):
+        await _confirm(api, made["id"])
+    else:
+        await _refuse(api, made["id"])
+        raise CommandError("The hub was not let in.", exit=Exit.REFUSED, code="enrolment_refused")
+
+
+async def _asked(api: Client, enrolment_id: str) -> dict[str, Any]:
+    """The enrolment once a hub has taken it up."""
+    while True:
+        found: dict[str, Any] = await api.get(f"/api/hubs/enrolments/{enrolment_id}")
+        if found["state"] == "asked":
+            return found
+        if found["state"] != "offered":
+            hint = "Make another: doorstep hub enrol"
+            raise CommandError(f"The code is {found['state']}.", exit=Exit.CONFLICT, code="enrolment_ended", hint=hint)
+        await asyncio.sleep(LOOK_S)
+
+
+@hub.command()
+@click.argument("enrolment", metavar="ENROLMENT")
+@click.option("--number", required=True, help="What the hub shows; it is compared with what the cloud shows.")
+@api_verb
+async def confirm(api: Client, *, enrolment: str, number: str) -> None:
+    """Let in the hub that has taken up a code, if it shows this number."""
+    found = await api.get(f"/api/hubs/enrolments/{enrolment}")
+    if found["number"] is not None and found["number"] != number.replace(" ", ""):
+        raise CommandError(
+            "The numbers differ: it is another hub that asks here.", exit=Exit.REFUSED, code="number_differs"
+        )
+    await _confirm(api, enrolment)
+
+
+@hub.command()
+@click.argument("enrolment", metavar="ENROLMENT")
+@api_verb
+async def refuse(api: Client, *, enrolment: str) -> None:
+    """End a code, and do not let in the hub that has taken it up."""
+    await _refuse(api, enrolment)
+    answer({"refused": enrolment}, "[green]✓[/] refused")
+
+
+async def _confirm(api: Client, enrolment_id: str) -> None:
+    hub = await api.post(f"/api/hubs/enrolments/{enrolment_id}/confirm")
+    answer({"event": "enrolled", **hub}, f"[green]✓[/] {plain(hub['name'])} [dim]{plain(hub['id'])}[/] is enrolled")
+
+
+async def _refuse(api: Client, enrolment_id: str) -> None:
+    await api.post(f"/api/hubs/enrolments/{enrolment_id}/refuse")
+
+
+@hub.command("list")
+@api_verb
+async def list_(api: Client) -> None:
+    """Your hubs, revoked ones too."""
+    hubs = [item async for item in api.pages("/api/hubs")]
+    table(hubs, ("id", "name", "homes", "heard_at", "revoked_at"), empty="No hub yet: doorstep hub enrol")
+
+
+@hub.command()
+@click.argument("which", metavar="HUB")
+@click.argument("name")
+@api_verb
+async def rename(api: Client, *, which: str, name: str) -> None:
+    """Call a hub something else, here at the cloud."""
+    found = await named(api, "/api/hubs", which, "hub")
+    renamed = await api.patch(f"/api/hubs/{found['id']}", {"name": name})
+    answer(renamed, f"[green]✓[/] {plain(renamed['name'])}")
+
+
+@hub.command()
+@click.argument("which", metavar="HUB")
+@api_verb
+async def revoke(api: Client, *, which: str) -> None:
+    """End a hub's enrolment; it is out at once."""
+    found = await named(api, "/api/hubs", which, "hub")
+    await api.delete(f"/api/hubs/{found['id']}")
+    answer({"revoked": found["id"]}, f"[green]✓[/] {plain(found['name'])} is revoked")

@@ -1,0 +1,1 @@
+"""Hubs enrol with a cloud by a code, prove themselves to it by a key pair, and are listed and revoked there."""

@@ -1,0 +1,117 @@
+"""Challenges a hub signs and the tokens it gets for that: in memory, hashed, and bounded by the hubs there are."""
+
+import hmac
+import secrets
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+
+from app.accounts.codes import hash_token, new_token
+from app.clock import Moment
+from app.errors import TooMany
+from app.policy import Actor
+from app.sync.enrolment.hubs import Hubs
+from app.sync.enrolment.model import ChallengeOver, EnrolledHub, Revoked, Superseded
+
+LIFE_S: Final = 3_600
+CHALLENGE_MS: Final = 60_000
+# A hub proves itself once an hour; one that does all the time loses its own oldest token.
+MAX_TOKENS: Final = 4
+MAX_SPENT: Final = 100_000
+_RANDOM: Final = 16
+_TIME: Final = 8
+_MAC: Final = 16
+
+
+class Challenges:
+    """Nonces that are recognised by a MAC and so kept nowhere: nobody can flood them, however many they ask for.
+
+    Only those that a hub has signed are kept, until they would be too old anyway.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._spent: dict[bytes, int] = {}
+
+    def make(self, now_ms: int) -> bytes:
+        """A new one."""
+        body = secrets.token_bytes(_RANDOM) + now_ms.to_bytes(_TIME, "big")
+        return body + self._mac(body)
+
+    def check(self, nonce: bytes, now_ms: int) -> None:
+        """Raise ChallengeOver unless it is one of ours, in time, and not signed before."""
+        body, mac = nonce[:-_MAC], nonce[-_MAC:]
+        if len(body) != _RANDOM + _TIME or not hmac.compare_digest(mac, self._mac(body)):
+            raise ChallengeOver
+        made = int.from_bytes(body[_RANDOM:], "big")
+        if not made <= now_ms < made + CHALLENGE_MS or sha256(nonce).digest() in self._spent:
+            raise ChallengeOver
+
+    def spend(self, nonce: bytes, now_ms: int) -> None:
+        """It was signed: it is good no more. Raises ChallengeOver, TooMany."""
+        self.check(nonce, now_ms)
+        if len(self._spent) >= MAX_SPENT:
+            self._spent = {digest: until for digest, until in self._spent.items() if until > now_ms}
+        if len(self._spent) >= MAX_SPENT:
+            raise TooMany("Too many hubs prove themselves.", retry_after=CHALLENGE_MS // 1000)
+        self._spent[sha256(nonce).digest()] = now_ms + CHALLENGE_MS
+
+    def _mac(self, body: bytes) -> bytes:
+        return hmac.digest(self._key, body, "sha256")[:_MAC]
+
+
+class _Entry(Struct, frozen=True, gc=False):
+    """What a token's hash stands for, until a time (ms, exclusive)."""
+
+    actor: Actor
+    until: int
+
+
+class HubTokens:
+    """Every valid token of a hub by its SHA-256. Those of a life of a hub end with it.
+
+    `on_ended` is told (hub id, node) of a life that may speak no more: revoked, superseded, or enrolled anew with
+    other keys. Whatever connection it has is to be closed.
+    """
+
+    def __init__(self, hubs: Hubs) -> None:
+        self._hubs = hubs
+        self._entries: dict[bytes, _Entry] = {}
+        self._of_hub: dict[str, list[bytes]] = {}
+        self.on_ended: list[Callable[[str, str], None]] = []
+        hubs.rows.watch(self._hub_changed)
+
+    def give(self, hub_id: str, node: str, now_ms: int) -> str:
+        """A new token of a life of a hub that has just proved itself; raises Revoked, Superseded."""
+        hub = self._hubs.rows.get(hub_id)
+        if hub is None or hub.revoked_at is not None:
+            raise Revoked
+        if hub.node != node:
+            raise Superseded
+        held = self._of_hub.setdefault(hub_id, [])
+        while len(held) >= MAX_TOKENS:
+            self._entries.pop(held.pop(0), None)
+        token = new_token("dsh")
+        digest = hash_token(token)
+        held.append(digest)
+        actor = Actor(None, f"hub/{hub_id}", frozenset(), hub_id=hub_id, node=node)
+        self._entries[digest] = _Entry(actor, now_ms + LIFE_S * 1000)
+        return token
+
+    def actor_of(self, token: bytes, now: Moment) -> Actor | None:
+        """Which hub's token this is, or None when it is wrong or over."""
+        entry = self._entries.get(sha256(token).digest())
+        return entry.actor if entry is not None and now.ms < entry.until else None
+
+    def _hub_changed(self, hub_id: str, old: EnrolledHub | None, new: EnrolledHub | None) -> None:
+        if old is None or old.revoked_at is not None:
+            return
+        same = new is not None and (new.node, new.public_key) == (old.node, old.public_key)
+        if same and new is not None and new.revoked_at is None:
+            return
+        for digest in self._of_hub.pop(hub_id, ()):
+            self._entries.pop(digest, None)
+        for told in self.on_ended:
+            told(hub_id, old.node)

@@ -1,0 +1,134 @@
+"""Sync as a node has it: what is captured and merged here, the cloud's end, and the engine towards a cloud."""
+
+import asyncio
+from collections.abc import Sequence
+
+from app.accounts.people import People
+from app.caller import Caller, demand
+from app.errors import NotFound
+from app.homes.standing import Standings
+from app.policy import SYSTEM, Action, Actor
+from app.store.hub import read_hub
+from app.store.store import Store
+from app.store.tx import Change, Tx
+from app.sync import queries
+from app.sync.acting import Acting
+from app.sync.authority import FORGOTTEN_AT_ONCE, Authority
+from app.sync.capture import Capture
+from app.sync.cloud_end import CloudEnd, Serving
+from app.sync.conflicts import Conflicts
+from app.sync.engine import Engine, Talk
+from app.sync.facts import Facts
+from app.sync.kinds import Kind
+from app.sync.line import Door
+from app.sync.model import NOBODY, Op, Result
+from app.sync.operations import PhoneOperations
+from app.sync.replica import Replica
+from app.sync.status import SyncView, view_in
+
+
+class Sync:
+    """`open` it before the first act. `engine` is there once the hub has a cloud."""
+
+    def __init__(
+        self, store: Store, kinds: Sequence[Kind], *, people: People, standings: Standings, serving: Serving
+    ) -> None:
+        self._store = store
+        self._people = people
+        self._standings = standings
+        self._node = ""
+        facts = Facts(kinds, self._caller_of)
+        self.authority = Authority(lambda _: self._node, facts)
+        self.replica = Replica(lambda _: self._node, facts)
+        self.capture = Capture(facts, self.authority, self.replica, people.key_of_in)
+        self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
+        self.acting = Acting(self.authority, self.replica)
+        self.conflicts = Conflicts(store, standings, people, self.acting)
+        self.operations = PhoneOperations(store, standings, people, self.authority, self.replica)
+        self.engine: Engine | None = None
+        self.cloud_name: str | None = None
+        self.replica.on_refused.append(self._refused_in)
+
+    def _caller_of(self, tx: Tx, key: str) -> Caller:
+        account_id = self._people.account_of_in(tx, key) if key else None
+        return Caller(SYSTEM if account_id is None else Actor(account_id))
+
+    async def open(self) -> None:
+        """Begin to capture; learn which logs there are."""
+        self._node = (await self._store.read(read_hub)).node_id
+        for shared in await self._store.read(queries.all_shared):
+            self.capture.homes[shared.home_id] = shared.cloud_id is None
+        await self._store.attach(self.capture.prepare, self.capture)
+        await self.cloud_end.open()
+        self._store.housekeeping.register("sync_entities", self._compact_in)
+
+    def join(self, cloud_id: str, name: str, door: Door) -> Engine:
+        """Talk to a cloud that this hub is enrolled with, from now on."""
+        self.cloud_name = name
+        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id)
+        return self.engine
+
+    async def close(self) -> None:
+        """End the talk."""
+        if self.engine is not None:
+            await self.engine.stop()
+
+    def talk(self) -> Talk | None:
+        """How the talk goes; None without a cloud."""
+        return None if self.engine is None else self.engine.talk
+
+    async def status(self, actor: Actor, home_id: str) -> SyncView:
+        """Of one home; raises NotFound, Refused."""
+        demand(actor, Action.HOME_READ, self._standings.home(actor, home_id), self._store.clock.now())
+        remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)
+        return await self._store.read(
+            lambda reader: view_in(
+                reader, home_id, self.replica, talk=self.talk(), remote=remote, cloud_name=self.cloud_name
+            )
+        )
+
+    async def leave_cloud(self) -> None:
+        """The homes stay, each its own authority again; what the cloud had not answered is done here."""
+        if self.engine is not None:
+            await self.engine.stop()
+            self.engine = None
+
+        def act(tx: Tx) -> list[str]:
+            left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]
+            for home_id in left:
+                queries.drop_shared(tx, home_id)
+            return left
+
+        for home_id in await self._store.write(act):
+            self.capture.homes.pop(home_id, None)
+
+    async def level(self, home_id: str) -> None:
+        """Return once nothing of a home waits for its cloud, and nothing of the cloud's for this node."""
+        while True:
+            shared = await self._store.read(lambda reader: queries.shared(reader, home_id))
+            waiting = await self._store.read(lambda reader: queries.waiting_count(reader, home_id))
+            if shared is None:
+                raise NotFound
+            remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)
+            if shared.state == "synced" and not waiting and remote <= shared.head:
+                return
+            await asyncio.sleep(0.05)
+
+    def _refused_in(self, tx: Tx, home_id: str, op: Op, result: Result) -> None:
+        """Whoever may look into the home's affairs is told; what it was is in a conflict record."""
+        key = op.actor if op.actor != NOBODY else None
+        account_id = self._people.account_of_in(tx, key) if key else None
+        data = {
+            "status": result.status,
+            "why": result.why,
+            "account_id": account_id,
+            "entities": [{"kind": part.kind, "id": part.id} for part in op.parts],
+        }
+        tx.record(SYSTEM, Change("sync.refused", "home", home_id, home_id, Action.AUDIT_READ, data))
+
+    def _compact_in(self, tx: Tx) -> int:
+        gone = 0
+        for shared in queries.all_shared(tx):
+            if shared.cloud_id is None and gone < FORGOTTEN_AT_ONCE:
+                gone += self.authority.compact_in(tx, shared)
+        return gone

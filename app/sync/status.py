@@ -1,0 +1,72 @@
+"""How a home's copy here stands to its cloud's: for the API, events, metrics and the command."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from app.clock import Time, to_time
+from app.store.tx import Reader
+from app.sync import queries
+from app.sync.engine import Talk
+from app.sync.replica import Replica
+
+State = Literal["alone", "authority", "joining", "snapshot", "synced", "offline", "refused"]
+
+
+class SyncView(Struct, frozen=True):
+    """A home and its cloud. `alone`: it has none; `authority`: this node is it; `offline`: level when they last spoke.
+
+    `to_push` operations wait for the cloud's answer, `to_pull` numbers of its log are not here as far as is known.
+    `conflicts` that nobody has settled. `progress` of a first sync, 0 to 1; null when there is none under way.
+    `problem` says why the cloud is not reached.
+    """
+
+    home_id: str
+    state: State
+    cloud: str | None
+    epoch: str | None
+    head: int
+    to_push: int
+    to_pull: int
+    conflicts: int
+    last_contact_at: Time | None
+    progress: float | None
+    problem: str
+
+
+def view_in(
+    reader: Reader, home_id: str, replica: Replica, *, talk: Talk | None, remote: int, cloud_name: str | None
+) -> SyncView:
+    """As it is now."""
+    shared = queries.shared(reader, home_id)
+    if shared is None:
+        return SyncView(home_id, "alone", None, None, 0, 0, 0, 0, None, None, "")
+    conflicts = queries.count_open_conflicts(reader, home_id)
+    if shared.cloud_id is None:
+        contact = None if shared.contact_at is None else to_time(shared.contact_at)
+        return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, 0, conflicts, contact, None, "")
+    state, progress = _state(reader, shared, replica, talk)
+    contact_at = talk.contact_at if talk is not None and talk.contact_at is not None else shared.contact_at
+    return SyncView(
+        home_id,
+        state,
+        cloud_name,
+        shared.epoch,
+        shared.head,
+        queries.waiting_count(reader, home_id),
+        max(0, remote - shared.head),
+        conflicts,
+        None if contact_at is None else to_time(contact_at),
+        progress,
+        "" if talk is None or talk.connected else talk.why,
+    )
+
+
+def _state(reader: Reader, shared: queries.Shared, replica: Replica, talk: Talk | None) -> tuple[State, float | None]:
+    if shared.state == "restating":
+        return "joining", 0.0
+    if shared.state == "snapshot":
+        under_way = replica.snapshot_state(reader, shared.home_id)
+        total = 0 if under_way is None else under_way.total
+        return "snapshot", 0.0 if under_way is None or not total else min(1.0, under_way.done / total)
+    return ("synced" if talk is not None and talk.connected else "offline"), None

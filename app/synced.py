@@ -1,0 +1,65 @@
+"""What sync keeps the same of all nouns, and with which hubs: beside `app.services`, for its length."""
+
+from typing import TYPE_CHECKING
+
+from app.devices.names_replica import NameFacts
+from app.devices.replica import DeviceFacts
+from app.devices.users_replica import DeviceUserFacts
+from app.groups.replica import GroupFacts
+from app.homes.replica import HomeFacts, RoomFacts
+from app.homes.replica_people import InvitationFacts, MemberFacts
+from app.onboarding.networks_replica import NetworkFacts
+from app.sharing.replica import ShareFacts
+from app.store.store import Store
+from app.store.tx import Tx
+from app.sync import queries
+from app.sync.enrolment.hubs import Hubs
+from app.sync.kinds import Kind
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+
+def facts_of(services: "Services") -> list[Kind]:
+    """Every kind of fact that has tables."""
+    return [
+        HomeFacts(services.homes),
+        MemberFacts(services.people, services.members),
+        RoomFacts(services.rooms),
+        NetworkFacts(services.networks),
+        DeviceFacts(services.devices),
+        NameFacts(services.devices.memory),
+        DeviceUserFacts(),
+        GroupFacts(services.groups),
+        ShareFacts(services.people, services.ledger, services.sharable),
+        InvitationFacts(services.people, services.invitations),
+    ]
+
+
+class HubsServing:
+    """`app.sync.cloud_end.Serving` over the hubs of this cloud."""
+
+    def __init__(self, store: Store, hubs: Hubs) -> None:
+        self._store = store
+        self._hubs = hubs
+
+    def serves(self, hub_id: str, home_id: str) -> bool:
+        """From memory."""
+        return self._hubs.serves(hub_id, home_id)
+
+    def homes_of(self, hub_id: str) -> list[str]:
+        """From memory."""
+        return self._hubs.homes_of(hub_id)
+
+    def attach_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
+        """From now on; raises NotFound, Revoked, TooMany."""
+        self._hubs.attach_in(tx, hub_id, home_id)
+
+    def may_found_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
+        """Whether no home of this id is here."""
+        return tx.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is None
+
+    def speaks_as(self, tx: Tx, hub_id: str, home_id: str, node: str) -> bool:
+        """A node belongs to whom it was first heard from in a home; one that is new belongs to who says it."""
+        known = queries.node(tx, home_id, node)
+        return known is None or known.hub_id in (None, hub_id)

@@ -1,0 +1,23 @@
+"""Fixtures of the tests of sync."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.harness import Api
+from tests.sync.household import Household, build
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[Household]:
+    """A household, on its own hub."""
+    async with Api(tmp_path / "hub") as hub:
+        yield Household(hub, await build(hub))
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
+    """Where nobody has heard of them."""
+    async with Api(tmp_path / "cloud") as api:
+        yield api
