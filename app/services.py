@@ -53,6 +53,7 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
 from app.sync.service import Sync
+from app.sync.streams import Streams
 from app.synced import HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
@@ -137,14 +138,7 @@ class Services:
         )
         self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
         self._build_history()
-        self.facts = facts_of(self)
-        self.sync = Sync(
-            store,
-            self.facts,
-            people=self.people,
-            standings=self.standings,
-            serving=HubsServing(store, self.enrolment.hubs),
-        )
+        self._build_sync()
         self._introduce()
 
     def _build_history(self) -> None:
@@ -170,6 +164,24 @@ class Services:
             bus=self.bus,
             address_of=self.lan.address_of,
         )
+
+    def _build_sync(self) -> None:
+        """What hubs and their cloud keep the same, and what goes between them beside."""
+        store = self.store
+        self.facts = facts_of(self)
+        serving = HubsServing(store, self.enrolment.hubs)
+        self.sync = Sync(store, self.facts, people=self.people, standings=self.standings, serving=serving)
+        self.streams = Streams(
+            store,
+            devices=self.devices,
+            control=self.control,
+            people=self.people,
+            capture=self.sync.capture,
+            cloud_end=self.sync.cloud_end,
+            serving=serving,
+        )
+        self.sync.on_joined.append(self.streams.plug)
+        self.sync.on_left.append(self.streams.unplug)
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
@@ -228,6 +240,7 @@ class Services:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
         await self.store.load()
         await self.sync.open()
+        self.streams.open()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
@@ -245,6 +258,7 @@ class Services:
     async def stop(self) -> None:
         """End what runs by itself; the store is the caller's to close."""
         await self.enrolment.stop()
+        await self.streams.close()
         await self.iotda.stop()
         await self.onboarding.close()
         await self.mesh.close()

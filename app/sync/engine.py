@@ -92,6 +92,7 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+            self._ended("stopped")
 
     def wake(self) -> None:
         """There is something to say."""
