@@ -95,6 +95,7 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+            self._ended("stopped")
         if self._acted_in in self._replica.on_acted:
             self._replica.on_acted.remove(self._acted_in)
 
