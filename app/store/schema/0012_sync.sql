@@ -102,6 +102,7 @@ CREATE TABLE sync_dangling (
   id TEXT NOT NULL,
   PRIMARY KEY (home_id, on_kind, on_id, kind, id)
 ) WITHOUT ROWID;
+CREATE INDEX sync_dangling_of ON sync_dangling(home_id, kind, id);
 
 -- At a cloud, over all homes: the newest binding of each piece of hardware.
 CREATE TABLE sync_bindings (
