@@ -73,17 +73,17 @@ async def test_what_made_room_before_it_was_told_is_told_as_missing(
     there: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lamp = await there.lamp()
-    await _says(there, lamp, 1)
-    await _has(there, lamp, 1)
+    await _says(there, lamp, 101)
+    await _has(there, lamp, 101)
     await there.hub.away()
-    await _says(there, lamp, *range(2, 42))
-    keep = retention.Keep("a small journal", keep_rows=10)
+    await _says(there, lamp, *range(102, 142))
+    keep = retention.Keep("a small journal", keep_days=30, keep_rows=10)
     monkeypatch.setitem(retention.KEEP, "journal", keep)
     await there.hub.api.store.housekeeping.run()
     kept = await there.hub.api.store.read(lambda r: r.all("SELECT value FROM journal ORDER BY seq"))
     assert len(kept) == 10
     await there.hub.back()
-    await _has(there, lamp, 1, *(int(row[0]) for row in kept))
+    await _has(there, lamp, 101, *(int(row[0]) for row in kept))
     (gap,) = await _log(there, lamp, "gap")
     assert gap["value"] == {"lost": 30}
     # It stands where they are missing.
@@ -96,18 +96,18 @@ async def test_what_made_room_before_it_was_told_is_told_as_missing(
 
 async def test_what_was_told_may_make_room_without_a_gap(there: World, monkeypatch: pytest.MonkeyPatch) -> None:
     lamp = await there.lamp()
-    await _says(there, lamp, *range(1, 21))
-    await _has(there, lamp, *range(1, 21))
+    await _says(there, lamp, *range(101, 121))
+    await _has(there, lamp, *range(101, 121))
     last = await there.hub.api.store.read(lambda r: r.all("SELECT max(seq) FROM journal"))
 
     async def all_told() -> bool:
         return await there.hub.api.store.read(lambda r: r.all("SELECT seq FROM sync_journals")) == last
 
     await until(all_told)
-    monkeypatch.setitem(retention.KEEP, "journal", retention.Keep("a small journal", keep_rows=5))
+    monkeypatch.setitem(retention.KEEP, "journal", retention.Keep("a small journal", keep_days=30, keep_rows=5))
     await there.hub.api.store.housekeeping.run()
-    await _says(there, lamp, 21)
-    await _has(there, lamp, *range(1, 22))
+    await _says(there, lamp, 121)
+    await _has(there, lamp, *range(101, 122))
     assert await _log(there, lamp, "gap") == []
 
 
@@ -116,9 +116,9 @@ async def test_more_than_goes_at_once_goes_in_parts(there: World, monkeypatch: p
     monkeypatch.setattr("app.sync.journals.PLACES_AT_ONCE", 5)
     lamp = await there.lamp()
     await there.hub.away()
-    await _says(there, lamp, *range(1, 31))
+    await _says(there, lamp, *range(101, 131))
     await there.hub.back()
-    await _has(there, lamp, *range(1, 31))
+    await _has(there, lamp, *range(101, 131))
     assert all(len(it.entries) <= 7 for it in there.hub.asked if isinstance(it, JournalPart))
 
 

@@ -51,7 +51,7 @@ async def test_however_much_happens_offline_takes_a_row_a_service_and_only_the_n
     lamp = await there.lamp()
     await there.hub.away()
     there.hub.asked.clear()
-    for level in range(1, 41):
+    for level in range(10, 41):
         await there.hub.api.services.devices.reported(lamp, "light", {"brightness": level})
     rows = await there.hub.api.store.read(lambda r: r.all("SELECT device_id, service FROM sync_reports"))
     assert rows == [(lamp, "light")]
