@@ -47,6 +47,7 @@ from app.sharing.routes import ROUTER as SHARING_ROUTES
 from app.sync.enrolment.face import ROUTER as SYNC_ROUTES
 from app.sync.enrolment.face import SyncFace
 from app.sync.enrolment.routes import ROUTER as ENROLMENT_ROUTES
+from app.sync.sealing.routes import ROUTER as SEALING_ROUTES
 
 ROUTERS = (
     SIGN_IN_ROUTES,
@@ -73,6 +74,7 @@ ROUTERS = (
     JOURNAL_ROUTES,
     EVENT_ROUTES,
     ENROLMENT_ROUTES,
+    SEALING_ROUTES,
     DOCS_ROUTES,
 )
 
@@ -153,6 +155,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "iotda_files": _instance(services.iotda.files),
             "iotda_configs": _instance(services.iotda.configs),
             "tuya": _instance(services.tuya),
+            "sealing": _instance(services.sealing),
             "hubs": _instance(services.enrolment.hubs),
             "hub_sessions": _instance(services.enrolment.sessions),
             "cloud_end": _instance(services.enrolment.cloud_end),

@@ -53,7 +53,7 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
 from app.sync.service import Sync
-from app.synced import HubsServing, facts_of
+from app.synced import HubsServing, facts_of, sealing_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -137,6 +137,7 @@ class Services:
         )
         self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
         self._build_history()
+        self.sealing = sealing_of(self, is_cloud=is_cloud)
         self.facts = facts_of(self)
         self.sync = Sync(
             store,
@@ -145,6 +146,7 @@ class Services:
             standings=self.standings,
             serving=HubsServing(store, self.enrolment.hubs),
         )
+        self.sealing.keys.attach(self.sync.replica)
         self._introduce()
 
     def _build_history(self) -> None:
@@ -237,6 +239,7 @@ class Services:
         self.devices.absences.start_housekeeping()
         await self.hub.open(name)
         self.devices.memory.hub_id = self.hub.view().id
+        await self.sealing.start()
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()

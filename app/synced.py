@@ -15,6 +15,11 @@ from app.store.tx import Tx
 from app.sync import queries
 from app.sync.enrolment.hubs import Hubs
 from app.sync.kinds import Kind
+from app.sync.sealing.facts import HomeKeyFacts, SecretFacts
+from app.sync.sealing.keeping import HomeKeys
+from app.sync.sealing.places import refuse_of_homes
+from app.sync.sealing.ring import Ring
+from app.sync.sealing.service import Sealing
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -33,7 +38,25 @@ def facts_of(services: "Services") -> list[Kind]:
         GroupFacts(services.groups),
         ShareFacts(services.people, services.ledger, services.sharable),
         InvitationFacts(services.people, services.invitations),
+        HomeKeyFacts(services.sealing.keys.ring),
+        services.sealing.keys.facts,
     ]
+
+
+def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
+    """What seals a home's secrets, and at a cloud keeps them out of the vault."""
+    store, devices = services.store, services.devices
+    if is_cloud:
+        store.vault.on_keep = refuse_of_homes
+    ring = Ring(store.vault)
+    told = {
+        "bindings/": lambda tx, hardware_id: devices.memory.rebond_in(tx, [hardware_id]),
+        "device-secrets/": lambda tx, rest: devices.credentials.told_in(tx, rest.partition("/")[0]),
+        "sensors/": devices.sensors.told_in,
+    }
+    facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
+    keys = HomeKeys(ring, facts, services.people.account_of_in, is_cloud=is_cloud)
+    return Sealing(store, services.standings, keys, is_cloud=is_cloud)
 
 
 class HubsServing:

@@ -135,12 +135,15 @@ class _Secret(_Shape):
 class _Hub(_Shape):
     name: Text | None = None
     seal_key: Key | None = None
+    proof: Key | None = None
     state: Text | None = None
 
 
 class _HomeKey(_Shape):
     number: Count | None = None
     made_by: Text | None = None
+    after: Id | None = None
+    proof: Key | None = None
 
 
 class _Conflict(_Shape):
