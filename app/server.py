@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.response_cache import ResponseCacheConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 from msgspec import Struct
@@ -171,6 +172,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
         openapi_config=None,
         logging_config=None,  # app.logs decides where logs go
         debug=False,
+        state=State({"is_cloud": services.sealing.is_cloud}),
     )
     require_actions(litestar)
     return litestar

@@ -53,7 +53,7 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
 from app.sync.service import Sync
-from app.synced import HubsServing, facts_of, sealing_of
+from app.synced import HubsLeaving, HubsServing, facts_of, sealing_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -146,7 +146,6 @@ class Services:
             standings=self.standings,
             serving=HubsServing(store, self.enrolment.hubs),
         )
-        self.sealing.keys.attach(self.sync.replica)
         self._introduce()
 
     def _build_history(self) -> None:
@@ -175,6 +174,8 @@ class Services:
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        self.sealing.keys.attach(self.sync.replica)
+        self.enrolment.hubs.on_detached.append(HubsLeaving(self.sync.authority).detached_in)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
         self.signing_in.on_recovered.append(tell_members_in)

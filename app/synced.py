@@ -13,8 +13,10 @@ from app.sharing.replica import ShareFacts
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
+from app.sync.authority import Authority
 from app.sync.enrolment.hubs import Hubs
 from app.sync.kinds import Kind
+from app.sync.model import NOBODY, Part
 from app.sync.sealing.facts import HomeKeyFacts, SecretFacts
 from app.sync.sealing.keeping import HomeKeys
 from app.sync.sealing.places import refuse_of_homes
@@ -57,6 +59,19 @@ def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
     facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
     keys = HomeKeys(ring, facts, services.people.account_of_in, is_cloud=is_cloud)
     return Sealing(store, services.standings, keys, is_cloud=is_cloud)
+
+
+class HubsLeaving:
+    """At a cloud: a hub that serves a home no longer is none of its hubs, so that the others key it out."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    def detached_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
+        """From now on."""
+        known = queries.entity(tx, home_id, "hub", hub_id)
+        if known is not None and known.dead is None:
+            self._authority.local_in(tx, home_id, NOBODY, [Part("hub", hub_id, "del")])
 
 
 class HubsServing:

@@ -44,7 +44,7 @@ CREATE TABLE sync_entities (
   body BLOB NOT NULL,
   PRIMARY KEY (home_id, kind, id)
 );
-CREATE UNIQUE INDEX sync_entities_seq ON sync_entities(home_id, seq);
+CREATE INDEX sync_entities_seq ON sync_entities(home_id, seq);
 CREATE INDEX sync_entities_dead ON sync_entities(home_id, dead_at) WHERE dead_at IS NOT NULL;
 
 -- Operations the authority has not answered, in the order they were done here.

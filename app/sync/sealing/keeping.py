@@ -88,8 +88,9 @@ class HomeKeys:
         shared, hub = sync_queries.shared(tx, home_id), read_hub(tx)
         if shared is None or shared.cloud_id is None or shared.state != "synced" or hub.hub_id is None:
             return
-        if self._is_cloud or home_id in self._refused or not self._introduce_in(tx, home_id, hub):
+        if self._is_cloud or home_id in self._refused:
             return
+        self._introduce_in(tx, home_id, hub)
         had = self.ring.keys_in(tx, home_id)
         fresh = self.ring.accept_in(tx, home_id, hub.hub_id)
         if not had and not fresh:
@@ -121,12 +122,13 @@ class HomeKeys:
     def _own_in(self, tx: Tx, hub_id: str) -> Recipient:
         return Recipient(HUB + hub_id, self.ring.private_in(tx).public_key().public_bytes_raw())
 
-    def _introduce_in(self, tx: Tx, home_id: str, hub: Hub) -> bool:
-        """Have the log say what this hub is called and sealed for; False: it was removed, and is so no more."""
+    def _introduce_in(self, tx: Tx, home_id: str, hub: Hub) -> None:
+        """Have the log say what this hub is called and sealed for; and, while it waits, that its code says so too.
+
+        A hub that was removed hears no more of a log. One that does again was let back: it begins anew.
+        """
         hub_id = hub.hub_id or ""
         known = queries.shown(tx, home_id, "hub", hub_id)
-        if known is None and queries.is_dead(tx, home_id, "hub", hub_id):
-            return False
         public = self._own_in(tx, hub_id).public
         wanted: dict[str, Any] = {"name": hub.name, "seal_key": public.hex()}
         if not self.is_in(tx, home_id):
@@ -139,7 +141,6 @@ class HomeKeys:
         changed = merge.difference(known, {**(known or {}), **wanted})
         if changed is not None:
             self.act_in(tx, home_id, [Part("hub", hub_id, *changed)])  # type: ignore[arg-type]
-        return True
 
     # home keys
 

@@ -35,12 +35,6 @@ def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping
             yield entity_id, fields
 
 
-def is_dead(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
-    """Whether it was there, and was taken away."""
-    entity = queries.entity(reader, home_id, kind, entity_id)
-    return entity is not None and entity.dead is not None
-
-
 def removed(reader: Reader, home_id: str, kind: str) -> list[str]:
     """Those of a kind that were taken away, as long as their tombstones are kept."""
     sql = "SELECT id FROM sync_entities WHERE home_id=? AND kind=? AND dead_at IS NOT NULL ORDER BY id"

@@ -55,7 +55,7 @@ class Sealing:
     def __init__(self, store: Store, standings: Standings, keys: HomeKeys, *, is_cloud: bool) -> None:
         self._store = store
         self._standings = standings
-        self._is_cloud = is_cloud
+        self.is_cloud = is_cloud
         self.keys = keys
 
     async def start(self) -> None:
@@ -75,7 +75,7 @@ class Sealing:
 
     def _view_in(self, reader: Reader, home_id: str) -> HomeKeysView:
         hub_id, shared = read_hub(reader).hub_id, sync_queries.shared(reader, home_id)
-        if shared is None or (shared.cloud_id is None and not self._is_cloud):
+        if shared is None or (shared.cloud_id is None and not self.is_cloud):
             return HomeKeysView("alone", hub_id, None, None, [], [], recovery=False)
         entities = dict(queries.each(reader, home_id, "home_key"))
         key_id = max(entities, key=lambda it: (numbered(entities[it]) or 0, it), default=None)
@@ -83,9 +83,9 @@ class Sealing:
         held = set(self._recipients_in(reader, home_id, key_id, fields))
         is_in = self.keys.is_in(reader, home_id)
         return HomeKeysView(
-            "cloud" if self._is_cloud else "in" if is_in else "waiting",
+            "cloud" if self.is_cloud else "in" if is_in else "waiting",
             hub_id,
-            None if self._is_cloud or is_in else self.keys.ring.code_in(reader, home_id),
+            None if self.is_cloud or is_in else self.keys.ring.code_in(reader, home_id),
             numbered(fields),
             list(_hubs(reader, home_id, held)),
             sorted(it.removeprefix(PHONE) for it in held if it.startswith(PHONE)),
@@ -179,7 +179,7 @@ class Sealing:
 
     def _demand_hub_in(self, tx: Tx, by: Caller, home_id: str) -> None:
         demand(by.actor, Action.HOME_KEYS, self._standings.home_in(tx, by.actor, home_id), tx.moment)
-        if self._is_cloud:
+        if self.is_cloud:
             raise AtTheHub
         shared = sync_queries.shared(tx, home_id)
         if shared is None or shared.cloud_id is None:
