@@ -127,9 +127,7 @@ class _Network(_Shape):
 
 
 class _Secret(_Shape):
-    key: Id | None = None
     sealed: Annotated[str, Meta(max_length=100_000)] | None = None
-    mac: Text | None = None
 
 
 class _Hub(_Shape):

@@ -12,7 +12,7 @@ from app.sync import queries as sync_queries
 from app.sync.kinds import Fields, Item, Watch
 from app.sync.sealing import places
 from app.sync.sealing.crypto import SealBroken
-from app.sync.sealing.model import HomeKey, opened, sealed_fields
+from app.sync.sealing.model import HomeKey, Sealed, sealed_by, sealed_of
 from app.sync.sealing.ring import Keys, Ring, current
 
 _KEPT: Final = "(SELECT row FROM secrets WHERE row={})"
@@ -57,13 +57,16 @@ class SecretFacts:
         self, reader: Reader, home_id: str, place: str, known: Fields | None, keys: Keys
     ) -> dict[str, Any] | None:
         """`read_in` with the home's keys at hand."""
-        key = current(keys)
-        if key is None or (known is not None and known.get("key") not in keys):
+        key, was = current(keys), None if known is None else sealed_of(known.get("sealed"))
+        if key is None or (known is not None and (was is None or was.key not in keys)):
             return None if known is None else dict(known)
         secret = self._vault.fetch(reader, place) if places.is_of_homes(place) else None
         if secret is None or places.home_of(reader, place) != home_id:
             return None
-        return sealed_fields(key, home_id, place, secret)
+        same = was is not None and was.is_of(keys[was.key], home_id, place, secret)
+        if known is not None and was is not None and same and was.key == key.id:
+            return dict(known)
+        return {"sealed": sealed_by(key, home_id, place, secret, again=same).text()}
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
         """See the Protocol."""
@@ -89,10 +92,10 @@ class SecretFacts:
             if item.fields is None:
                 if not self._tells_farewell_in(tx, home_id, item.id):
                     self._forget_in(tx, item.id)
-            elif (key := keys.get(str(item.fields.get("key")))) is not None:
-                if key is not current(keys):
+            elif (sealed := sealed_of(item.fields.get("sealed"))) is not None and sealed.key in keys:
+                if keys[sealed.key] is not current(keys):
                     self.stale.add(home_id)
-                self._keep_in(tx, home_id, item.id, key, item.fields)
+                self._keep_in(tx, home_id, item.id, keys[sealed.key], sealed)
 
     def _is_for_in(self, tx: Tx, home_id: str, item: Item) -> bool:
         """Whether a home may say what stands at a place: not another's, and no key of a mesh that this hub runs."""
@@ -114,9 +117,9 @@ class SecretFacts:
         row = tx.one(held, (place.removeprefix(beginning),))
         return row is None or bool(row[0])
 
-    def _keep_in(self, tx: Tx, home_id: str, place: str, key: HomeKey, fields: Fields) -> None:
+    def _keep_in(self, tx: Tx, home_id: str, place: str, key: HomeKey, sealed: Sealed) -> None:
         try:
-            secret = opened(key, home_id, place, fields)
+            secret = sealed.opened(key, home_id, place)
         except SealBroken:
             _log.warning("a secret does not open with the key it names", home=home_id, place=place)
             return

@@ -6,6 +6,7 @@ it should. Doing it twice, or at two hubs at once, comes to the same.
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from msgspec import Struct
@@ -32,6 +33,8 @@ from app.sync.sealing.model import (
     Recipient,
     numbered,
     recipients,
+    sealed_by,
+    sealed_of,
     wrapped_for,
 )
 from app.sync.sealing.ring import Keys, Ring, current, next_fields
@@ -105,6 +108,7 @@ class HomeKeys:
             self._take_up_in(tx, home_id, is_first=not had)
         if self.is_in(tx, home_id):
             self.ring.keep_code_in(tx, home_id, None)
+        self._mend_in(tx, home_id)
         changed = self._tend_recipients_in(tx, home_id, hub_id)
         if changed or fresh or not had or home_id in self.facts.stale:
             self.facts.stale.discard(home_id)
@@ -210,6 +214,24 @@ class HomeKeys:
             self._seal_in(tx, home_id)
         for place, fields in queries.each(tx, home_id, "secret"):
             items.append(Item(place, fields, BY_SYSTEM))
+        self.facts.put_in(tx, home_id, items)
+
+    def _mend_in(self, tx: Tx, home_id: str) -> None:
+        """Have back what somebody made, and lost to a hub that only sealed anew what had been there before."""
+        keys, mended = self.ring.keys_in(tx, home_id), list[Part]()
+        key = self.demand_current_in(tx, home_id)
+        for conflict_id, record in queries.open_conflicts(tx, home_id, "secret"):
+            place, lost, kept = str(record.get("id")), sealed_of(record.get("lost")), sealed_of(record.get("kept"))
+            if lost is None or kept is None or lost.again or not kept.again or lost.key not in keys:
+                continue
+            known = queries.shown(tx, home_id, "secret", place)
+            if known is not None and known.get("sealed") == record.get("kept"):
+                with suppress(crypto.SealBroken):
+                    made = sealed_by(key, home_id, place, lost.opened(keys[lost.key], home_id, place))
+                    mended.append(Part("secret", place, "put", {"sealed": made.text()}))
+            mended.append(Part("conflict", conflict_id, "put", {"state": "undone"}))
+        self.act_in(tx, home_id, mended)
+        items = [Item(it.id, it.fields, BY_SYSTEM) for it in mended if it.kind == "secret"]
         self.facts.put_in(tx, home_id, items)
 
     def _seal_in(self, tx: Tx, home_id: str) -> None:

@@ -9,7 +9,6 @@ from msgspec import Meta, Struct
 
 from app.errors import Conflict, Invalid
 from app.sync.sealing import crypto
-from app.sync.sealing.crypto import SealBroken
 
 TO: Final = "to/"
 RECOVERY: Final = "recovery"
@@ -18,6 +17,10 @@ PHONE: Final = "phone/"
 # 100 and 120 random bits: see `crypto.code_key`.
 ADMISSION_LETTERS: Final = 20
 RECOVERY_LETTERS: Final = 24
+# How a sealed secret's field begins: it is another secret than before, or the same with another key.
+MADE: Final = "made "
+AGAIN: Final = "again "
+_PARTS: Final = 4
 HIGHEST_NUMBER: Final = 1 << 40
 # Of those before the newest: whoever was away that long is let in again.
 KEPT_KEYS: Final = 16
@@ -128,20 +131,45 @@ def numbered(fields: Mapping[str, Any]) -> int | None:
     return number if isinstance(number, int) and 0 < number < HIGHEST_NUMBER else None
 
 
-def sealed_fields(key: HomeKey, home_id: str, place: str, secret: bytes) -> dict[str, Any]:
-    """The fields of a secret."""
-    sealed = crypto.seal(key.octets, home_id, place, secret)
-    recognised = crypto.mac(key.octets, home_id, place, secret).hex()
-    return {"key": key.id, "sealed": b64encode(sealed).decode(), "mac": recognised}
+class Sealed(Struct, frozen=True):
+    """A secret as its entity's one field has it: what belongs together is merged together.
+
+    `again`: nobody made it another, it was only sealed with another key. `key` is that one's id.
+    """
+
+    again: bool
+    key: str
+    mac: bytes
+    octets: bytes
+
+    def text(self) -> str:
+        """The field."""
+        return f"{AGAIN if self.again else MADE}{self.key} {self.mac.hex()} {b64encode(self.octets).decode()}"
+
+    def is_of(self, key: HomeKey, home_id: str, place: str, secret: bytes) -> bool:
+        """Whether it is that secret, sealed with `key`."""
+        return key.id == self.key and crypto.same(self.mac, crypto.mac(key.octets, home_id, place, secret))
+
+    def opened(self, key: HomeKey, home_id: str, place: str) -> bytes:
+        """The secret; raises SealBroken."""
+        return crypto.open_(key.octets, home_id, place, self.octets)
 
 
-def opened(key: HomeKey, home_id: str, place: str, fields: Mapping[str, Any]) -> bytes:
-    """A secret from its fields; raises SealBroken."""
+def sealed_by(key: HomeKey, home_id: str, place: str, secret: bytes, *, again: bool = False) -> Sealed:
+    """A secret, sealed with `key`."""
+    octets = crypto.seal(key.octets, home_id, place, secret)
+    return Sealed(again, key.id, crypto.mac(key.octets, home_id, place, secret), octets)
+
+
+def sealed_of(text: object) -> Sealed | None:
+    """What stands in a field; None for what cannot be."""
+    parts = text.split(" ") if isinstance(text, str) else []
+    if len(parts) != _PARTS or not f"{parts[0]} ".startswith((MADE, AGAIN)):
+        return None
     try:
-        sealed = b64decode(fields.get("sealed", ""), validate=True)
-    except (ValueError, TypeError) as error:
-        raise SealBroken from error
-    return crypto.open_(key.octets, home_id, place, sealed)
+        return Sealed(f"{parts[0]} " == AGAIN, parts[1], bytes.fromhex(parts[2]), b64decode(parts[3], validate=True))
+    except ValueError:
+        return None
 
 
 def _vouch(key: HomeKey, home_id: str, to: Recipient) -> bytes:

@@ -35,6 +35,13 @@ def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping
             yield entity_id, fields
 
 
+def open_conflicts(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Those about entities of a kind that nobody has settled."""
+    for conflict_id, record in each(reader, home_id, "conflict"):
+        if record.get("kind") == kind and record.get("state") == "open":
+            yield conflict_id, record
+
+
 def removed(reader: Reader, home_id: str, kind: str) -> list[str]:
     """Those of a kind that were taken away, as long as their tombstones are kept."""
     sql = "SELECT id FROM sync_entities WHERE home_id=? AND kind=? AND dead_at IS NOT NULL ORDER BY id"

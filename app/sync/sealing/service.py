@@ -31,6 +31,7 @@ from app.sync.sealing.model import (
     RecoveryCodeWrong,
     numbered,
     recipients,
+    sealed_of,
     wrapped_for,
     wrapped_of,
 )
@@ -239,7 +240,8 @@ def _sealed_in(reader: Reader, home_id: str, reader_id: str) -> SealedSecrets:
         if number is not None and wrapped is not None:
             keys.append(WrappedKey(key_id, number, wrapped.sealed))
     found = queries.each(reader, home_id, "secret")
-    sealed = [SealedSecret(it, str(of.get("key", "")), str(of.get("sealed", ""))) for it, of in found]
+    read = ((place, sealed_of(fields.get("sealed"))) for place, fields in found)
+    sealed = [SealedSecret(place, it.key, it.octets) for place, it in read if it is not None]
     return SealedSecrets(home_id, keys, sealed)
 
 

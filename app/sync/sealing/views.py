@@ -53,11 +53,11 @@ class WrappedKey(Struct, frozen=True):
 
 
 class SealedSecret(Struct, frozen=True):
-    """A secret of the home, sealed with the key of the id `key`; `place` says what it is of."""
+    """A secret of the home, sealed with the key of the id `key`, in base64; `place` says what it is of."""
 
     place: str
     key: str
-    sealed: str
+    sealed: bytes
 
 
 class SealedSecrets(Struct, frozen=True):

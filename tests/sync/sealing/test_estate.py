@@ -1,5 +1,6 @@
 """What a cloud carries it cannot read; who is let in can; who is keyed out cannot any more."""
 
+import asyncio
 import base64
 import logging
 import tarfile
@@ -19,7 +20,7 @@ from app.store.tx import Tx
 from app.sync.kinds import Item
 from app.sync.model import NOBODY, Part
 from app.sync.sealing import crypto
-from app.sync.sealing.model import HomeKey, Recipient, sealed_fields, wrapped_for, wrapped_of
+from app.sync.sealing.model import HomeKey, Recipient, sealed_by, sealed_of, wrapped_for, wrapped_of
 from app.sync.sealing.places import is_of_homes
 from tests.api.harness import Api
 from tests.security.canaries import Canaries
@@ -56,20 +57,22 @@ def canaries_of(home: Estate, *more: str) -> Canaries:
 
 async def searched(home: Estate, folder: Path, canaries: Canaries) -> set[str]:
     """What is found of them in everything that a cloud has, and in all that was said to it and by it."""
-    found = canaries.found_in(b"\n".join(home.wire))
-    found |= canaries.found_in_rows(home.cloud.store.path)
-    for file in (folder / "cloud").rglob("*"):
-        if file.is_file():
-            found |= canaries.found_in_file(file)
     out = folder / "cloud.backup"
     await backup(home.cloud.store, folder / "cloud", out, PASSPHRASE)
-    with out.open("rb") as raw:
-        decrypted = DecryptingReader(raw, PASSPHRASE)
-        with tarfile.open(fileobj=decrypted, mode="r|") as tar:
-            for member in tar:
-                file_ = tar.extractfile(member)
-                assert file_ is not None
-                found |= canaries.found_in(file_.read())
+    found = canaries.found_in(b"\n".join(home.wire))
+    return found | await asyncio.to_thread(_on_disk, home.cloud.store.path, folder / "cloud", out, canaries)
+
+
+def _on_disk(database: Path, folder: Path, made: Path, canaries: Canaries) -> set[str]:
+    found = canaries.found_in_rows(database)
+    for file in folder.rglob("*"):
+        if file.is_file():
+            found |= canaries.found_in_file(file)
+    with made.open("rb") as raw, tarfile.open(fileobj=DecryptingReader(raw, PASSPHRASE), mode="r|") as tar:
+        for member in tar:
+            packed = tar.extractfile(member)
+            assert packed is not None
+            found |= canaries.found_in(packed.read())
     return found
 
 
@@ -123,7 +126,11 @@ async def test_the_search_finds_what_is_not_sealed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(crypto, "open_", lambda key, home_id, place, sealed: sealed)
     async with estate(tmp_path, "two") as home:
         await home.join()
-        assert set(home.places) <= await canary_search(home, tmp_path)
+        found = await canary_search(home, tmp_path)
+        assert found == {place for place, secret in home.places.items() if secret != PASSWORD.encode()} | {
+            PASSWORD,
+            LATER,
+        }
 
 
 # letting in
@@ -151,7 +158,7 @@ async def test_only_the_code_that_the_hub_shows_lets_it_in(home: Estate) -> None
     path = f"{home.path}/hubs/{two.id}/admit"
     wrong = "0" * 24 if code != "0" * 24 else "1" * 24
     refused = await home.one.owner.post(path, json={"code": wrong})
-    assert (refused.status_code, refused.json()["code"]) == (422, "admission_code_wrong")
+    assert (refused.status_code, refused.json()["code"]) == (400, "admission_code_wrong")
     nobody = await home.one.owner.post(f"{home.path}/hubs/h-nobody/admit", json={"code": code})
     assert nobody.status_code == 404
     not_in = await two.owner.post(path, json={"code": code})
@@ -172,7 +179,7 @@ async def test_a_cloud_that_swaps_a_hubs_key_for_its_own_gets_nothing(home: Esta
     await forge(home, Part("hub", two.id, "put", {"seal_key": mine}))
     await home.one.talk()
     refused = await home.admit(two, home.one)
-    assert (refused.status_code, refused.json()["code"]) == (422, "admission_code_wrong")
+    assert (refused.status_code, refused.json()["code"]) == (400, "admission_code_wrong")
 
 
 async def test_a_cloud_that_makes_a_home_key_is_not_believed(home: Estate) -> None:
@@ -190,7 +197,7 @@ async def test_a_cloud_that_makes_a_home_key_is_not_believed(home: Estate) -> No
     await home.level()
     await home.set_password(LATER)
     await home.level()
-    assert {it["key"] for it in (await home.entities("secret")).values()} == {former}
+    assert {key_of(it) for it in (await home.entities("secret")).values()} == {former}
     assert await keys_at(two, home) == {}
 
 
@@ -207,7 +214,7 @@ async def test_a_hub_is_let_in_by_the_recovery_code_alone(home: Estate) -> None:
     home.hubs.pop("one")
     two = await home.attach("two")
     wrong = await two.owner.post(f"{home.path}/recover", json={"code": "X" * 24})
-    assert (wrong.status_code, wrong.json()["code"]) == (422, "recovery_code_wrong")
+    assert (wrong.status_code, wrong.json()["code"]) == (400, "recovery_code_wrong")
     assert {await two.secret(place) for place in home.places} == {None}
     done = await two.owner.post(f"{home.path}/recover", json={"code": code})
     assert (done.status_code, done.json()["state"]) == (200, "in")
@@ -248,13 +255,15 @@ async def test_a_hub_that_is_removed_is_keyed_out(home: Estate) -> None:
     await home.level()
     assert await three.secret(f"wifi_network/{home.network}") == LATER.encode()
     secrets, keys = await home.entities("secret"), await home.entities("home_key")
-    (now,) = {it["key"] for it in secrets.values()}
+    (now,) = {key_of(it) for it in secrets.values()}
     assert now not in had
     assert f"to/hub/{out.id}" not in keys[now]
     for place, fields in secrets.items():
+        sealed = sealed_of(fields["sealed"])
+        assert sealed is not None
         for key in had.values():
             with pytest.raises(crypto.SealBroken):
-                crypto.open_(key.octets, home.home, place, base64.b64decode(fields["sealed"]))
+                crypto.open_(key.octets, home.home, place, sealed.octets)
     for name, text in keys[now].items():
         if name.startswith("to/"):
             with pytest.raises(crypto.SealBroken):
@@ -279,7 +288,7 @@ async def test_two_hubs_that_key_out_at_once_agree(home: Estate) -> None:
     assert {it.number for it in (await keys_at(two, home)).values()} == {1, 2}
     secrets = await home.entities("secret")
     highest = max((await keys_at(two, home)).values(), key=lambda it: it.place)
-    assert {it["key"] for it in secrets.values()} == {highest.id}
+    assert {key_of(it) for it in secrets.values()} == {highest.id}
     assert await home.one.secret(f"wifi_network/{home.network}") == LATER.encode()
     assert f"to/hub/{three.id}" not in (await home.entities("home_key"))[highest.id]
     assert await home.entities("conflict") == {}
@@ -334,9 +343,26 @@ async def test_a_new_owner_ends_what_the_one_before_could_open(home: Estate) -> 
         Part("member", anna, "put", {"role": "admin"}),
     )
     await home.level()
-    (key_id,) = {it["key"] for it in (await home.entities("secret")).values()}
+    (key_id,) = {key_of(it) for it in (await home.entities("secret")).values()}
     fields = (await home.entities("home_key"))[key_id]
     assert (fields["number"], {it for it in fields if it.startswith("to/")}) == (2, {f"to/hub/{home.one.id}"})
+
+
+async def test_what_somebody_made_is_not_lost_to_a_hub_that_only_sealed_anew(home: Estate) -> None:
+    two = await let_in(home)
+    await let_in(home, "three")
+    await home.detach("three")
+    home.hubs.pop("three")
+    # Two has not heard of it, and gives the Wi-Fi another password; after that, but first heard, one seals all anew.
+    await home.set_password(LATER, two)
+    home.one.api.clock.set(home.one.api.clock.now().ms + 5_000)
+    await home.one.talk()
+    await home.level()
+    place = f"wifi_network/{home.network}"
+    assert await home.one.secret(place) == await two.secret(place) == LATER.encode()
+    highest = max((await keys_at(two, home)).values(), key=lambda it: it.place)
+    assert {key_of(it) for it in (await home.entities("secret")).values()} == {highest.id}
+    assert [it["state"] for it in (await home.entities("conflict")).values()] == ["undone"]
 
 
 async def test_without_a_cloud_there_is_nothing_to_seal(tmp_path: Path) -> None:
@@ -358,7 +384,7 @@ async def test_a_home_says_nothing_about_another_homes_secrets(home: Estate) -> 
     before = await vault_of(home.one.api)
     facts = home.one.api.services.sealing.keys.facts
     places = (theirs, f"mesh/{other}/own", "hub/identity", "home_keys/own", "account/x/key", "bindings/nobody")
-    items = [Item(it, sealed_fields(key, home.home, it, b"planted-secret"), BY_SYSTEM) for it in places]
+    items = [Item(it, {"sealed": sealed_by(key, home.home, it, b"planted-secret").text()}, BY_SYSTEM) for it in places]
     gone = [Item(it, None, BY_SYSTEM) for it in (theirs, "hub/identity", "home_keys/own")]
     await home.one.api.store.write(lambda tx: facts.put_in(tx, home.home, [*items, *gone]))
     after = await vault_of(home.one.api)
@@ -378,6 +404,12 @@ async def forge(home: Estate, *parts: Part) -> None:
         authority.local_in(tx, home.home, NOBODY, parts)
 
     await home.cloud.store.write(act)
+
+
+def key_of(fields: dict[str, Any]) -> str:
+    sealed = sealed_of(fields["sealed"])
+    assert sealed is not None
+    return sealed.key
 
 
 def _sealed(text: str) -> bytes:
