@@ -32,7 +32,7 @@ OF_THIS_NODE: Final[dict[str, str]] = {
     "pairing_session/": "of a pairing under way here, and gone with its end",
     "wifi_change/": "of a move under way here, and gone with its end",
     "reset-secrets/": "for this hub to tell a device that it was let go; its home is rid of it",
-    "iotda_upstream/": "this hub's own at a platform where it is a gateway",
+    "iotda-upstream/": "this hub's own at a platform where it is a gateway",
 }
 # Of these a cloud keeps none either: they are passing, and a home's all the same.
 _PASSING: Final = ("pairing_session/", "wifi_change/", "reset-secrets/")

@@ -80,7 +80,7 @@ async def list_secrets(
     caller: NamedDependency[Caller],
     sealing: NamedDependency[Sealing],
     home_id: FromPath[str],
-    reader: ReaderId,
+    reader: ReaderId = "",
 ) -> Response[SealedSecrets]:
     """The home's secrets as they are sealed, with the keys to them as they are sealed for one phone of its owner
     (`reader`): it alone can open them. A hub and its cloud have the same."""

@@ -115,10 +115,11 @@ class Sealing:
 
     def admit_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str, code: str) -> Admission:
         """`admit` inside `tx`."""
-        keys = self._demand_keys_in(tx, by, home_id)
+        demand(by.actor, Action.HOME_KEYS, self._standings.home_in(tx, by.actor, home_id), tx.moment)
         hub = queries.shown(tx, home_id, "hub", hub_id)
         if hub is None:
             raise NotFound
+        keys = self._demand_keys_in(tx, by, home_id)
         by_code = crypto.code_key(plain(code), home_id)
         public = _introduced(hub, home_id, hub_id, by_code)
         to = Recipient(HUB + hub_id, public)
