@@ -339,13 +339,22 @@ class _Asked:
             return ""
         return self.may(Action.HOME_DISSOLVE)
 
-    def sealed(self, part: Part) -> str:
-        """Secrets and the keys they are sealed with are hubs' alone."""
+    def secret(self, part: Part) -> str:
+        """Sealed at a hub; what people did there for it to be another is what who pairs may do."""
+        if self.by.hub_id is None:
+            return "not_a_hub"
+        return "" if self.is_hub else self.may(Action.PAIR)
+
+    def home_key(self, part: Part) -> str:
+        """The keys that secrets are sealed with are hubs' alone."""
         return "" if self.is_hub else "not_a_hub"
 
     def conflict(self, part: Part) -> str:
         """Made by the authority; settled by who manages the home."""
         fit = part.what == "put" and set(part.fields) <= {"state"}
+        entity = self.facts.live("conflict", part.id)
+        if fit and self.is_hub and entity is not None and entity.fields.get("kind") == "secret":
+            return ""  # what only a hub can read
         return self.may(Action.HOME_UPDATE) if fit else "not_yours"
 
 
@@ -361,8 +370,8 @@ _RULES: Mapping[str, Callable[[_Asked, Part], str]] = {
     "invitation": _Asked.invitation,
     "member": _Asked.member,
     "hub": _Asked.hub,
-    "home_key": _Asked.sealed,
-    "secret": _Asked.sealed,
+    "home_key": _Asked.home_key,
+    "secret": _Asked.secret,
     "conflict": _Asked.conflict,
 }
 
