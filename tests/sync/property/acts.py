@@ -93,7 +93,7 @@ class Doing:
             return None
         part = self.rng.choice(("1/a", "1/b", "2/a"))
         known = self.view.live("names", device.id)
-        if known is not None and self.rng.random() < 0.3:
+        if known is not None and self.rng.random() < 0.4:
             return [Part("names", device.id, "del")]
         return [Part("names", device.id, "new" if known is None else "put", {part: self.world.new_id("part")})]
 

@@ -6,8 +6,8 @@ from random import Random
 from msgspec import Struct
 
 from app.sync import authority, merge, own, queries, replica
-from app.sync.model import Entity, Op
-from tests.sync.nodes import Key, Node
+from app.sync.model import Op
+from tests.sync.nodes import Node
 from tests.sync.property.acts import Doing
 from tests.sync.property.oracle import Oracle, Wrong, must
 from tests.sync.property.world import (
@@ -21,6 +21,7 @@ from tests.sync.property.world import (
     Acked,
     CloudBackup,
     World,
+    has,
 )
 
 STEPS = 60
@@ -39,16 +40,19 @@ PEOPLES = {
 THINGS = {"pair": 3, "unpair": 1, "take_over": 2, "firmware": 2, "command": 2}
 SHARES = {"share": 2, "take_share": 2, "end_share": 2, "widen_share": 1}
 NETWORK = {"exchange": 34, "again": 3, "come_late": 4, "cut": 1, "heal_one": 2, "phone": 4, "restart": 1}
+MOVES = {"join": 1, "part": 1}
 TIME = {"jump": 3, "compact": 1}
-DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1, "join": 1, "part": 1}
+DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1}
 
 
 class Mood(Struct, frozen=True):
     """How often what happens."""
 
     acts: dict[str, int]
-    disasters: int
-    time: int
+    disasters: int = 0
+    time: int = 1
+    network: int = 1
+    moves: int = 0
 
 
 def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
@@ -57,12 +61,14 @@ def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
 
 
 MOODS = {
-    "all": Mood(_acts(2, 2, 2, 2), 1, 1),
-    "places": Mood(_acts(6, 0, 2, 0), 0, 1),
-    "people": Mood(_acts(1, 6, 0, 2), 0, 1),
-    "things": Mood(_acts(2, 0, 6, 1), 1, 1),
-    "disasters": Mood(_acts(3, 2, 1, 0), 4, 1),
-    "ages": Mood(_acts(3, 2, 1, 1), 2, 6),
+    "all": Mood(_acts(2, 2, 2, 2), disasters=1, moves=1),
+    "places": Mood(_acts(6, 0, 2, 0)),
+    "people": Mood(_acts(1, 6, 0, 2)),
+    "things": Mood(_acts(2, 0, 6, 1), disasters=1),
+    "disasters": Mood(_acts(3, 2, 1, 0), disasters=4, moves=1),
+    "ages": Mood(_acts(3, 2, 1, 1) | {"call": 40, "unpair": 0}, disasters=1, time=6, moves=1),
+    "slow": Mood(_acts(3, 2, 1, 1), disasters=1, time=2, network=3),
+    "moves": Mood(_acts(4, 1, 1, 0), moves=12),
 }
 
 
@@ -74,9 +80,14 @@ class Schedule:
         self.world = world(seed)
         self.rng: Random = self.world.rng
         self.mood = MOODS[mood or list(MOODS)[seed % len(MOODS)]]
-        weights = {"act": 90, **NETWORK}
-        weights |= {name: times * self.mood.time for name, times in TIME.items()}
-        weights |= {name: times * self.mood.disasters for name, times in DISASTERS.items()}
+        weights = {"act": 90}
+        for steps, times in (
+            (NETWORK, self.mood.network),
+            (TIME, self.mood.time),
+            (DISASTERS, self.mood.disasters),
+            (MOVES, self.mood.moves),
+        ):
+            weights |= {name: weight * times for name, weight in steps.items()}
         self._steps: list[Callable[[], None]] = [getattr(self, name) for name in weights]
         self._weights = list(weights.values())
         self._acts, self._act_weights = list(self.mood.acts), list(self.mood.acts.values())
@@ -223,7 +234,7 @@ class Schedule:
         knew = {(hub.name, home): hub.log(home) for hub in world.hubs.values() for home in HOMES if hub.serves(home)}
         for key in world.taken[backup.taken :]:
             acked = world.acked[key]
-            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and _has(log, acked)}
+            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and has(log, acked)}
         now = world.cloud.now
         world.cloud = Node(world.life(CLOUD), None, backup.image)
         world.cloud.now = now
@@ -366,18 +377,6 @@ class Schedule:
                 order = acked.at, acked.op.node, acked.op.n
                 is_there = mark is not None and mark.order >= order
                 must(is_there or (part.kind, part.id, name, *key[1:]) in recorded, "not there:", key, part, name, mark)
-
-
-def _has(log: dict[Key, Entity], acked: Acked) -> bool:
-    """Whether what was done is there, or was overwritten."""
-    for part in acked.op.parts:
-        entity = log.get((part.kind, part.id))
-        if entity is None or (part.what == "del" and entity.dead is None):
-            return False
-        order = acked.at, acked.op.node, acked.op.n
-        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
-            return False
-    return True
 
 
 def _recorded(cloud: Node, home: str) -> set[object]:

@@ -13,11 +13,11 @@ from app.clock import Moment
 from app.store.tx import Tx
 from app.sync import hybrid, queries, rules
 from app.sync.accepting import Sender
-from app.sync.model import Op, Part, Result, Status, decode_entity
+from app.sync.model import Entity, Op, Part, Result, Status, decode_entity
 from app.sync.queries import Shared, Waiting
 from app.sync.rules import By
 from app.sync.wire import Changes, Pull, Pushed, Reset
-from tests.sync.nodes import START_MS, Crashed, Node
+from tests.sync.nodes import START_MS, Crashed, Key, Node
 from tests.sync.property.oracle import Bound, Oracle, must
 
 HOME, OTHER = "home-h", "home-g"
@@ -401,9 +401,10 @@ class World:
 
         def come() -> None:
             if self.hubs.get(hub.hub_id or "") is hub and hub.serves(home):
-                before = hub.shared(home)
+                before, waited = hub.shared(home), hub.outbox(home)
                 hub.act(apply)
                 self.check_cursor(home, before, hub.shared(home))
+                self.check_outbox(hub, home, waited)
 
         way = 1.0 if self.calm else self.rng.random()
         if way < 0.1:
@@ -433,6 +434,18 @@ class World:
             must(after.head >= before.head, "the cursor went back", home, before.head, after.head)
         if after.epoch == self.cloud.shared(home).epoch and after.state == "synced":
             must(after.head <= self.cloud.shared(home).head, "the cursor is ahead", home)
+
+    def check_outbox(self, hub: Node, home: str, waited: list[Op]) -> None:
+        """What waits no more is in the base, or was refused."""
+        if not waited:
+            return
+        waits = {(op.node, op.n) for op in hub.outbox(home)}
+        for op in waited:
+            key = home, op.node, op.n
+            if (op.node, op.n) not in waits and op.parts and self.acked[key].status is Status.OK and key in self.taken:
+                acked = self.acked[key]
+                is_here = has(hub.log(home), acked) or not has(self.cloud.log(home), acked)
+                must(is_here, "waits no more, and is not here:", op)
 
     def come_late(self) -> None:
         if self.late:
@@ -474,6 +487,18 @@ class World:
             self.say("phone, at", to.name, op.n, why)
             if not why and (HOME, op.node, op.n) not in self.acked:
                 self.acked[HOME, op.node, op.n] = Acked(op, to.name)
+
+
+def has(log: dict[Key, Entity], acked: Acked) -> bool:
+    """Whether what was done is there, or was overwritten."""
+    order = acked.at, acked.op.node, acked.op.n
+    for part in acked.op.parts:
+        entity = log.get((part.kind, part.id))
+        if entity is None or (part.what == "del" and entity.dead is None):
+            return False
+        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
+            return False
+    return True
 
 
 def said(answer: Any) -> str:
