@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -126,7 +127,7 @@ class World:
     def found(self, serves: dict[str, Sequence[str]]) -> None:
         """Both homes at the cloud, and hubs that have them."""
         for home in HOMES:
-            self.cloud.act(lambda tx, home=home: self.cloud.authority.found_in(tx, home, "e1"))
+            self.cloud.act(partial(self.cloud.authority.found_in, home_id=home, epoch="e1"))
         for home in HOMES:
             parts = [Part("home", home, "new", {"name": home})]
             people = MEMBERS if home == HOME else {OWNER: "owner", BEA: "admin"}
@@ -272,6 +273,9 @@ class World:
         for key, entity in before.items():
             must(entity.dead is None or entity.inc < log[key].inc or log[key].dead is not None, "came back", entity)
         self.check_home(home)
+        for device in log.values() if following is None else ():
+            room = device.fields.get("room_id") if device.kind == "device" else None
+            must(room is None or log["room", room].dead is None, "in a room that went in another life", device)
         return following
 
     def joined(self, heads: dict[str, int]) -> None:
@@ -333,9 +337,9 @@ class World:
         self.say(hub.name, home, "push", [(it.node, it.n) for it in ops], said(answer))
         self.requests.append((hub, home, push.epoch, hub.now, ops))
         if isinstance(answer, Reset):
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.reset_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
         elif answer is not None:
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.pushed_in(tx, home, waiting, it))
+            self.deliver(hub, home, partial(hub.replica.pushed_in, home_id=home, sent=waiting, answer=answer))
 
     def after_send(self, hub: Node, home: str, waiting: Sequence[Waiting]) -> None:
         """Nothing leaves the outbox when it is sent."""
@@ -359,9 +363,9 @@ class World:
             self.cloud.act(lambda tx: self.cloud.authority.heard_in(tx, *args))
         self.say(hub.name, home, "pull", shared.head, said(answer))
         if isinstance(answer, Reset):
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.reset_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
         else:
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.changed_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.changed_in, home_id=home, answer=answer))
 
     def take_page(self, hub: Node, home: str) -> None:
         ask = hub.replica.next_page(hub.reader, home)
@@ -379,7 +383,7 @@ class World:
                 return
             place = self.restate(hub, home, place)
             if isinstance(place, Reset):
-                self.deliver(hub, home, lambda tx, it=place: hub.replica.reset_in(tx, home, it))
+                self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=place))
                 return
         self.say(hub.name, home, "restated to", knew.epoch)
         for key, holders in list(self.fragile.items()):
@@ -483,7 +487,7 @@ class World:
             shifted = max(1, op.at + hybrid.of_ms(ahead))
             until = None if op.not_after is None else op.not_after + ahead
             op = replace(op, at=shifted, not_after=until, parts=[] if why else op.parts)  # noqa: PLW2901 - as relayed
-            to.act(lambda tx, op=op: to.replica.relay_in(tx, HOME, op))
+            to.act(partial(to.replica.relay_in, home_id=HOME, op=op))
             self.say("phone, at", to.name, op.n, why)
             if not why and (HOME, op.node, op.n) not in self.acked:
                 self.acked[HOME, op.node, op.n] = Acked(op, to.name)
@@ -494,7 +498,7 @@ def has(log: dict[Key, Entity], acked: Acked) -> bool:
     order = acked.at, acked.op.node, acked.op.n
     for part in acked.op.parts:
         entity = log.get((part.kind, part.id))
-        if entity is None or (part.what == "del" and entity.dead is None):
+        if entity is None or (part.what == "del" and entity.dead is None and entity.inc == 1):
             return False
         if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
             return False
