@@ -316,7 +316,7 @@ def refused_leaves_a_gap(patch: pytest.MonkeyPatch) -> None:
 def new_life_without_restating(patch: pytest.MonkeyPatch) -> None:
     real = Replica.reset_in
     patch.setattr(
-        Replica, "reset_in", lambda self, tx, home, answer: real(self, tx, home, replace(answer, restate=False))
+        Replica, "reset_in", lambda self, tx, home_id, answer: real(self, tx, home_id, replace(answer, restate=False))
     )
 
 
@@ -331,7 +331,7 @@ def what_was_taken_is_not_said_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(queries, "unsettle_ops", lambda *_: None)
 
 
-@mutant("disasters", rare=True)
+@mutant("heirs", rare=True)
 def two_owners_after_two_lives(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restating, "_one_owner_in", lambda *_: None)
 
@@ -339,6 +339,11 @@ def two_owners_after_two_lives(patch: pytest.MonkeyPatch) -> None:
 @mutant("disasters", rare=True)
 def rooms_of_two_lives(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restating, "_leave_rooms_in", lambda *_, **__: None)
+
+
+@mutant("disasters", rare=True)
+def lost_between_two_lives_without_a_record(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restating, "_lost_between", lambda *_: [])
 
 
 @mutant("disasters")

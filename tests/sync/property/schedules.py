@@ -24,6 +24,7 @@ from tests.sync.property.world import (
     CloudBackup,
     World,
     has,
+    recorded,
 )
 
 STEPS = 60
@@ -69,6 +70,7 @@ MOODS = {
     "things": Mood(_acts(2, 0, 6, 1), disasters=1),
     "disasters": Mood(_acts(3, 2, 1, 0) | {"pull_down": 12, "place": 16}, disasters=4, moves=1),
     "ages": Mood(_acts(3, 2, 1, 1) | {"call": 50, "unpair": 0}, disasters=1, time=8, moves=1),
+    "heirs": Mood(_acts(1, 3, 0, 0) | {"hand_over": 16}, disasters=4),
     "slow": Mood(_acts(3, 2, 1, 1), disasters=1, time=2, network=3),
     "moves": Mood(_acts(4, 1, 1, 0), network=3, moves=8),
 }
@@ -250,7 +252,8 @@ class Schedule:
         del world.taken[backup.taken :]
         for home in HOMES:
             shared, epoch = world.cloud.shared(home), world.life("e")
-            world.cloud.act(partial(world.cloud.authority.renew_in, shared=shared, epoch=epoch))
+            renewed = world.cloud.act(partial(world.cloud.authority.renew_in, shared=shared, epoch=epoch))
+            world.begins[home] = shared.head, renewed.head
         for key, holders in world.fragile.items():
             if not holders and not self._waits(key):
                 world.lost.add(key)
@@ -357,18 +360,18 @@ class Schedule:
         """Every acknowledged edit is there, or was overwritten, or refused so that it shows; or lost with a disk."""
         world = self.world
         alive = {hub.name: hub for hub in world.hubs.values()}
-        recorded = {home: _recorded(world.cloud, home) for home in HOMES}
+        records = {home: recorded(world.cloud.log(home)) for home in HOMES}
         for key, acked in world.acked.items():
             if key in world.lost:
                 continue
             must(acked.status is not None, "acknowledged, and lost:", key, acked.op)
             if acked.status == "ok":
                 log = world.oracles[key[0]]
-                self._check_there(log, key, acked, recorded[key[0]])
+                self._check_there(log, key, acked, records[key[0]])
             elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
                 must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
 
-    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, recorded: set[object]) -> None:
+    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, records: set[object]) -> None:
         for part in acked.op.parts:
             if part.kind == "conflict":
                 continue
@@ -382,12 +385,7 @@ class Schedule:
                 mark = fact.fields.get(name, (None, None))[1]
                 order = acked.at, acked.op.node, acked.op.n
                 is_there = mark is not None and mark.order >= order
-                must(is_there or (part.kind, part.id, name, *key[1:]) in recorded, "not there:", key, part, name, mark)
-
-
-def _recorded(cloud: Node, home: str) -> set[object]:
-    found = [it.fields for it in queries.entities_of(cloud.reader, home, "conflict")]
-    return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found}
+                must(is_there or (part.kind, part.id, name, *key[1:]) in records, "not there:", key, part, name, mark)
 
 
 def _differences(one: dict, other: dict) -> list:  # type: ignore[type-arg]

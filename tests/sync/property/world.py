@@ -76,6 +76,8 @@ class World:
         self.ghosts: list[Node] = []
         self.bound: Bound = {}
         self.oracles = {home: Oracle(home, self.bound) for home in HOMES}
+        # Where the lost life of a log began, and the present one.
+        self.begins: dict[str, tuple[int, int]] = {}
         self.acquaint()
         # Tombstones of these were forgotten.
         self.forgotten: set[tuple[str, str, str]] = set()
@@ -273,10 +275,29 @@ class World:
         for key, entity in before.items():
             must(entity.dead is None or entity.inc < log[key].inc or log[key].dead is not None, "came back", entity)
         self.check_home(home)
+        self.check_lives(home, before, rows, log)
         for device in log.values() if following is None else ():
             room = device.fields.get("room_id") if device.kind == "device" else None
             must(room is None or log["room", room].dead is None, "in a room that went in another life", device)
         return following
+
+    def check_lives(self, home: str, before: dict[Key, Entity], rows: list[Entity], log: dict[Key, Entity]) -> None:
+        """What one life wrote and the other lost is on record, both ways."""
+        begins = self.begins.get(home, (0, 0))
+        for row in rows:
+            known = before.get((row.kind, row.id))
+            if known is None or known.inc != row.inc or row.kind == "conflict":
+                continue
+            for one, other in ((known, row), (row, known)):
+                for name, value in one.fields.items():
+                    by = one.stamp_of(name)
+                    against = other.dead or (other.stamp_of(name) if name in other.fields else by)
+                    seqs = sorted((by.seq, against.seq))
+                    is_apart = begins[0] < seqs[0] < begins[1] < seqs[1]
+                    is_there = log[row.kind, row.id].fields.get(name) == value
+                    if value is not None and is_apart and not is_there:
+                        record = row.kind, row.id, name, by.node, by.n
+                        must(record in recorded(log), "lost between two lives, and not on record:", record)
 
     def joined(self, heads: dict[str, int]) -> None:
         """The oracle learns what the log has become, where it has changed."""
@@ -503,6 +524,12 @@ def has(log: dict[Key, Entity], acked: Acked) -> bool:
         if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
             return False
     return True
+
+
+def recorded(log: dict[Key, Entity]) -> set[object]:
+    """Of what there are conflict records: of which entity and field, and who wrote what was lost."""
+    found = [it.fields for it in log.values() if it.kind == "conflict"]
+    return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found if "kind" in it}
 
 
 def said(answer: Any) -> str:
