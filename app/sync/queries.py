@@ -234,10 +234,10 @@ def first_waiting(reader: Reader, home_id: str) -> dict[str, int]:
 
 def reached(reader: Reader, home_id: str, head: int) -> list[Waiting]:
     """What was taken and is in the base by now, with all its node did before: what stays has no gaps."""
+    before = "b.home_id=o.home_id AND b.node=o.node AND b.n<o.n AND (b.answered_seq IS NULL OR b.answered_seq>?)"
     sql = (
-        "SELECT place, answered_seq, op FROM sync_outbox o WHERE home_id=? AND answered_seq<=?"
-        " AND NOT EXISTS (SELECT 1 FROM sync_outbox b WHERE b.home_id=o.home_id AND b.node=o.node AND b.n<o.n"
-        " AND (b.answered_seq IS NULL OR b.answered_seq>?)) ORDER BY place"
+        "SELECT place, answered_seq, op FROM sync_outbox o WHERE home_id=? AND answered_seq<=?"  # noqa: S608 - our own
+        f" AND NOT EXISTS (SELECT 1 FROM sync_outbox b WHERE {before}) ORDER BY place"
     )
     return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head, head))]
 
