@@ -223,6 +223,7 @@ class Services:
         self.linking.on_linked.append(self.onboarding.account_linked_in)
         self.linking.on_linked.append(self.rewiring.account_linked_in)
         self.linking.on_linked.append(self.readers.account_linked_in)
+        self.readers.on_changed.append(self.sealing.readers_changed_in)
         self.linking.on_linked.append(self.enrolment.hubs.account_linked_in)
         self.linking.needs.append(named_in_homes)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)

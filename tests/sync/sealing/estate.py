@@ -1,6 +1,5 @@
 """A cloud and hubs of one home, each the whole program, with everything recorded that crosses between them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from app.devices.sensors import SensorSecret
 from app.links.mesh.service import _new_network
 from app.links.mesh.store import HomeStore
 from app.policy import SYSTEM
+from app.store.hub import read_hub
 from app.store.tx import Tx
 from app.sync import queries
 from app.sync.cloud_end import Peer
@@ -35,11 +35,11 @@ SENSOR_KEY = bytes(range(64, 80))
 class Hub:
     """One of them, and its talk with the cloud: as the engine talks, but only when it is told to."""
 
-    def __init__(self, name: str, api: Api, cloud: Api, wire: list[bytes]) -> None:
-        self.name, self.api = name, api
+    def __init__(self, api: Api, node: str, cloud: Api, wire: list[bytes]) -> None:
+        self.api, self.node = api, node
         self.id = api.services.hub.view().id
         self._cloud, self._wire = cloud, wire
-        self._peer = Peer(self.id, name)
+        self._peer = Peer(self.id, node)
         sync = api.services.sync
         self._engine = Engine(api.store, sync.replica, sync.capture, cast("Door", None), "cloud")
         self.owner: httpx2.AsyncClient
@@ -154,7 +154,7 @@ class Estate:
         """The cloud takes a hub in, and has it serve the home if that is there."""
         hub, hubs = self.hubs[name], self.cloud.services.enrolment.hubs
         account = await self.cloud.person(f"owner of {name}")
-        row = EnrolledHub(hub.id, b"k" * 32, b"s" * 32, name, account_of(account), name, 1, 1, 1, None, None)
+        row = EnrolledHub(hub.id, b"k" * 32, b"s" * 32, name, account_of(account), hub.node, 1, 1, 1, None, None)
         await self.cloud.store.write(lambda tx: hubs.keep_in(tx, SYSTEM, "hub.enrolled", row))
 
     async def join(self) -> None:
@@ -220,9 +220,8 @@ async def estate(folder: Path, *names: str) -> AsyncIterator[Estate]:
         cloud = await stack.enter_async_context(Api(folder / "cloud", is_cloud=True))
         hubs = {}
         for name in ("one", *names):
-            await asyncio.sleep(0)
             api = await stack.enter_async_context(Api(folder / name))
-            hubs[name] = Hub(name, api, cloud, wire)
+            hubs[name] = Hub(api, (await api.store.read(read_hub)).node_id, cloud, wire)
         made = Estate(cloud, hubs, wire)
         await made.build()
         yield made
