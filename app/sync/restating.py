@@ -80,6 +80,9 @@ def _one_owner_in(tx: Tx, log: HomeLog, own: OwnWork, before: list[Entity]) -> N
     parts = [Part("member", it.id, "put", {"role": Role.ADMIN.value}) for it in owners[:-1]]
     if not owners and (heir := _heir(log, before)) is not None:
         parts = [Part("member", heir, "put", {"role": Role.OWNER.value})]
+    elif not owners and before:
+        # Put out in the other life, and nobody else is left: a home is not left to nobody.
+        parts = [Part("member", before[0].id, "new", {**before[0].fields, "role": Role.OWNER.value})]
     _do_in(tx, log, own, parts)
 
 

@@ -254,3 +254,33 @@ def test_a_hub_counts_for_itself_alone(pair: Pair) -> None:
     pair.cloud.act(lambda tx: pair.cloud.authority.restate_in(tx, shared, [], [("two", 1_000)], "one"))
     two.do(HOME, ANNA, room("Spa", room_id="s"))
     assert [it.why for it in pair.push(two).results] == [""]
+
+
+def test_a_home_is_not_left_to_nobody_by_two_lives(pair: Pair) -> None:
+    image = pair.cloud.backup()
+    pair.hub.do(HOME, ANNA, [Part("member", BEN, "del")])
+    pair.push(pair.hub)
+    pair.renew(image, "e2")
+    over = [Part("member", ANNA, "put", {"role": "admin"}), Part("member", BEN, "put", {"role": "owner"})]
+    pair.cloud.do(HOME, ANNA, over)
+    pair.cloud.do(HOME, BEN, [Part("member", ANNA, "del")])
+    pair.restate(pair.hub)
+    alive = {it.id: it.fields["role"] for it in pair.cloud.log(HOME).values() if it.kind == "member" and not it.dead}
+    assert alive == {BEN: "owner"}
+    assert pair.is_same(pair.hub)
+
+
+def test_what_two_lives_wrote_each_without_the_other_is_on_record(pair: Pair) -> None:
+    pair.cloud.do(HOME, ANNA, room())
+    pair.pull(pair.hub)
+    image = pair.cloud.backup()
+    pair.hub.do(HOME, ANNA, room("Spa", "put"))
+    pair.push(pair.hub)
+    pair.renew(image, "e2")
+    pair.cloud.now += 1_000
+    pair.cloud.do(HOME, BEN, room("Sauna", "put"))
+    pair.restate(pair.hub)
+    log = pair.cloud.log(HOME)
+    [record] = [it.fields for it in log.values() if it.kind == "conflict"]
+    assert (record["lost"], record["kept"], record["why"]) == ("Spa", "Sauna", "newer")
+    assert log["room", "r"].fields["name"] == "Sauna"

@@ -1,6 +1,7 @@
 """Who may have what taken: one operation at a time, and whatever an operation may be."""
 
 import random
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -86,7 +87,7 @@ COMES = new("member", STRANGER, role="member")
         (OWNER, new("member", STRANGER, role="owner"), "owner_stays"),
         (STRANGER, new("member", STRANGER, role="guest"), "not_allowed"),
         (OWNER, new("member", MEMBER, role="guest"), "already_member"),
-        (OWNER, put("secret", "k", sealed="x"), "not_a_hub"),
+        (MEMBER, put("home_key", "k", number=1), "not_a_hub"),
         (ADMIN, put("conflict", "c", state="dismissed"), ""),
         (ADMIN, new("invitation", "j", role="member", state="pending", created_by=OWNER), "not_yours"),
         (ADMIN, new("invitation", "j", role="admin", state="pending", created_by=ADMIN), "not_allowed"),
@@ -198,7 +199,7 @@ KINDS = [*rules._RULES, "castle", ""]
 IDS = ["d", "r", "s", "i", HOME, OWNER, STRANGER, MEMBER, "", "x" * 201]
 
 
-def hostile(rng: random.Random, n: int) -> Op:
+def hostile(rng: random.Random, counts: Counter[str]) -> Op:
     def part() -> Part:
         fields = {rng.choice(NAMES): rng.choice(VALUES) for _ in range(rng.randrange(5))}
         kind = rng.choice(KINDS)
@@ -210,18 +211,20 @@ def hostile(rng: random.Random, n: int) -> Op:
     actor = rng.choice([OWNER, ADMIN, MEMBER, GUEST, STRANGER, "", "nobody", "x" * 1_000])
     at, seen = rng.choice([-1, 0, 1, 1 << 62, 1 << 63]), rng.choice([-1, 0, 9, 1 << 62])
     not_after = rng.choice([None, None, 0, 1 << 62])
-    return Op("one-1", n, actor, at, seen, [part() for _ in range(rng.randrange(4))], not_after)
+    node = f"phone-{actor[-8:]}"
+    counts[node] += 1
+    return Op(node, counts[node], actor, at, seen, [part() for _ in range(rng.randrange(4))], not_after)
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(200_000, marks=pytest.mark.full)])
 def test_hostile_operations_are_answered_and_leave_nothing_odd(count: int) -> None:
-    rng, cloud = random.Random(1), Node("cloud")
+    rng, cloud, counts = random.Random(1), Node("cloud"), Counter[str]()
     cloud.act(lambda tx: cloud.authority.found_in(tx, HOME, "e"))
     people = [new("member", key, role=role) for key, role in ((OWNER, "owner"), (ADMIN, "admin"), (MEMBER, "member"))]
     cloud.do(HOME, OWNER, [new("home", HOME, name="h"), *people, new("room", "r", name="r")])
     statuses = set()
     for n in range(1, count + 1):
-        op = hostile(rng, n)
+        op = hostile(rng, counts)
 
         def push(tx: Tx, op: Op = op) -> Pushed:
             shared = queries.shared(tx, HOME)
