@@ -77,10 +77,10 @@ class Round:
     async def run(self, *, tls: bool, changes: int) -> Measured:
         """All of it."""
         async with AsyncExitStack() as opened:
-            opened.callback(lambda: [disk.close() for disk in self._disks.values()])
             for name in FOLDERS:
                 await asyncio.to_thread(shutil.copytree, self._made.folder / name, self._folder / name)
                 self._disks[name] = Disk(self._folder / name, self._made.home_id)
+                opened.callback(self._disks[name].close)
             arguments = PLAIN[1:] if tls else PLAIN
             self.cloud = await opened.enter_async_context(
                 HubProcess(self._folder / "cloud", "--role", "cloud", *arguments, environ=PATIENT)

@@ -1,6 +1,8 @@
 """Data folders of a hub with a full home, of a cloud and of a second hub, whose owner is one person at all three."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +36,25 @@ class Prepared(Struct, frozen=True):
 
 async def prepare(folder: Path, devices: int) -> Prepared:
     """Fill `folder`; each round copies what it needs."""
-    key = b""
-    for name in FOLDERS:
-        store = await open_store(folder / name)
-        services = Services(store)
-        await services.start(name)
-        owner = Caller(Actor(await store.write(lambda tx, services=services: _owner(tx, services, key))))  # type: ignore[misc]
-        if name == "hub":
-            key = await store.read(lambda reader: queries.keys_naming(reader, owner.actor.account_id)[0])
-            prepared = await _home(folder, services, owner, devices)
+    async with _founded(folder / FOLDERS[0], b"") as (services, account_id):
+        key = await services.store.read(lambda reader: queries.keys_naming(reader, account_id)[0])
+        prepared = await _home(folder, services, Caller(Actor(account_id)), devices)
+    for name in FOLDERS[1:]:
+        async with _founded(folder / name, key):
+            pass
+    return prepared
+
+
+@asynccontextmanager
+async def _founded(folder: Path, key: bytes) -> AsyncIterator[tuple[Services, str]]:
+    store = await open_store(folder)
+    services = Services(store)
+    await services.start(folder.name)
+    try:
+        yield services, await store.write(lambda tx: _owner(tx, services, key))
+    finally:
         await services.stop()
         await store.close()
-    return prepared
 
 
 def _owner(tx: Tx, services: Services, key: bytes) -> str:

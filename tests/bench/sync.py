@@ -10,7 +10,6 @@ counting proxy; ours once more with TLS. Ratios count, absolute figures are this
 """
 
 import argparse
-import asyncio
 import shutil
 import sys
 import tempfile
