@@ -5,14 +5,14 @@ service has to remember to say what it did, and what a foreign key takes along i
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from app.store.tx import Reader, Tx
 from app.sync import merge, queries
 from app.sync.authority import Authority
-from app.sync.facts import Facts, shown_of
+from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, SeveralIds, Watch
 from app.sync.model import NOBODY, Part
 from app.sync.replica import Replica
@@ -89,11 +89,12 @@ class Capture:
 
     def parts_in(self, reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> list[Part]:
         """How the tables differ from what the log shows, of these entities."""
-        is_authority = self.homes.get(home_id, False)
+        keys = list(keys)
+        shown = self._shown(reader, home_id, keys, is_authority=self.homes.get(home_id, False))
         parts: dict[tuple[str, str], Part] = {}
         for name, entity_id in keys:
             kind = self._kinds[name]
-            was = self._shown(reader, home_id, name, entity_id, is_authority=is_authority)
+            was = shown(name, entity_id)[0]
             now = kind.read_in(reader, home_id, entity_id, was)
             if (changed := merge.difference(was, now)) is not None:
                 parts[name, entity_id] = Part(name, entity_id, *changed)  # type: ignore[arg-type]
@@ -102,10 +103,13 @@ class Capture:
             return [ended]
         return sorted(parts.values(), key=lambda part: RANK[part.kind])
 
-    def _shown(self, reader: Reader, home_id: str, kind: str, entity_id: str, *, is_authority: bool) -> Any:
-        if is_authority:
-            return shown_of(queries.entity(reader, home_id, kind, entity_id))[0]
-        return self._replica.view(reader, home_id, kind, entity_id)[0]
+    def _shown(
+        self, reader: Reader, home_id: str, keys: Collection[tuple[str, str]], *, is_authority: bool
+    ) -> Callable[[str, str], Shown]:
+        if not is_authority:
+            return self._replica.views(reader, home_id, keys)
+        known = queries.entities(reader, home_id, keys)
+        return lambda kind, entity_id: shown_of(known.get((kind, entity_id)))
 
     def _put_down(self, tx: Tx, home_id: str, actor: str, parts: list[Part]) -> None:
         if self.homes[home_id]:

@@ -15,7 +15,9 @@ from app.sync.shapes import fits_entity
 
 def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last: bool) -> None:
     """Join a page of rows, members all on one; `last`: there are no more, and what refers to nothing is cleaned."""
-    before = _owners(log)
+    before, rows = _owners(log), list(rows)
+    log.preload((row.kind, row.id) for row in rows)
+    log.preload_bindings(_hardware_of(rows))
     for row in rows:
         known = log.get(row.kind, row.id)
         if not fits_entity(row) or (known is None and row.seq <= log.shared.floor):
@@ -27,6 +29,11 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
             _put(tx, log, own, joined)
     _one_owner_in(tx, log, own, before)
     _leave_rooms_in(tx, log, own, last=last)
+
+
+def _hardware_of(rows: Iterable[Entity]) -> Iterator[str]:
+    found = (row.fields.get("hardware_id") for row in rows if row.kind == "device")
+    return (it for it in found if isinstance(it, str))
 
 
 def _put(tx: Tx, log: HomeLog, own: OwnWork, joined: Entity) -> None:
