@@ -45,6 +45,8 @@ class Capture:
     ) -> None:
         self._facts = facts
         self._kinds = facts.kinds
+        # Found once: asking an object whether it is of a Protocol takes longer than reading a fact.
+        self._of_several_ids = {name: kind for name, kind in facts.kinds.items() if isinstance(kind, SeveralIds)}
         self._authority = authority
         self._replica = replica
         self._key_of_in = key_of_in
@@ -82,8 +84,8 @@ class Capture:
         self._facts.put.clear()
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:
-        kind = self._kinds[name]
-        if not isinstance(kind, SeveralIds):
+        kind = self._of_several_ids.get(name)
+        if kind is None:
             return entity_id
         return kind.id_of_in(reader, home_id, entity_id, partial(_is_known, reader, home_id, name))
 
@@ -133,7 +135,8 @@ def _is_known(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
 
 def _triggers(kind: str, number: int, watch: Watch) -> Iterator[tuple[str, str]]:
     columns = "" if watch.columns is None else " OF " + ", ".join(watch.columns)
-    for event, row in (("INSERT", "NEW"), (f"UPDATE{columns}", "NEW"), (f"UPDATE{columns}", "OLD"), ("DELETE", "OLD")):
+    inserts = (("INSERT", "NEW"),) if watch.inserted else ()
+    for event, row in (*inserts, (f"UPDATE{columns}", "NEW"), (f"UPDATE{columns}", "OLD"), ("DELETE", "OLD")):
         name = f"{kind}_{number}_{event.split(' ')[0].lower()}_{row.lower()}"
         facts = {"name": name, "event": event, "table": watch.table, "function": _FUNCTION, "kind": kind}
         many = getattr(watch, "many", None)

@@ -1,6 +1,6 @@
 """What a replica had confirmed in an earlier life of the log, joined to this one (PROTOCOL.md 2c)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from app.policy import RANK, Role
@@ -28,7 +28,7 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
         if known is None or not merge.same(known, joined):
             _put(tx, log, own, joined)
     _one_owner_in(tx, log, own, before)
-    _leave_rooms_in(tx, log, own, last=last)
+    _leave_rooms_in(tx, log, own, rows, last=last)
 
 
 def _hardware_of(rows: Iterable[Entity]) -> Iterator[str]:
@@ -65,13 +65,17 @@ def _heir(log: HomeLog, before: list[Entity]) -> str | None:
     return max(there, key=fitness).id if there else None
 
 
-def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, *, last: bool) -> None:
+def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Sequence[Entity], *, last: bool) -> None:
     """A room that went in one life is left by what was put into it in the other; one may also not be told yet."""
-    _do_in(tx, log, own, [Part("device", device, "put", {"room_id": None}) for device in _astray(log, last=last)])
+    _do_in(tx, log, own, [Part("device", device, "put", {"room_id": None}) for device in _astray(log, rows, last=last)])
 
 
-def _astray(log: HomeLog, *, last: bool) -> Iterator[str]:
-    for device in log.each("device"):
+def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[str]:
+    if last or any(row.kind == "room" and row.dead is not None for row in rows):
+        devices = log.each("device")
+    else:
+        devices = (it for row in rows if row.kind == "device" and (it := log.live("device", row.id)) is not None)
+    for device in devices:
         room_id: Any = device.fields.get("room_id")
         room = None if room_id is None else log.get("room", room_id)
         if room_id is not None and (last if room is None else room.dead is not None):
