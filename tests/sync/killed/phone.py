@@ -152,7 +152,7 @@ class Phone:
 
     async def _register(self) -> None:
         name, room_id = self.name("device"), await self._some_room()
-        new = {"product_id": "lamp", "node_id": uuid4().hex, "name": name, "link": "heartbeat", "auth": "token"}
+        new = {"product_id": "lamp", "node_id": uuid4().hex, "name": name, "link": "heartbeat"}
         made = await self.sure("POST", f"{self.settings.home}/devices", {**new, "room_id": room_id})
         self.told("new", "device", made["device"]["id"], {"name": name, "room_id": room_id}, {})
 
@@ -196,7 +196,7 @@ class Phone:
         joining = {"code": made["code"], "name": self.name("person"), "phone": "a phone"}
         joined = await self.sure("POST", "/api/invitations/anonymous", joining, by="")
         key = await self._key_of(joined["session"]["access_token"])
-        self._keys[joined["session"]["account"]["id"]] = key
+        self._keys[joined["session"]["account_id"]] = key
         self.told("new", "member", key, {}, {})
 
     _keys: dict[str, str] = {}
