@@ -25,6 +25,7 @@ from app.sync.wire import (
     Attached,
     Changes,
     Failed,
+    Found,
     Head,
     Hello,
     Pull,
@@ -94,6 +95,9 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+            self._ended("stopped")
+        if self._acted_in in self._replica.on_acted:
+            self._replica.on_acted.remove(self._acted_in)
 
     def wake(self) -> None:
         """There is something to say."""
@@ -195,7 +199,10 @@ class Engine:
             if home_id not in shared:
                 await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
         for home_id in shared.keys() - there:
-            await self._leave(home_id)
+            if home_id in answer.gone:
+                await self._leave(home_id)
+            else:
+                await self._took_over(home_id, await line.ask(Found(0, home_id, "")))
 
     def _enter_in(self, tx: Tx, home_id: str, epoch: str, *, founding: bool) -> None:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
