@@ -190,8 +190,8 @@ class Three:
         made = await self.first.done("POST", "/api/homes", {"name": "Lindenweg", "time_zone": "Europe/Berlin"})
         self.home = f"/api/homes/{made['id']}"
         await self._invite_ben()
-        await self._give()
-        await self.cloud.done("POST", f"{self.home}/hubs", {"hub_id": self.second.id})
+        await self._until(self.first, "POST", f"{self.home}/sync")
+        await self._until(self.cloud, "POST", f"{self.home}/hubs", {"hub_id": self.second.id})
         await self.level()
         for node in (self.cloud, self.second):
             node.people["ben"] = await self._signed_in("ben", node)
@@ -228,16 +228,20 @@ class Three:
         joined = await self.first.done("POST", "/api/invitations/sign-up", {"code": made["code"], **ben}, by="")
         self.first.people["ben"] = joined["session"]["access_token"]
 
-    async def _give(self) -> None:
+    async def _until(self, node: Node, method: str, path: str, body: Any = None) -> None:
+        """Ask until it is done."""
         async with asyncio.timeout(WAIT):
-            while (await self.first.ask("POST", f"{self.home}/sync"))[0] != 200:
+            while (await node.ask(method, path, body))[0] != 200:
                 await asyncio.sleep(0.05)
 
     async def level(self) -> None:
         """Return once all three have the same, and nothing waits."""
-        async with asyncio.timeout(WAIT):
-            while not await self.is_level():
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(WAIT):
+                while not await self.is_level():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError([(await self.view(node), await node.said()) for node in self.nodes]) from None
 
     async def is_level(self) -> bool:
         views = [await self.view(node) for node in self.nodes]

@@ -48,6 +48,8 @@ class Phone:
         self.settings: Settings
         self.dice: random.Random
         self._made = 0
+        # Of those who came in here.
+        self._keys: dict[str, str] = {}
 
     async def ask(self, number: int, method: str, path: str, body: Any, token: str | None) -> None:
         try:
@@ -178,13 +180,12 @@ class Phone:
         """Somebody is invited, and comes in at once, with whatever network there is; later they are shown out."""
         members = await self.all("members")
         if len(members) >= MOST["members"]:
-            gone = [it for it in members if it["anonymous"]]
-            old = self.dice.choice(gone)
-            keyed = await self._key_in_log(old)
-            path = f"{self.settings.home}/members/{old['account_id']}"
-            await self.sure("DELETE", path, version=old["version"])
-            if keyed is not None:
-                self.told("del", "member", keyed, {}, {})
+            mine = [it for it in members if it["account_id"] in self._keys]
+            if mine:
+                old = self.dice.choice(mine)
+                path = f"{self.settings.home}/members/{old['account_id']}"
+                await self.sure("DELETE", path, version=old["version"])
+                self.told("del", "member", self._keys[old["account_id"]], {}, {})
             return
         made = await self.sure("POST", f"{self.settings.home}/invitations", {"role": "member", "anonymous": True})
         invitation = made["invitation"]
@@ -199,14 +200,9 @@ class Phone:
         self._keys[joined["session"]["account_id"]] = key
         self.told("new", "member", key, {}, {})
 
-    _keys: dict[str, str] = {}
-
     async def _key_of(self, token: str) -> str:
         keys = (await self.sure("GET", "/api/me/public-keys", by=token))["items"]
         return str(next(it["public_key"] for it in keys if it["own"]))
-
-    async def _key_in_log(self, member: Any) -> str | None:
-        return self._keys.get(member["account_id"])
 
     async def hand_over(self) -> None:
         if self.dice.random() > 0.3:
