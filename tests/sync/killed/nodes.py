@@ -20,7 +20,7 @@ from tests.sync.killed.history import Edit
 
 WAIT: Final = 120.0
 PORT: Final = 8470
-PASSWORD: Final = "correct horse battery"  # noqa: S105 - of nobody
+PASSWORD: Final = "correct horse battery"
 ENVIRON: Final = {
     "DOORSTEP_ACCESS_TOKEN_LIFE": "86400",
     "DOORSTEP_LIMITS__REQUESTS_PER_SECOND": "1000000",
@@ -52,7 +52,7 @@ class Node:
 
     async def start(self) -> None:
         """Return once it answers."""
-        more = ("--role", "cloud", "--host", "0.0.0.0") if self.name == "cloud" else ()  # noqa: S104 - a namespace
+        more = ("--role", "cloud", "--host", "0.0.0.0") if self.name == "cloud" else ()
         environ = {**ENVIRON, "DOORSTEP_TLS_NAMES": self.host.address}
         words = ("--name", self.name, "--log-level", "warning", *more)
         self._hub = HubProcess(
@@ -140,7 +140,8 @@ class Node:
     async def ask(self, method: str, path: str, body: Any = None, *, by: str = "anna") -> tuple[int, Any]:
         """What its phone is answered; 0: nothing."""
         number = next(self._numbers)
-        future = self._asked[number] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[tuple[int, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[number] = future
         self._tell("ask", number, method, path, body, self.people.get(by))
         async with asyncio.timeout(WAIT):
             return await future

@@ -19,8 +19,8 @@ import msgspec
 from app.client import ApiError, Client, HubUnreachable
 from tests.sync.killed.history import Edit
 
-HANDS = 3
-PAUSE_S = 0.04
+HANDS = 2
+PAUSE_S = 0.1
 MOST = {"rooms": 10, "devices": 10, "groups": 5, "members": 8}
 
 
@@ -160,7 +160,8 @@ class Phone:
 
     async def _some_room(self) -> str | None:
         rooms = [it["id"] for it in await self.all("rooms")]
-        return self.dice.choice([None, *rooms])
+        chosen: str | None = self.dice.choice([None, *rooms])
+        return chosen
 
     async def group(self) -> None:
         groups, chance = await self.all("groups"), self.dice.random()

@@ -1,8 +1,7 @@
-"""Two hubs and their cloud as commands, each in a network that is cut and healed, killed -9 under edits at all three."""
+"""Two hubs and their cloud as commands, each in a network that comes and goes, killed -9 under edits at all three."""
 
 import asyncio
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -111,7 +110,11 @@ def _without_what_is_gone(fields: Mapping[str, Any] | None, live: set[tuple[str,
     """A group that was made with a device which somebody else had removed meanwhile is shown without it."""
     if fields is None:
         return None
-    return {name: value for name, value in fields.items() if not name.startswith("device/") or tuple(name.split("/")) in live}
+    return {
+        name: value
+        for name, value in fields.items()
+        if not name.startswith("device/") or tuple(name.split("/")) in live
+    }
 
 
 def whole(copy: Copy) -> None:
