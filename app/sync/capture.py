@@ -95,6 +95,9 @@ class Capture:
             kind = self._kinds[name]
             was = self._shown(reader, home_id, name, entity_id, is_authority=is_authority)
             now = kind.read_in(reader, home_id, entity_id, was)
+            if was and now is not None and queries.is_dangling(reader, home_id, name, entity_id):
+                # What it refers to has not come yet: nobody took that away.
+                now = was | now
             if (changed := merge.difference(was, now)) is not None:
                 parts[name, entity_id] = Part(name, entity_id, *changed)  # type: ignore[arg-type]
         ended = parts.get(("home", home_id))

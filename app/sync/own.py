@@ -11,6 +11,7 @@ from app.sync import hybrid, merge, queries
 from app.sync.applying import apply_in
 from app.sync.log import HomeLog
 from app.sync.model import NOBODY, Entity, Loss, Op, Part, Stamp
+from app.sync.sealing.model import AGAIN
 
 
 class OwnWork:
@@ -33,7 +34,7 @@ class OwnWork:
 
     def keep_in(self, tx: Tx, log: HomeLog, losses: Iterable[Loss]) -> None:
         """Conflict records of what was lost (section 6)."""
-        parts = [Part("conflict", new_id(tx.now), "new", _record(loss)) for loss in losses]
+        parts = [Part("conflict", new_id(tx.now), "new", _record(it)) for it in losses if not _is_sealed_again(it)]
         if parts:
             op = self.op_in(tx, log, NOBODY, parts)
             apply_in(log, op, op.at)
@@ -91,6 +92,11 @@ class OwnWork:
         if device is not None:
             op = self.op_in(tx, log, NOBODY, [Part("device", device_id, "del")])
             apply_in(log, op, merge.time_of(op, op.at, [device]))
+
+
+def _is_sealed_again(loss: Loss) -> bool:
+    """Whether nothing was lost but a secret's being sealed with another key: whoever has that does it again."""
+    return loss.kind == "secret" and isinstance(loss.lost, str) and loss.lost.startswith(AGAIN)
 
 
 def _record(loss: Loss) -> dict[str, Any]:

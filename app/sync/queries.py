@@ -10,12 +10,16 @@ from app.store.tx import Reader, Tx
 from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
 
 _HOME = (
-    "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms FROM sync_homes"
+    "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms,kept"
+    " FROM sync_homes"
 )
 
 
 class Shared(Struct, frozen=True):
-    """A home's log as this node has it. `cloud_id` None: it is the authority. Times in ms, `last_at` hybrid."""
+    """A home's log as this node has it. `cloud_id` None: it is the authority. Times in ms, `last_at` hybrid.
+
+    `kept`: what was numbered beyond it, by less than `JUMP`, was in a life of the log that is lost.
+    """
 
     home_id: str
     cloud_id: str | None
@@ -28,6 +32,7 @@ class Shared(Struct, frozen=True):
     snapshot_place: bytes | None = None
     contact_at: int | None = None
     offset_ms: int = 0
+    kept: int = 0
 
 
 class Waiting(Struct, frozen=True):
@@ -66,7 +71,7 @@ def shared(reader: Reader, home_id: str) -> Shared | None:
 
 def put_shared(tx: Tx, it: Shared) -> None:
     """Store it, new or changed."""
-    tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
+    tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
 
 
 def drop_shared(tx: Tx, home_id: str) -> None:
@@ -304,6 +309,12 @@ def hang(tx: Tx, home_id: str, kind: str, entity_id: str, on: Iterable[tuple[str
     """It waits for those."""
     sql = "INSERT OR IGNORE INTO sync_dangling(home_id,on_kind,on_id,kind,id) VALUES(?,?,?,?,?)"
     tx.db.executemany(sql, [(home_id, on_kind, on_id, kind, entity_id) for on_kind, on_id in on])
+
+
+def is_dangling(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
+    """Whether it waits for another."""
+    sql = "SELECT 1 FROM sync_dangling WHERE home_id=? AND kind=? AND id=? LIMIT 1"
+    return reader.one(sql, (home_id, kind, entity_id)) is not None
 
 
 def released(tx: Tx, home_id: str, kind: str, entity_id: str) -> list[tuple[str, str]]:
