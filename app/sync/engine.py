@@ -79,6 +79,8 @@ class Engine:
         self.on_disconnected: list[Callable[[], None]] = []
         # How far the cloud's logs have come, as far as it has said.
         self.remote: dict[str, int] = {}
+        # When the cloud answered over the line of now, by the loop's clock.
+        self._stands_since: float | None = None
         self._wake = asyncio.Event()
         self._again = False
         self._task: asyncio.Task[None] | None = None
@@ -114,7 +116,7 @@ class Engine:
     async def _run(self) -> None:
         ceiling = LEAST_BACKOFF_S
         while True:
-            began = asyncio.get_running_loop().time()
+            self._stands_since = None
             try:
                 async with self._door.line() as line:
                     await self._speak(line)
@@ -128,9 +130,13 @@ class Engine:
                 return
             except StoreError as error:
                 self._ended(f"the disk does not take what the cloud says ({error.code})")
-            lasted = asyncio.get_running_loop().time() - began
+            except Exception as error:
+                # Whatever a cloud says, this hub goes on asking it.
+                self._ended(f"this hub cannot do what the cloud says ({type(error).__name__})")
+                _log.exception("the talk with the cloud failed")
             # A connection that stood was none of the tries that failed.
-            ceiling = LEAST_BACKOFF_S if lasted > MOST_BACKOFF_S else min(ceiling * 2, MOST_BACKOFF_S)
+            stood = self._stands_since is not None and self._time() - self._stands_since > ceiling
+            ceiling = LEAST_BACKOFF_S if stood else min(ceiling * 2, MOST_BACKOFF_S)
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads load, keeps no secret
 
     def _ended(self, why: str) -> None:
@@ -155,6 +161,7 @@ class Engine:
 
     async def _work(self, line: Line) -> None:
         await self._greet(line)
+        self._stands_since = self._time()
         self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
         for told in self.on_connected:
@@ -307,6 +314,9 @@ class Engine:
                 raise LineLost(f"{detail} ({code})")
             case _:
                 return False
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _now(self) -> int:
         return self._store.clock.now().ms

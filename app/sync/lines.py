@@ -37,27 +37,34 @@ class CloudLines:
     async def line(self) -> AsyncIterator[Line]:
         """A new one; raises LineLost, LineRefused."""
         try:
+            # A cloud that answers no requests either says nothing about WebSockets.
+            await self._door.session()
             if self._missed >= BEFORE_REQUESTS:
+                self._missed = 0
                 async with asyncio.timeout(REQUESTS_S):
                     yield RequestLine(self._door)
                 return
-            async with self._door.websocket("/sync/stream") as socket:
-                self._missed = 0
-                line = SocketLine(socket)
-                try:
-                    yield line
-                finally:
-                    await line.close()
+            async with self._socket() as line:
+                yield line
         except TimeoutError as error:
-            self._missed = 0
             raise LineLost("looking again whether WebSockets get through") from error
         except (Revoked, Superseded, NotEnrolled) as error:
             raise LineRefused(error.code, str(error)) from error
         except ConnectionClosed as error:
             raise LineLost("the connection to the cloud has ended") from error
         except DoorstepError as error:
-            self._missed += 1
             raise LineLost(str(error)) from error
+
+    @asynccontextmanager
+    async def _socket(self) -> AsyncIterator[Line]:
+        self._missed += 1
+        async with self._door.websocket("/sync/stream") as socket:
+            self._missed = 0
+            line = SocketLine(socket)
+            try:
+                yield line
+            finally:
+                await line.close()
 
 
 class SocketLine:
@@ -124,12 +131,14 @@ class RequestLine:
         self._ids = itertools.count(1)
         # What this hub has of each log, as far as it has been told or has said.
         self._heads: dict[str, tuple[str, int]] = {}
+        self._welcomed = asyncio.Event()
 
     async def ask(self, request: Request) -> Answer:
         """The answer; raises LineLost."""
         answer = await self._post(replace(request, id=next(self._ids)), ANSWER_S)
         if isinstance(answer, Welcome):
             self._heads = {home_id: (epoch, head) for home_id, epoch, head, _ in answer.homes}
+            self._welcomed.set()
         return answer
 
     async def _post(self, request: Request, seconds: float) -> Answer:
@@ -143,6 +152,8 @@ class RequestLine:
 
     async def told(self) -> AsyncIterator[Answer]:
         """What the cloud says of itself; raises LineLost."""
+        # Which logs to ask about is known then.
+        await self._welcomed.wait()
         while True:
             had = [(home_id, epoch, head) for home_id, (epoch, head) in self._heads.items()]
             answer = await self._post(Wait(next(self._ids), had, WAIT_S), WAIT_S + ANSWER_S)
