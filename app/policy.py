@@ -51,6 +51,8 @@ class Action(StrEnum):
     HOME_LEAVE = "home.leave"
     # Which hubs and which cloud keep it.
     HOME_SYNC = "home.sync"
+    # Tell what was done out of reach; each act of it is asked about by itself, too.
+    HOME_PUSH = "home.push"
     ROOM_READ = "room.read"
     ROOM_MANAGE = "room.manage"
     MEMBER_READ = "member.read"
@@ -107,6 +109,7 @@ _CONTROLS = {Action.DEVICE_CONTROL, Action.GROUP_CONTROL}
 LEAST: dict[Action, Role] = {
     Action.HOME_READ: Role.GUEST,
     Action.HOME_LEAVE: Role.GUEST,
+    Action.HOME_PUSH: Role.GUEST,
     Action.HOME_UPDATE: Role.ADMIN,
     Action.HOME_DISSOLVE: Role.OWNER,
     Action.HOME_HAND_OVER: Role.OWNER,

@@ -35,13 +35,13 @@ ALL_DAYS = tuple(range(7))
 HOME_ACTIONS = sorted(LEAST)
 
 # Written by hand from the rights table: what the least of the roles may do, each role all of the one below.
-GUEST = "home.read home.leave room.read device.read device.control group.read group.control"
+GUEST = "home.read home.leave home.push room.read device.read device.control group.read group.control"
 MEMBER = "member.read device.journal device_user.read device_user.manage"
 ADMIN = (
     "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "
     "device.transfer group.manage share.read share.manage pair"
 )
-OWNER = "home.dissolve home.hand_over mesh.manage"
+OWNER = "home.dissolve home.hand_over home.sync mesh.manage"
 ALLOWED = {
     Role.GUEST: set(GUEST.split()),
     Role.MEMBER: set(f"{GUEST} {MEMBER}".split()),

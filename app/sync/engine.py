@@ -193,9 +193,17 @@ class Engine:
         for home_id, epoch, head, founding in answer.homes:
             self.remote[home_id] = head
             if home_id not in shared:
-                await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+                await self._enter(home_id, epoch, founding=founding)
         for home_id in shared.keys() - there:
             await self._leave(home_id)
+
+    async def _enter(self, home_id: str, epoch: str, *, founding: bool) -> None:
+        try:
+            await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+        except BaseException:
+            # There is no log that what is done in the home from now on could go to.
+            self._capture.homes.pop(home_id, None)
+            raise
 
     def _enter_in(self, tx: Tx, home_id: str, epoch: str, *, founding: bool) -> None:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
