@@ -17,6 +17,7 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
 from app.sync.capture import Capture
+from app.sync.contact import Contact
 from app.sync.line import Door, Line, LineLost, LineRefused
 from app.sync.model import NOBODY
 from app.sync.replica import Replica
@@ -63,12 +64,15 @@ Stream = Callable[[Line], Awaitable[bool]]
 class Engine:
     """`start` it once the hub is enrolled. `streams` speak after the facts; `hear` is told what the cloud says."""
 
-    def __init__(self, store: Store, replica: Replica, capture: Capture, door: Door, cloud_id: str) -> None:
+    def __init__(
+        self, store: Store, replica: Replica, capture: Capture, door: Door, cloud_id: str, contact: Contact
+    ) -> None:
         self._store = store
         self._replica = replica
         self._capture = capture
         self._door = door
         self.cloud_id = cloud_id
+        self._contact = contact
         # The connection, while it stands.
         self.line: Line | None = None
         self.talk = Talk()
@@ -161,6 +165,7 @@ class Engine:
                 await self._greet(line)
             more = await self._round(line)
             self.talk.contact_at = self._now()
+            await self._contact.heard()
             if not more:
                 await self._sleep()
 
@@ -210,6 +215,7 @@ class Engine:
         self._capture.homes[home_id] = False
         parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
         self._replica.join_in(tx, home_id, self.cloud_id, epoch, restating=founding)
+        self._contact.begun_in(tx, home_id)
         if founding:
             self._replica.state_in(tx, home_id, parts, NOBODY)
             return
@@ -221,9 +227,13 @@ class Engine:
             self._replica.act_in(tx, home_id, owner, edits[begin : begin + EDITS_AT_ONCE])
 
     async def _leave(self, home_id: str) -> None:
-        await self._store.write(lambda tx: self._replica.leave_in(tx, home_id))
+        await self._store.write(partial(self._leave_in, home_id=home_id))
         self._capture.homes.pop(home_id, None)
         self.remote.pop(home_id, None)
+
+    def _leave_in(self, tx: Tx, home_id: str) -> None:
+        self._replica.leave_in(tx, home_id)
+        self._contact.ended_in(tx, home_id)
 
     # one round
 

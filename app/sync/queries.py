@@ -68,6 +68,11 @@ def put_shared(tx: Tx, it: Shared) -> None:
     tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
 
 
+def note_contact(tx: Tx, home_id: str, at: int) -> None:
+    """Its authority has spoken at `at`, ms."""
+    tx.run("UPDATE sync_homes SET contact_at=? WHERE home_id=?", (at, home_id))
+
+
 def drop_shared(tx: Tx, home_id: str) -> None:
     """Forget a log and all that is about it."""
     for table in ("sync_outbox", "sync_entities", "sync_nodes", "sync_results", "sync_dangling", "sync_homes"):

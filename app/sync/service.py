@@ -18,6 +18,7 @@ from app.sync.authority import FORGOTTEN_AT_ONCE, Authority
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
+from app.sync.contact import Contact
 from app.sync.engine import Engine, Talk
 from app.sync.enrolment.hubs import Hubs
 from app.sync.facts import Facts
@@ -88,7 +89,8 @@ class Sync:
     def join(self, cloud_id: str, name: str, door: Door) -> Engine:
         """Talk to a cloud that this hub is enrolled with, from now on."""
         self.cloud_name = name
-        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id)
+        contact = Contact(self._store, self._standings, cloud_id)
+        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id, contact)
         return self.engine
 
     async def close(self) -> None:
@@ -120,6 +122,7 @@ class Sync:
             left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]
             for home_id in left:
                 queries.drop_shared(tx, home_id)
+                self._standings.contacts.drop(tx, home_id)
             return left
 
         for home_id in await self._store.write(act):

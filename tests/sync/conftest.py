@@ -7,6 +7,8 @@ import pytest
 
 from tests.api.harness import Api
 from tests.sync.household import Household, build
+from tests.sync.pair import ends
+from tests.sync.together import Together
 
 
 @pytest.fixture
@@ -21,3 +23,12 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
     """Where nobody has heard of them."""
     async with Api(tmp_path / "cloud") as api:
         yield api
+
+
+@pytest.fixture
+async def together(tmp_path: Path) -> AsyncIterator[Together]:
+    """Anna's hub and her cloud, level, with one home."""
+    async with ends(tmp_path) as both:
+        made = Together(both)
+        await made.begin()
+        yield made
