@@ -18,6 +18,7 @@ VERBS: Final[dict[str, str]] = {
     "mesh": "app.commands.mesh:mesh",
     "home": "app.commands.home:home",
     "room": "app.commands.room:room",
+    "upstream": "app.commands.upstream:upstream",
     "wifi": "app.commands.wifi:wifi",
     "member": "app.commands.member:member",
     "share": "app.commands.share:share",

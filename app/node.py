@@ -25,6 +25,7 @@ from app.serving import AddressUnusable
 from app.settings import Settings
 from app.store.prepare import open_store
 from app.store.store import Store
+from app.sync.iotda.connections import Connections
 from ble.radio import Radio
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
@@ -93,20 +94,23 @@ class Node:
     async def _reach_devices(self) -> None:
         """Listen for paired devices, say so on the network, and take up the pairing sessions that were open."""
         settings, services, mesh = self.settings, self.services, self.services.mesh
+        identity = await services.hub.identity()
         if settings.role == "cloud":
-            # A cloud node stands in no home's network: devices reach it through their hubs.
+            # A cloud node stands in no home's network: devices reach it through their hubs, or over the internet.
             await services.onboarding.open([])
+            if settings.mqtt:
+                await self._speak_mqtt(services.mqtt, identity.hub_id)
             return
         interfaces = None if settings.lan else LOOPBACK
-        identity = await services.hub.identity()
         link = LanLink(identity, services.lan.peer, services.lan, self.store.clock)
         self._closing.append(link.stop)
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
         self._link_over_bluetooth(link)
-        if settings.mqtt:
+        if settings.mqtt is not False:
             await self._speak_mqtt(services.mqtt, identity.hub_id)
+        await self._show_homes()
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
         offers = Offers(
             self.store,
@@ -129,6 +133,16 @@ class Node:
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
+
+    async def _show_homes(self) -> None:
+        """Be the gateway of homes at platforms that speak IoTDA."""
+        connections = Connections(self.store, self.services.upstreams)
+        self._closing.append(connections.stop)
+        await connections.start()
+        follow = self.metrics.follow
+        follow("iotda_upstreams_connected", "Homes shown to another platform now.", connections.__len__)
+        follow("iotda_upstream_batches", "Batches of reports sent to other platforms.", lambda: connections.batches)
+        follow("iotda_upstream_failures", "Connections lost or not made.", lambda: connections.failures)
 
     def _link_over_bluetooth(self, link: LanLink) -> None:
         over_bluetooth = BleLinks(self.radio, link, self.services.lan.over_bluetooth)

@@ -78,6 +78,8 @@ class Action(StrEnum):
     PAIR = "pair"
     # The home's mesh with all its keys: whoever has them can do with its devices what the hub can.
     MESH_MANAGE = "mesh.manage"
+    # Another platform that is shown all of the home's devices and may command them.
+    UPSTREAM_MANAGE = "upstream.manage"
     # A device, about itself.
     DEVICE_SPEAK = "device.speak"
     # A hub, to its cloud.
@@ -136,6 +138,7 @@ LEAST: dict[Action, Role] = {
     Action.SHARE_MANAGE: Role.ADMIN,
     Action.PAIR: Role.ADMIN,
     Action.MESH_MANAGE: Role.OWNER,
+    Action.UPSTREAM_MANAGE: Role.OWNER,
 }
 
 # Whose membership each role may give, change or take (specs/tuya/notes.md, 7: the owner all but their own, which is

@@ -48,6 +48,7 @@ from app.sharing.routes import ROUTER as SHARING_ROUTES
 from app.sync.enrolment.face import ROUTER as SYNC_ROUTES
 from app.sync.enrolment.face import SyncFace
 from app.sync.enrolment.routes import ROUTER as ENROLMENT_ROUTES
+from app.sync.iotda.routes import ROUTER as UPSTREAM_ROUTES
 from app.sync.routes import ROUTER as KEPT_SAME_ROUTES
 from app.sync.stream import ROUTER as STREAM_ROUTES
 
@@ -71,6 +72,7 @@ ROUTERS = (
     CONTROL_ROUTES,
     PAIRING_ROUTES,
     MESH_ROUTES,
+    UPSTREAM_ROUTES,
     NETWORK_ROUTES,
     REWIRING_ROUTES,
     GROUP_ROUTES,
@@ -152,6 +154,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "onboarding": _instance(services.onboarding),
             "networks": _instance(services.networks),
             "mesh_moving": _instance(services.mesh_moving),
+            "upstreams": _instance(services.upstreams),
             "rewiring": _instance(services.rewiring),
             "groups": _instance(services.groups),
             "bota": _instance(services.bota),

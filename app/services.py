@@ -57,6 +57,7 @@ from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
+from app.sync.iotda.service import Upstreams
 from app.sync.service import Sync
 from app.sync.stream import HubStreams
 from app.synced import Clouds, HubsServing, facts_of
@@ -120,8 +121,7 @@ class Services:
         self.devices = Devices(store, self.standings, PRODUCTS, self.journal)
         self.devices.access.granting, self.sharable["device"] = self.shares, self.devices.access
         self.groups = Groups(store, self.standings, self.devices.access)
-        self.devices.access.grouping = self.groups.access
-        self.sharable["group"] = self.groups.access
+        self.devices.access.grouping = self.sharable["group"] = self.groups.access
         self.control = Control(store, self.devices, self.groups, self.journal)
         self.networks = Networks(store, self.standings)
         self.onboarding = Onboarding(store, self.standings, self.devices, self.networks)
@@ -132,6 +132,7 @@ class Services:
         self.onboarding.unfold[JoinedNode] = self.mesh.devices_of
         self.rewiring.link, self.lan.on_network = self.lan, self.rewiring.heard
         self.iotda = Iotda(store, self.devices, self.control, self.journal)
+        self.upstreams = Upstreams(store, self.standings, self.devices, self.control, is_cloud=is_cloud)
         self.bota = Bota(store, self.credentials, self.devices)
         self.heartbeats = Heartbeats(store, self.devices, self.control)
         self.mqtt = Speakers(
@@ -229,6 +230,7 @@ class Services:
         self.groups.on_leaving.append(self._group_leaving_in)
         self.homes.on_dissolving.append(self.groups.home_dissolving_in)
         self.homes.on_dissolving.append(self.mesh.home_dissolving_in)
+        self.homes.on_dissolving.append(self.upstreams.home_dissolving_in)
         self.rooms.on_removing.append(self.devices.registry.room_removing_in)
         self.homes.on_dissolve_check.append(self.devices.registry.in_the_way_in)
         self.homes.on_dissolving.append(self.devices.registry.home_dissolving_in)

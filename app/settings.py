@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 PREFIX = "DOORSTEP_"
 # Read by the command itself (which hub to talk to, where the file is), never part of a hub's settings.
 RESERVED = frozenset(
-    {"CONFIG", "HUB", "TOKEN", "TO_TOKEN", "PIN", "PASSPHRASE", "PASSWORD", "WIFI_PASSWORD", "NO_BOOTSTRAP"}
+    {"CONFIG", "HUB", "TOKEN", "TO_TOKEN", "PIN", "PASSPHRASE", "PASSWORD"}
+    | {"WIFI_PASSWORD", "UPSTREAM_SECRET", "NO_BOOTSTRAP"}
 )
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -66,16 +67,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     without `lan` as well, and takes its absence for a fault; "off" uses none; "virtual:PORT" is the virtual air at that
     port of this machine.
 
-    `mqtt` off: no MQTT at all. Devices connect at `mqtt_port` in the clear, at `mqtt_tls_port` (with `tls`), and where
-    it is set at `mqtt_websocket_port`, with or without TLS as the hub itself. With `mqtt_broker` (`mqtt://host:port`,
-    `mqtts://`) the hub listens on none of them and is that broker's client instead.
+    `mqtt` off: no MQTT at all; where nothing is said, a hub has it and a cloud node does not. Devices connect at
+    `mqtt_port` in the clear, at `mqtt_tls_port` (with `tls`), and where it is set at `mqtt_websocket_port`, with or
+    without TLS as the hub itself. With `mqtt_broker` (`mqtt://host:port`, `mqtts://`) the hub listens on none of them
+    and is that broker's client instead.
     """
 
     data: Path
     host: str = "127.0.0.1"
     port: Port = 8470
     link_port: Port = 8471
-    mqtt: bool = True
+    mqtt: bool | None = None
     mqtt_port: Port = 1883
     mqtt_tls_port: Port = 8883
     mqtt_websocket_port: Port | None = None

@@ -28,7 +28,7 @@ from app.version import version
 @click.option("--host", help="Address to listen on: 127.0.0.1, or with --lan all of them.  [env: DOORSTEP_HOST]")
 @click.option("--port", type=int, help="Port; 0 picks a free one.  [env: DOORSTEP_PORT]")
 @click.option("--link-port", type=int, help="Port for paired devices; 0 picks a free one.  [env: DOORSTEP_LINK_PORT]")
-@click.option("--mqtt/--no-mqtt", default=None, help="Let devices connect by MQTT (default), or not.")
+@click.option("--mqtt/--no-mqtt", default=None, help="Let devices connect by MQTT (a hub: default), or not (a cloud).")
 @click.option("--mqtt-port", type=int, help="Port for MQTT; 0 picks a free one.  [env: DOORSTEP_MQTT_PORT]")
 @click.option("--mqtt-tls-port", type=int, help="Port for MQTT over TLS.  [env: DOORSTEP_MQTT_TLS_PORT]")
 @click.option("--mqtt-broker", help="Be a client of this broker instead: mqtt://host:port or mqtts://host:port.")

@@ -237,6 +237,13 @@ _PAIRING: Examples = {
         "one radio of it": {"ssid": "Lindenweg", "password": "correct horse battery", "bssid": "02:00:5e:10:00:01"},
         "open": {"ssid": "Lindenweg guests"},
     },
+    "attachUpstream": {
+        "a cloud of one's own": {
+            "url": "mqtts://cloud.example.org:8883",
+            "device_id": "gateway_lindenweg",
+            "secret": "a-secret-of-24-letters..",
+        },
+    },
     "importMesh": {
         "a switch that another provisioner has brought in": {
             "database": {

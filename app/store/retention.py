@@ -134,6 +134,12 @@ KEEP: Final[dict[str, Keep]] = {
     "readers": Keep("phones of one owner", most=20, per="account_id"),
     "iotda_upstreams": Keep("at most one for each home; goes with it"),
     "iotda_upstream_devices": Keep("one for each device of the home; goes once the platform has let it go"),
+    "iotda_upstream_requests": Keep(
+        "as many as a platform may have open, and those answered of late, by which a repeat is recognised: the oldest "
+        "of them gives way",
+        most=1_000,
+        per="home_id",
+    ),
     # Bounded by the MQTT link, in memory (app.links.mqtt.limits).
     "mqtt_sessions": Keep("a device has one; the one that would end first gives way", most=8, per="device_id"),
     "mqtt_received": Keep(

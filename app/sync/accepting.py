@@ -19,11 +19,15 @@ from app.sync.wire import Pushed
 
 
 class Sender(Struct, frozen=True):
-    """Who pushes: through which hub, what its clock says (ms), and as which nodes it may speak."""
+    """Who pushes: through which hub, what its clock says (ms), and as which nodes it may speak.
+
+    `node` is the hub's own; what it says as another that nobody knows yet is a phone's. None: all are the hub's.
+    """
 
     by: rules.By
     now: int
     speaks_as: Callable[[str], bool]
+    node: str | None = None
 
 
 class Accepting:
@@ -44,8 +48,14 @@ class Accepting:
         results: list[Result] = []
         expected = None
         for op in ops:
+            # This node's own are nobody else's, and a phone's are its person's, through whichever hub they come.
+            of_another = op.node == self._own.node_in(self._tx) or not self._sender.speaks_as(op.node)
+            if of_another or self._row(op).account_key not in (None, op.actor):
+                self._plain = False
+                results.append(Result(Status.DENIED, self._log.head, op.at, "not_your_node"))
+                continue
             row = self._row(op)
-            if op.n > row.last_n + 1 and self._sender.speaks_as(op.node):
+            if op.n > row.last_n + 1:
                 expected, self._plain = row.last_n + 1, False
                 break
             results.append(self._one(op, row))
@@ -57,16 +67,13 @@ class Accepting:
     def _row(self, op: Op) -> NodeRow:
         if op.node not in self._nodes:
             known, hub_id = queries.node(self._tx, self._log.home_id, op.node), self._sender.by.hub_id
+            if self._sender.node not in (None, op.node):
+                hub_id = None
             new = NodeRow(op.node, hub_id, None if hub_id else op.actor, 0, 0, 0, self._moment.ms)
             self._nodes[op.node] = known or new
         return self._nodes[op.node]
 
     def _one(self, op: Op, row: NodeRow) -> Result:
-        # A phone's operations are its person's, through whichever hub they come; this node's own are nobody else's.
-        of_another = row.account_key not in (None, op.actor) or op.node == self._own.node_in(self._tx)
-        if of_another or not self._sender.speaks_as(op.node):
-            self._plain = False
-            return Result(Status.DENIED, self._log.head, op.at, "not_your_node")
         if op.n <= row.last_n:
             self._plain = False
             known = queries.result(self._tx, self._log.home_id, op.node, op.n)
@@ -111,7 +118,9 @@ class Accepting:
         """Hardware is where its highest owner epoch is, and so is its holder (section 5)."""
         epoch, entity = part.fields.get("owner_epoch"), self._log.live("device", part.id)
         if entity is not None:
-            current = entity.fields.get("owner_epoch", 0)
+            current, hardware = entity.fields.get("owner_epoch", 0), entity.fields.get("hardware_id")
+            if part.fields.get("hardware_id", hardware) != hardware:
+                return True  # other hardware is another device
             moves = "holder" in part.fields and part.fields["holder"] != entity.fields.get("holder")
             return (epoch is not None and epoch < current) or (moves and (epoch is None or epoch <= current))
         bound = queries.binding(self._tx, part.fields.get("hardware_id", "")) if part.what == "new" else None
@@ -120,7 +129,7 @@ class Accepting:
     def _without_what_is_gone(self, op: Op) -> tuple[list[Part], list[Loss]]:
         """A device is put into no room that is not there."""
         parts, losses = list(op.parts), list[Loss]()
-        made = {part.id for part in parts if part.kind == "room" and part.what == "new"}
+        made = {part.id for part in parts if part.kind == "room" and part.what == "new" and self._can_be_made(op, part)}
         for index, part in enumerate(parts):
             room_id = part.fields.get("room_id") if part.kind == "device" else None
             if room_id is not None and room_id not in made and self._log.live("room", room_id) is None:
@@ -129,9 +138,17 @@ class Accepting:
                 losses.append(Loss("device", part.id, "room_id", "badref", room_id, by, None, None))
         return parts, losses
 
+    def _can_be_made(self, op: Op, part: Part) -> bool:
+        known = self._log.get(part.kind, part.id)
+        return known is None or known.dead is None or op.had_seen(known.dead)
+
     def _lose(self, op: Op, at: int, why: str) -> None:
-        """A refused operation is lost as a whole, part by part; what cannot be read is not kept."""
-        if why in ("malformed", "home_dissolved", "not_a_hub"):
+        """A refused operation is lost as a whole, part by part; what cannot be read is not kept.
+
+        Nor is what no hub has acknowledged before: whoever asks directly has the answer, and leaves nothing in a home
+        in which they may do nothing.
+        """
+        if why in ("malformed", "home_dissolved", "not_a_hub") or self._sender.by.hub_id is None:
             return
         by = Stamp(at, op.node, op.n, op.actor, self._log.head)
         self._own.keep_in(self._tx, self._log, [_refused(part, self._log, by, why) for part in op.parts])

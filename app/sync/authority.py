@@ -16,6 +16,7 @@ from app.sync.log import HomeLog
 from app.sync.model import Entity, Op, Part
 from app.sync.own import OwnWork
 from app.sync.queries import NodeRow, Shared
+from app.sync.restating import join_in
 from app.sync.wire import Changes, Pull, Pushed, Reset, Snapshot, SnapshotPage
 
 # Numbers a lost life of this log may have given out (section 2c).
@@ -67,9 +68,9 @@ class Authority:
         op = self._own.op_in(tx, log, actor, parts)
         at = merge.time_of(op, op.at, [log.get(part.kind, part.id) for part in op.parts])
         apply_in(log, op, at)
-        done = set(log.changed) if is_shown else set()
+        done = dict(log.changed) if is_shown else {}
         self._own.follow_in(tx, log, op, at)
-        self._settle_in(tx, log, shown=done)
+        self._settle_in(tx, log, shown=[key for key, it in done.items() if log.changed[key] is it])
 
     def _settle_in(self, tx: Tx, log: HomeLog, shown: Collection[tuple[str, str]] = ()) -> None:
         """Write what became of a log; the tables show it, but for what they show already."""
@@ -98,29 +99,25 @@ class Authority:
         return Changes(ask.id, ask.home, shared.epoch, head, head < shared.head, [msgspec.Raw(row[1]) for row in rows])
 
     def page(self, reader: Reader, ask: Snapshot) -> SnapshotPage:
-        """Rows after a place."""
+        """Rows after a place, tombstones too: who has them can restate them."""
         shared = queries.shared(reader, ask.home)
-        rows = queries.bodies_after(reader, ask.home, ask.after, ROWS_AT_ONCE)
+        rows = queries.every_body_after(reader, ask.home, ask.after, ROWS_AT_ONCE)
         following = (rows[-1][0], rows[-1][1]) if len(rows) == ROWS_AT_ONCE else None
         epoch, head = ("", 0) if shared is None else (shared.epoch, shared.head)
-        total = queries.count_live(reader, ask.home)
-        return SnapshotPage(ask.id, ask.home, epoch, head, [msgspec.Raw(row[2]) for row in rows], following, total)
+        raw, total = [msgspec.Raw(row[2]) for row in rows], queries.count_entities(reader, ask.home)
+        return SnapshotPage(ask.id, ask.home, epoch, head, raw, following, total, ask.after)
 
     def restate_in(
         self, tx: Tx, shared: Shared, rows: Iterable[Entity], counters: Iterable[tuple[str, int]] = (), hub_id: str = ""
     ) -> None:
-        """Join what a replica had confirmed in an earlier life of the log (section 2c)."""
-        for node, last in counters:
-            heard = queries.node(tx, shared.home_id, node) or NodeRow(node, hub_id or None, None, 0, 0, 0, tx.now)
-            queries.put_node(tx, shared.home_id, replace(heard, last_n=max(heard.last_n, last)))
+        """Join what a replica had confirmed in an earlier life of the log (section 2c); `counters` with the last."""
+        counted = dict(counters)
+        for node, last in counted.items():
+            heard = queries.node(tx, shared.home_id, node) or NodeRow(node, None, None, 0, 0, 0, tx.now)
+            if heard.hub_id in (None, hub_id):
+                queries.put_node(tx, shared.home_id, replace(heard, last_n=max(heard.last_n, last)))
         log = HomeLog(tx, shared)
-        for row in rows:
-            known = log.get(row.kind, row.id)
-            joined = row if known is None else merge.join(known, row)
-            if known is None or not merge.same(known, joined):
-                log.put(replace(joined, seq=log.next_seq()))
-                if row.kind == "device" and joined.dead is None:
-                    self._own.bind_in(tx, log, Part("device", row.id, "put", joined.fields))
+        join_in(tx, log, self._own, rows, last=bool(counted))
         self._settle_in(tx, log)
 
     def heard_in(self, tx: Tx, home_id: str, node: str, hub_id: str, cursor: int) -> None:

@@ -199,7 +199,7 @@ class CloudEnd:
         if shared is None or shared.epoch != request.epoch:
             return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
         speaks_as = partial(self._serving.speaks_as, tx, peer.hub_id, request.home)
-        sender = Sender(By(peer.hub_id), request.now, speaks_as)
+        sender = Sender(By(peer.hub_id), request.now, speaks_as, peer.node)
         return self._authority.push_in(tx, shared, request.ops[:MAX_OPS], sender, tx.moment)
 
     async def _pull(self, peer: Peer, request: Pull) -> Answer:

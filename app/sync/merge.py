@@ -96,7 +96,7 @@ def _put(entity: Entity, part: Part, stamp: Stamp, op: Op) -> Merged:
 
 def compact(entity: Entity, seq: int, fields: Mapping[str, Any], stamps: Mapping[str, Stamp]) -> Entity:
     """`entity` with other fields, in the form it has on every node: the latest stamp is of all that have no own."""
-    common = max(stamps.values(), key=Stamp.order, default=entity.stamp)
+    common = max(stamps.values(), key=_whole_order, default=entity.stamp)
     own = {name: stamps[name] for name in sorted(stamps) if stamps[name] != common}
     return Entity(entity.kind, entity.id, seq, entity.inc, common, dict(sorted(fields.items())), own)
 
@@ -108,20 +108,25 @@ def join(one: Entity, other: Entity) -> Entity:
     """
     seq = max(one.seq, other.seq)
     if one.inc != other.inc:
-        return _at(max(one, other, key=lambda it: it.inc), seq)
+        return numbered(max(one, other, key=lambda it: it.inc), seq)
     if one.dead is not None or other.dead is not None:
         dead = [it for it in (one, other) if it.dead is not None]
-        return _at(max(dead, key=lambda it: (it.dead or it.stamp).order()), seq)
+        return numbered(max(dead, key=lambda it: _whole_order(it.dead or it.stamp)), seq)
     fields, stamps = dict(one.fields), {name: one.stamp_of(name) for name in one.fields}
     for name, value in other.fields.items():
         stamp = other.stamp_of(name)
-        if name not in stamps or stamp.later_than(stamps[name]):
+        if name not in stamps or _whole_order(stamp) > _whole_order(stamps[name]):
             fields[name], stamps[name] = value, stamp
-    later = one if not other.stamp.later_than(one.stamp) else other
-    return compact(later, seq, fields, stamps)
+    return compact(max(one, other, key=lambda it: _whole_order(it.stamp)), seq, fields, stamps)
 
 
-def _at(entity: Entity, seq: int) -> Entity:
+def _whole_order(stamp: Stamp) -> tuple[tuple[int, str, int], int, str]:
+    """An operation that two lives of the log have taken has a number in each."""
+    return stamp.order(), stamp.seq, stamp.actor
+
+
+def numbered(entity: Entity, seq: int) -> Entity:
+    """The same under that number."""
     if entity.seq == seq:
         return entity
     return Entity(entity.kind, entity.id, seq, entity.inc, entity.stamp, entity.fields, entity.stamps, entity.dead)
@@ -129,7 +134,7 @@ def _at(entity: Entity, seq: int) -> Entity:
 
 def same(one: Entity | None, other: Entity) -> bool:
     """Whether they say the same, under whatever number."""
-    return one is not None and _at(one, other.seq) == other
+    return one is not None and numbered(one, other.seq) == other
 
 
 def view(base: Entity | None, pending: Iterable[Part]) -> dict[str, Any] | None:

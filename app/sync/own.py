@@ -55,10 +55,13 @@ class OwnWork:
             return
         hardware_id, epoch = device.fields.get("hardware_id", ""), device.fields.get("owner_epoch", 0)
         bound = queries.binding(tx, hardware_id)
-        if bound is not None and bound[1] != part.id and bound[2] < epoch:
+        if bound is not None and bound[2] > epoch:
+            if bound[1] != part.id:
+                self._end(tx, log, part.id)  # it is elsewhere already
+            return
+        if bound is not None and bound[1] != part.id:
             self._moved_in(tx, log, bound[0], bound[1])
-        if bound is None or bound[2] <= epoch:
-            queries.put_binding(tx, hardware_id, log.home_id, part.id, epoch)
+        queries.put_binding(tx, hardware_id, log.home_id, part.id, epoch)
 
     def _leave_room(self, log: HomeLog, op: Op, room_id: str, at: int) -> None:
         for device in tuple(log.each("device")):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
 from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
@@ -130,24 +131,15 @@ def bodies_since(reader: Reader, home_id: str, since: int, limit: int) -> list[t
     return reader.all(sql, (home_id, since, limit))
 
 
-def bodies_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
-    """(kind, id, encoded entity) of what is there, after a place in that order."""
-    sql = (
-        "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) AND dead_at IS NULL"
-        " ORDER BY kind, id LIMIT ?"
-    )
-    return reader.all(sql, (home_id, *place, limit))
-
-
 def every_body_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
-    """The same, tombstones too."""
+    """(kind, id, encoded entity) of everything, tombstones too, after a place in that order."""
     sql = "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?"
     return reader.all(sql, (home_id, *place, limit))
 
 
-def count_live(reader: Reader, home_id: str) -> int:
-    """How many there are."""
-    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=? AND dead_at IS NULL", (home_id,))
+def count_entities(reader: Reader, home_id: str) -> int:
+    """How many there are, tombstones too."""
+    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=?", (home_id,))
     return 0 if row is None else int(row[0])
 
 
@@ -157,10 +149,10 @@ def mark_round(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]], round_: in
     tx.db.executemany(sql, [(round_, home_id, kind, entity_id) for kind, entity_id in keys])
 
 
-def unmarked(reader: Reader, home_id: str, round_: int, upto: int) -> list[tuple[str, str]]:
-    """(kind, id) of what the snapshot does not have, and nothing newer brought."""
-    sql = "SELECT kind, id FROM sync_entities WHERE home_id=? AND round!=? AND seq<=?"
-    return reader.all(sql, (home_id, round_, upto))
+def unmarked(reader: Reader, home_id: str, round_: int) -> list[tuple[str, str]]:
+    """(kind, id) of what the snapshot does not have."""
+    sql = "SELECT kind, id FROM sync_entities WHERE home_id=? AND round!=?"
+    return reader.all(sql, (home_id, round_))
 
 
 def drop_entities(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]]) -> None:
@@ -170,8 +162,9 @@ def drop_entities(tx: Tx, home_id: str, keys: Iterable[tuple[str, str]]) -> None
 
 
 def old_tombstones(reader: Reader, home_id: str, before_ms: int, upto: int, limit: int) -> list[tuple[str, str, int]]:
-    """(kind, id, seq) of tombstones older than a time that everybody has passed."""
-    sql = "SELECT kind, id, seq FROM sync_entities WHERE home_id=? AND dead_at<? AND seq<=? ORDER BY dead_at LIMIT ?"
+    """(kind, id, seq) of tombstones older than a time that everybody has passed; who was put out is never forgotten."""
+    old = "home_id=? AND dead_at<? AND seq<=? AND kind!='member'"
+    sql = f"SELECT kind, id, seq FROM sync_entities WHERE {old} ORDER BY dead_at LIMIT ?"  # noqa: S608 - ours
     return reader.all(sql, (home_id, before_ms, upto, limit))
 
 
@@ -188,6 +181,14 @@ def add_op(tx: Tx, home_id: str, op: Op) -> int:
         [(home_id, kind, entity_id, place) for kind, entity_id in touched],
     )
     return place
+
+
+def put_first(tx: Tx, home_id: str, ops: Sequence[Op]) -> None:
+    """Have them wait before everything else."""
+    row = tx.one("SELECT min(place) FROM sync_outbox")
+    place = (1 if row is None or row[0] is None else row[0]) - len(ops)
+    args = [(place + number, home_id, op.node, op.n, encode(op)) for number, op in enumerate(ops)]
+    tx.db.executemany("INSERT OR IGNORE INTO sync_outbox(place,home_id,node,n,op) VALUES(?,?,?,?,?)", args)
 
 
 def waiting(reader: Reader, home_id: str, limit: int) -> list[Waiting]:
@@ -213,9 +214,22 @@ def pending_of(reader: Reader, home_id: str, kind: str, entity_id: str) -> list[
     return [Waiting(place, seq, decode_op(op)) for place, seq, op in rows]
 
 
+def pending_keys(reader: Reader, home_id: str) -> set[tuple[str, str]]:
+    """(kind, id) of all that the outbox is about."""
+    return set(reader.all("SELECT DISTINCT kind, id FROM sync_pending WHERE home_id=?", (home_id,)))
+
+
 def settle_op(tx: Tx, place: int, seq: int) -> None:
     """It was taken; the base has it from `seq` on."""
     tx.run("UPDATE sync_outbox SET answered_seq=? WHERE place=?", (seq, place))
+
+
+def empty_op(tx: Tx, it: Waiting, seq: int) -> None:
+    """It was refused: nothing of it is left but its number, as if taken."""
+    tx.run(
+        "UPDATE sync_outbox SET answered_seq=?, op=? WHERE place=?", (seq, encode(replace(it.op, parts=[])), it.place)
+    )
+    tx.run("DELETE FROM sync_pending WHERE place=?", (it.place,))
 
 
 def unsettle_ops(tx: Tx, home_id: str) -> None:
@@ -230,9 +244,13 @@ def first_waiting(reader: Reader, home_id: str) -> dict[str, int]:
 
 
 def reached(reader: Reader, home_id: str, head: int) -> list[Waiting]:
-    """What was taken and is in the base by now."""
-    sql = "SELECT place, answered_seq, op FROM sync_outbox WHERE home_id=? AND answered_seq<=? ORDER BY place"
-    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head))]
+    """What was taken and is in the base by now, with all its node did before: what stays has no gaps."""
+    before = "b.home_id=o.home_id AND b.node=o.node AND b.n<o.n AND (b.answered_seq IS NULL OR b.answered_seq>?)"
+    sql = (
+        "SELECT place, answered_seq, op FROM sync_outbox o WHERE home_id=? AND answered_seq<=?"  # noqa: S608 - our own
+        f" AND NOT EXISTS (SELECT 1 FROM sync_outbox b WHERE {before}) ORDER BY place"
+    )
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head, head))]
 
 
 def drop_ops(tx: Tx, places: Sequence[int]) -> None:
@@ -240,7 +258,17 @@ def drop_ops(tx: Tx, places: Sequence[int]) -> None:
     tx.db.executemany("DELETE FROM sync_outbox WHERE place=?", [(place,) for place in places])
 
 
+def waits(reader: Reader, place: int) -> bool:
+    """Whether it is still in the outbox."""
+    return reader.one("SELECT 1 FROM sync_outbox WHERE place=?", (place,)) is not None
+
+
 # nodes and results
+
+
+def counted_nodes(reader: Reader, home_id: str) -> dict[str, int]:
+    """Up to which number each node was heard."""
+    return dict(reader.all("SELECT node, last_n FROM sync_nodes WHERE home_id=?", (home_id,)))
 
 
 def node(reader: Reader, home_id: str, node_id: str) -> NodeRow | None:

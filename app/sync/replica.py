@@ -12,15 +12,21 @@ from app.sync.applying import apply_in
 from app.sync.facts import Facts, Shown
 from app.sync.log import HomeLog
 from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity
-from app.sync.queries import Shared, Waiting
+from app.sync.queries import NodeRow, Shared, Waiting
 from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, SnapshotPage
 
 Key = tuple[str, str]
+# In the place of a snapshot's: the cursor is short of what the log was when it came, so that rows may be missing which
+# were overwritten later. Nobody makes rows of such a base, and what waits does not count on it.
+_PARTLY: Final = b""
 ROWS_AT_ONCE: Final = 1_000
 
 
 class SnapshotState(msgspec.Struct, frozen=True, array_like=True):
-    """A snapshot under way: its round, the log's epoch and head when it began, the place it has come to."""
+    """A snapshot under way: its round, the log's epoch and head when it began, the place it has come to.
+
+    `least`: what began with a lower head is of a snapshot before.
+    """
 
     round: int
     epoch: str
@@ -28,6 +34,7 @@ class SnapshotState(msgspec.Struct, frozen=True, array_like=True):
     place: tuple[str, str]
     done: int
     total: int
+    least: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -51,7 +58,10 @@ class Replica:
     def join_in(self, tx: Tx, home_id: str, cloud_id: str, epoch: str, *, restating: bool) -> Shared:
         """Begin a copy of a log: `restating` what is here first, else by a snapshot of what is there."""
         state = "restating" if restating else "snapshot"
-        shared = Shared(home_id, cloud_id, epoch, 0, 0, 1, 0, state)
+        # Who was here before goes on counting: the authority has heard of those numbers.
+        before = queries.node(tx, home_id, self._node(tx))
+        next_n, last_at = (1, 0) if before is None else (before.last_n + 1, before.last_at)
+        shared = Shared(home_id, cloud_id, epoch, 0, 0, next_n, last_at, state)
         queries.put_shared(tx, shared)
         return shared
 
@@ -100,38 +110,60 @@ class Replica:
     # push
 
     def next_push(self, reader: Reader, home_id: str, now: int, limit: int = MAX_OPS) -> tuple[Push, list[Waiting]]:
-        """What waits, in order; with nothing to push, no operations."""
+        """What waits, in order; with nothing to push, or as long as something is to be said first, no operations."""
         shared = queries.shared(reader, home_id)
-        waiting = queries.waiting(reader, home_id, limit)
         epoch = "" if shared is None else shared.epoch
+        if shared is None or shared.state == "restating":
+            return Push(0, home_id, epoch, now, []), []
+        waiting = queries.waiting(reader, home_id, limit)
         return Push(0, home_id, epoch, now, [it.op for it in waiting]), waiting
 
     def pushed_in(self, tx: Tx, home_id: str, sent: Sequence[Waiting], answer: Pushed) -> None:
         """The authority's answer to `sent`: what was taken, what was refused."""
         shared = self._shared(tx, home_id)
-        answered = list(zip(sent, answer.results, strict=False))
         if answer.epoch != shared.epoch:
             return
-        is_level = shared.state == "synced" and answer.before == shared.head
+        # An answer may come twice.
+        answered = [it for it in zip(sent, answer.results, strict=False) if queries.waits(tx, it[0].place)]
+        if answer.expected is not None and len(answer.results) < len(sent):
+            self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
+        is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
         if answer.plain and is_level and len(answered) == len(sent):
             self._make_rows(tx, shared, answered, answer.head)
             return
+        self._wait_for_rows(tx, shared, answered)
+
+    def _fill_gap(self, tx: Tx, home_id: str, node: str, expected: int) -> None:
+        """Numbers that are missing there and were lost here (with a home that was left, say) go alone."""
+        first = queries.first_waiting(tx, home_id).get(node, 0) + 1
+        missing = range(expected, min(first, expected + MAX_OPS))
+        queries.put_first(tx, home_id, [Op(node, n, NOBODY, 1, 0, []) for n in missing])
+
+    def _wait_for_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]]) -> None:
+        """What was taken stays in the outbox until the base has it; of what was refused, the number alone does.
+
+        For numbers have no gaps, should the authority begin a new life meanwhile.
+        """
+        home_id = shared.home_id
         refused: set[Key] = set()
         for waiting, result in answered:
             if result.status is Status.OK:
                 queries.settle_op(tx, waiting.place, result.seq)
             else:
-                queries.drop_ops(tx, [waiting.place])
+                queries.empty_op(tx, waiting, result.seq)
                 refused.update((part.kind, part.id) for part in waiting.op.parts)
-                for told in self.on_refused:
+                for told in self.on_refused if waiting.op.parts else ():
                     told(tx, home_id, waiting.op, result)
-        refused |= self._leave_reached(tx, home_id, shared.head)
+        refused |= self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, refused)
         self._moved(tx, home_id)
 
     def _make_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]], head: int) -> None:
         """Nobody else wrote: the same rows come of the same operations here. What is shown stays as it is."""
         log = HomeLog(tx, shared)
+        if any(_is_made_anew(part, log) for waiting, _ in answered for part in waiting.op.parts):
+            self._wait_for_rows(tx, shared, answered)
+            return
         for waiting, result in answered:
             apply_in(log, waiting.op, result.at)
         if log.head != head:
@@ -150,7 +182,8 @@ class Replica:
         shared = self._shared(tx, home_id)
         if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
             return
-        rows = self._newer(tx, home_id, answer.rows)
+        rows = [row for row, base in self._with_base(tx, home_id, answer.rows) if base is None or base.seq < row.seq]
+        shared = replace(shared, snapshot_place=_PARTLY if answer.more else None)
         self._take_rows(tx, shared, rows, answer.head)
 
     def _take_rows(self, tx: Tx, shared: Shared, rows: Sequence[Entity], head: int) -> None:
@@ -160,21 +193,20 @@ class Replica:
         for row in rows:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
-        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id, head)
+        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, touched)
         self._moved(tx, home_id)
 
-    def _newer(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[Entity]:
-        newer = []
-        for row in map(decode_entity, raw):
-            base = queries.entity(tx, home_id, row.kind, row.id)
-            if base is None or base.seq < row.seq:
-                newer.append(row)
-        return newer
+    def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
+        rows = map(decode_entity, raw)
+        return [(row, queries.entity(tx, home_id, row.kind, row.id)) for row in rows]
 
-    def _leave_reached(self, tx: Tx, home_id: str, head: int) -> set[Key]:
+    def _leave_reached(self, tx: Tx, home_id: str) -> set[Key]:
         """Operations that the base has by now leave the outbox; returns what they were about."""
-        reached = queries.reached(tx, home_id, head)
+        shared = self._shared(tx, home_id)
+        if shared.state != "synced" or shared.snapshot_place is not None:
+            return set()
+        reached = queries.reached(tx, home_id, shared.head)
         queries.drop_ops(tx, [it.place for it in reached])
         return {(part.kind, part.id) for it in reached for part in it.op.parts}
 
@@ -183,18 +215,28 @@ class Replica:
     def reset_in(self, tx: Tx, home_id: str, answer: Reset) -> None:
         """The cursor is of no use: take a snapshot, after restating what is here where the log began a new life."""
         shared = self._shared(tx, home_id)
+        if not answer.epoch:
+            return  # it knows nothing of this home: no reason to forget it here
         if answer.restate:
-            # What the lost life had taken, and nobody has pulled, goes out once more.
-            queries.unsettle_ops(tx, home_id)
-            queries.put_shared(tx, replace(shared, epoch=answer.epoch, state="restating", snapshot_place=None))
+            self._begin_restating_in(tx, shared, answer.epoch)
         else:
             self._begin_snapshot_in(tx, shared, answer.epoch)
+
+    def _begin_restating_in(self, tx: Tx, shared: Shared, epoch: str) -> None:
+        # What the lost life had taken, and nobody has pulled, goes out once more.
+        queries.unsettle_ops(tx, shared.home_id)
+        queries.put_shared(tx, replace(shared, epoch=epoch, state="restating", snapshot_place=None))
 
     def restating(self, reader: Reader, home_id: str, after: Key) -> tuple[Restate, Key | None]:
         """A page of this node's base, tombstones too, and the place it ends at; None: it is the last."""
         shared = queries.shared(reader, home_id)
         rows = queries.every_body_after(reader, home_id, after, ROWS_AT_ONCE)
         following = (rows[-1][0], rows[-1][1]) if len(rows) == ROWS_AT_ONCE else None
+        if following is not None and following[0] == "member":
+            # Who is in a home is said at once: between two pages it had no owner, or two.
+            rest = queries.every_body_after(reader, home_id, following, -1)
+            rows += [row for row in rest if row[0] == "member"]
+            following = (rows[-1][0], rows[-1][1])
         epoch = "" if shared is None else shared.epoch
         counters = self._answered(reader, home_id) if following is None else []
         raw = [msgspec.Raw(row[2]) for row in rows]
@@ -203,7 +245,8 @@ class Replica:
     def _answered(self, reader: Reader, home_id: str) -> list[tuple[str, int]]:
         """Up to which number the operations of each node were answered: all that do not wait."""
         shared = self._shared(reader, home_id)
-        return list(({self._node(reader): shared.next_n - 1} | queries.first_waiting(reader, home_id)).items())
+        taken = queries.counted_nodes(reader, home_id) | {self._node(reader): shared.next_n - 1}
+        return list((taken | queries.first_waiting(reader, home_id)).items())
 
     def restated_in(self, tx: Tx, home_id: str) -> None:
         """The authority has all of it: now its own word."""
@@ -213,7 +256,9 @@ class Replica:
 
     def _begin_snapshot_in(self, tx: Tx, shared: Shared, epoch: str) -> None:
         round_ = 1 + (_decode_state(shared.snapshot_place).round if shared.snapshot_place else 0) + tx.now
-        state = SnapshotState(round_, epoch, -1, ("", ""), 0, 0)
+        # What a cursor of another life counts is nothing here.
+        least = shared.head if shared.epoch == epoch and shared.state != "restating" else 0
+        state = SnapshotState(round_, epoch, -1, ("", ""), 0, 0, least)
         queries.put_shared(tx, replace(shared, epoch=epoch, state="snapshot", snapshot_place=_encode(state)))
 
     def snapshot_state(self, reader: Reader, home_id: str) -> SnapshotState | None:
@@ -232,38 +277,44 @@ class Replica:
     def page_in(self, tx: Tx, home_id: str, answer: SnapshotPage) -> None:
         """Rows and place, together; with the last page what the snapshot does not have goes."""
         shared, state = self._shared(tx, home_id), self.snapshot_state(tx, home_id)
-        if state is None:
+        if state is None or not answer.epoch or answer.after != state.place:
             return
-        if answer.epoch != state.epoch and state.head >= 0:
-            self._begin_snapshot_in(tx, shared, answer.epoch)
+        if answer.epoch != state.epoch:
+            self._begin_restating_in(tx, shared, answer.epoch)
             return
+        if answer.head < max(state.head, state.least):
+            return  # asked for before, and late
         head = answer.head if state.head < 0 else state.head
-        given = [decode_entity(raw) for raw in answer.rows]
-        newer = self._newer(tx, home_id, answer.rows)
-        queries.put_entities(tx, home_id, newer, state.round)
-        queries.mark_round(tx, home_id, [(row.kind, row.id) for row in given], state.round)
-        self.show_in(tx, home_id, {(row.kind, row.id) for row in newer})
+        given = self._with_base(tx, home_id, answer.rows)
+        # Numbers of another life say nothing: the page is right.
+        changed = [row for row, base in given if base != row]
+        queries.put_entities(tx, home_id, changed, state.round)
+        queries.mark_round(tx, home_id, [(row.kind, row.id) for row, _ in given], state.round)
+        self.show_in(tx, home_id, {(row.kind, row.id) for row in changed})
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
-            queries.put_shared(tx, replace(shared, epoch=answer.epoch, snapshot_place=_encode(place)))
+            queries.put_shared(tx, replace(shared, snapshot_place=_encode(place)))
         else:
-            self._end_snapshot_in(tx, replace(shared, epoch=answer.epoch), state.round, head)
+            shared = replace(shared, snapshot_place=_PARTLY if answer.head > head else None)
+            self._end_snapshot_in(tx, shared, state.round, head)
         self._moved(tx, home_id)
 
     def _end_snapshot_in(self, tx: Tx, shared: Shared, round_: int, head: int) -> None:
         home_id = shared.home_id
-        gone = [tuple(key) for key in queries.unmarked(tx, home_id, round_, head)]
+        gone = [tuple(key) for key in queries.unmarked(tx, home_id, round_)]
         keys: list[Key] = [(kind, entity_id) for kind, entity_id in gone]
         queries.drop_entities(tx, home_id, keys)
-        queries.put_shared(tx, replace(shared, head=head, state="synced", snapshot_place=None))
-        touched = {*keys} | self._leave_reached(tx, home_id, head)
+        queries.put_shared(tx, replace(shared, head=head, state="synced"))
+        touched = {*keys} | self._leave_reached(tx, home_id)
         self.show_in(tx, home_id, touched)
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
-        keys = {(it.kind, it.id) for it in queries.every_entity(tx, home_id)}
+        shared, node = self._shared(tx, home_id), self._node(tx)
+        keys = {(it.kind, it.id) for it in queries.every_entity(tx, home_id)} | queries.pending_keys(tx, home_id)
         queries.drop_shared(tx, home_id)
+        queries.put_node(tx, home_id, NodeRow(node, None, None, shared.next_n - 1, shared.last_at, 0, tx.now))
         if self._facts is not None:
             self._facts.show_in(tx, home_id, keys, lambda _kind, _id: (None, NOBODY))
 
@@ -287,6 +338,12 @@ class Replica:
         if shared is None:
             raise LookupError(f"no log of {home_id}")
         return shared
+
+
+def _is_made_anew(part: Part, log: HomeLog) -> bool:
+    """Over a tombstone that is here, and at the authority may be forgotten."""
+    known = log.get(part.kind, part.id) if part.what == "new" else None
+    return known is not None and known.dead is not None
 
 
 def _shown(base: Entity | None, pending: Sequence[Waiting], key: Key) -> Shown:

@@ -34,6 +34,8 @@ OF_THE_HUB: Final = frozenset(
     }
 )
 _TERMS: Final = ("until", "hours", "only")
+# What a share is of stays what it is.
+_FIXED: Final = {"share": frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})}
 
 
 class Facts(Protocol):
@@ -203,9 +205,14 @@ class _Asked:
             return self.may(Action.SHARE_MANAGE) or ("" if part.fields.get("giver") == self.op.actor else "not_yours")
         if entity.fields.get("state") in ("ended", "refused") and part.what == "put":
             return "share_over"
-        if takes_away(part, entity) and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
+        if not part.fields.keys().isdisjoint(_FIXED["share"]):
+            return "not_as_given"
+        is_ending = part.what == "del" or part.fields.keys() <= {"state", "ended_at"}
+        if takes_away(part, entity) and is_ending and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
             return ""
         if part.fields.get("state") == "accepted":
+            if not part.fields.keys() <= {"state", "receiver", "accepted_at"}:
+                return "not_as_given"
             return self._takes_up_share(part, entity.fields)
         if not takes_away(part, entity) and not _had_seen(self.op, entity):
             return "changed_meanwhile"
@@ -215,6 +222,8 @@ class _Asked:
         receiver = offer.get("receiver") or part.fields.get("receiver")
         if offer.get("state") != "pending" or receiver != self.op.actor:
             return "share_over"
+        if part.fields.get("receiver", receiver) != receiver:
+            return "not_as_given"
         if (offer.get("expires_at") or 0) <= self.now.ms:
             return "share_over"
         return self._still(offer.get("giver", ""), Action.SHARE_MANAGE)
@@ -222,11 +231,20 @@ class _Asked:
     def invitation(self, part: Part) -> str:
         """Made and revoked by who may invite as such, taken up or refused by who is invited."""
         entity = self.facts.live("invitation", part.id)
-        if part.fields.get("state") == "accepted":
+        state = part.fields.get("state")
+        if entity is None and state == "accepted":
             return "" if _enters(self.op) else "not_yours"
         if entity is None:
-            return self.may(Action.MEMBER_INVITE, role=_role(part.fields))
-        if part.fields.get("state") == "refused" or (takes_away(part, entity) and self.is_hub):
+            made = "" if part.fields.get("created_by") == self.op.actor else "not_yours"
+            return self.may(Action.MEMBER_INVITE, role=_role(part.fields)) or made
+        if part.what != "del":
+            if not part.fields.keys() <= {"state", "taken_by"} or state not in ("accepted", "refused", "revoked"):
+                return "not_as_invited"
+            if entity.fields.get("state") != "pending":
+                return "invitation_over"
+        if state == "accepted":
+            return "" if _enters(self.op) else "not_yours"
+        if state == "refused" or (takes_away(part, entity) and self.is_hub):
             return ""
         return self.may(Action.MEMBER_INVITE, role=_role(entity.fields))
 
@@ -242,7 +260,7 @@ class _Asked:
             return self._leaves(entity, own=own)
         if set(part.fields) <= {"name", "anonymous"}:
             return "" if own or self.is_hub else self.may(Action.MEMBER_MANAGE, role=_role(entity.fields))
-        if _only_shrinks(part, entity):
+        if _only_shrinks(part, entity) and self._are_gone(set(entity.fields["only"]) - set(part.fields["only"])):
             return ""
         if "owner" in (part.fields.get("role"), entity.fields.get("role")):
             return self._hands_over()
@@ -254,6 +272,11 @@ class _Asked:
             self.may(Action.MEMBER_MANAGE, role=_role(it)) for it in (entity.fields, {**entity.fields, **part.fields})
         ]
         return next((why for why in asks if why), "")
+
+    def _are_gone(self, things: set[str]) -> bool:
+        going = {part.id for part in self.op.parts if part.what == "del" and part.kind in ("device", "group")}
+        here = (thing for thing in things - going if any(self.facts.live(kind, thing) for kind in ("device", "group")))
+        return next(here, None) is None
 
     def _leaves(self, entity: Entity, *, own: bool) -> str:
         role = _role(entity.fields)
@@ -271,12 +294,18 @@ class _Asked:
             return "already_member"
         if gone is not None and gone.dead is not None and not self.op.had_seen(gone.dead):
             return "taken_away"
-        for used in self.op.parts:
-            if used.kind == "invitation" and used.fields.get("state") == "accepted":
-                invitation = self.facts.live("invitation", used.id)
-                was = used.fields | {"state": "pending"} if invitation is None else invitation.fields
-                return self._by_invitation(part, was)
-        return self.may(Action.MEMBER_MANAGE, role=_role(part.fields))
+        used = [it for it in self.op.parts if it.kind == "invitation" and it.fields.get("state") == "accepted"]
+        if not used:
+            return self.may(Action.MEMBER_MANAGE, role=_role(part.fields))
+        invitation = self.facts.live("invitation", used[0].id)
+        if len(used) > 1:
+            return "invitation_over"
+        if invitation is None:
+            # To a login, which only the node knows that it comes from; whose right it was, is asked as ever.
+            return self._by_invitation(part, used[0].fields | {"state": "pending"})
+        if gone is not None and gone.dead is not None and invitation.stamp_of("created_by").seq < gone.dead.seq:
+            return "taken_away"  # what was open before somebody was put out is no way back in
+        return self._by_invitation(part, invitation.fields)
 
     def _by_invitation(self, part: Part, invitation: Mapping[str, Any]) -> str:
         terms = ("role", *_TERMS)

@@ -1,12 +1,13 @@
 """Whether an operation's fields are of the types their kinds have: nothing else reaches the tables (PROTOCOL.md 2)."""
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from app.hours import Window
-from app.sync.model import MAX_PARTS, Op, Part
+from app.sync.model import MAX_PARTS, Entity, Op, Part
 
 Text = Annotated[str, Meta(max_length=200)]
 Long = Annotated[str, Meta(max_length=2_000)]
@@ -51,7 +52,7 @@ class _Room(_Shape):
 class _Device(_Shape):
     room_id: Id | None = None
     product_id: Text | None = None
-    hardware_id: Text | None = None
+    hardware_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
     public_key: Key | None = None
     gateway_id: Id | None = None
     link: Text | None = None
@@ -170,6 +171,9 @@ _MANY: Final[dict[str, tuple[str, Any]]] = {
 }
 MAX_FIELDS: Final = 2_000
 MAX_NAME: Final = 200
+MAX_NODE: Final = 64
+MAX_SEQ: Final = 1 << 60
+_KEY: Final = re.compile(r"([0-9a-f]{64})?\Z")
 # What a new entity cannot be without.
 _NEEDED: Final[dict[str, frozenset[str]]] = {
     "member": frozenset({"role"}),
@@ -179,12 +183,28 @@ _NEEDED: Final[dict[str, frozenset[str]]] = {
     "share": frozenset({"kind", "thing_id", "giver", "level", "state"}),
     "invitation": frozenset({"role", "state", "created_by"}),
 }
-_NEVER_NULL: Final = {"member": frozenset({"role"})}
+_NEVER_NULL: Final = {"member": frozenset({"role"}), "device": frozenset({"hardware_id", "owner_epoch"})}
 
 
 def fits(op: Op) -> bool:
-    """Whether each part of it can be."""
-    return 0 < len(op.parts) <= MAX_PARTS and op.n > 0 and op.at > 0 and all(_fits(part) for part in op.parts)
+    """Whether each part of it can be, and it is of somebody. It says one thing of each entity."""
+    if not (0 < len(op.parts) <= MAX_PARTS and op.n > 0 and op.at > 0 and op.seen >= 0):
+        return False
+    if len(op.node) > MAX_NODE or not _KEY.match(op.actor):
+        return False
+    # Two parts on one entity would be judged each as if it were the only one.
+    if len({(part.kind, part.id) for part in op.parts}) < len(op.parts):
+        return False
+    return all(_fits(part) for part in op.parts)
+
+
+def fits_entity(it: Entity) -> bool:
+    """Whether an entity of another node can be: what only the authority writes is as it has written it."""
+    if not 0 <= it.seq < MAX_SEQ:
+        return False
+    if it.dead is not None or it.kind == "conflict":
+        return it.kind in _SHAPES or it.kind == "names"
+    return _fits(Part(it.kind, it.id, "new", it.fields))
 
 
 def _fits(part: Part) -> bool:

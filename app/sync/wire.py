@@ -178,7 +178,10 @@ class Changes(_Message, frozen=True, tag="changes"):
 
 
 class SnapshotPage(_Message, frozen=True, tag="page"):
-    """Rows in order of kind and id. `head` is the log's when this page was read; `next` None: it was the last."""
+    """Rows in order of kind and id. `head` is the log's when this page was read; `next` None: it was the last.
+
+    `after`: the place that was asked for.
+    """
 
     home: str
     epoch: str
@@ -186,6 +189,7 @@ class SnapshotPage(_Message, frozen=True, tag="page"):
     rows: list[msgspec.Raw]
     next: tuple[str, str] | None
     total: int
+    after: tuple[str, str] = ("", "")
 
 
 class Reset(_Message, frozen=True, tag="reset"):

@@ -224,6 +224,12 @@ SAMPLES: dict[str, Sample] = {
     "listPairingInbox": Sample("pair"),
     "exportMesh": Sample("own the home", ok=(404,)),
     "importMesh": Sample("own the home", ok=(409,), also=("pair",)),
+    "attachUpstream": Sample(
+        "own the home",
+        body=lambda w, a: {"url": "mqtt://127.0.0.1:9", "device_id": "gateway_1", "secret": "a-canary-bird"},
+    ),
+    "getUpstream": Sample("own the home", ok=(404,)),
+    "detachUpstream": Sample("own the home", ok=(404,)),
     "readPrintedCode": Sample("read a code"),
     "getPairing": Sample("pair"),
     "showPairingCode": Sample("see the code of one's own pairing", ok=(410,)),

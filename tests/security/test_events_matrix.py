@@ -30,6 +30,7 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.SHARE_READ, "device"): "read the device as an admin",
     (Action.PAIR, "home"): "pair",
     (Action.MESH_MANAGE, "home"): "own the home",
+    (Action.UPSTREAM_MANAGE, "home"): "own the home",
     (Action.DEVICE_READ, "device"): "see the device",
     (Action.DEVICE_UPDATE, "device"): "manage the device",
     (Action.DEVICE_JOURNAL, "device"): "see the device's journal",

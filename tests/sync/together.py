@@ -1,6 +1,7 @@
 """A hub and its cloud with all their tables and the companion API of both; the line between them can be cut."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 
@@ -39,6 +40,13 @@ class Together:
         given = await self.at_hub.post(f"{self.home}/sync")
         assert given.status_code == 200, given.text
         await self.level()
+
+    async def invited(self, guest: httpx2.AsyncClient, role: str, *, by: httpx2.AsyncClient, **terms: Any) -> None:
+        """Somebody joins the home where they are, by a code that `by` has made there, or elsewhere."""
+        made = await by.post(f"{self.home}/invitations", json={"role": role, **terms})
+        assert made.status_code == 201, made.text
+        taken = await guest.post("/api/invitations/accept", json={"code": made.json()["code"]})
+        assert taken.status_code == 200, taken.text
 
     @property
     def home_id(self) -> str:

@@ -45,7 +45,7 @@ CREATE TABLE sync_entities (
   body BLOB NOT NULL,
   PRIMARY KEY (home_id, kind, id)
 );
-CREATE UNIQUE INDEX sync_entities_seq ON sync_entities(home_id, seq);
+CREATE INDEX sync_entities_seq ON sync_entities(home_id, seq);
 CREATE INDEX sync_entities_dead ON sync_entities(home_id, dead_at) WHERE dead_at IS NOT NULL;
 
 -- Operations the authority has not answered, in the order they were done here.
@@ -201,15 +201,33 @@ CREATE TABLE iotda_upstreams (
   home_id TEXT PRIMARY KEY REFERENCES homes(id) ON DELETE CASCADE,
   url TEXT NOT NULL,                       -- mqtt://host:port, mqtts://host:port
   device_id TEXT NOT NULL,                 -- the gateway's there; its secret is in the vault
-  ca TEXT,
+  ca TEXT,                                 -- PEM; NULL: verified as any server's
+  account_id TEXT NOT NULL,                -- who attached it: in their name the platform's commands are given
   list_version INTEGER NOT NULL DEFAULT 0, -- of the platform's list of sub-devices, as last heard
-  created_at INTEGER NOT NULL
+  attached_at INTEGER NOT NULL,
+  contact_at INTEGER                       -- when the platform was last heard
 ) WITHOUT ROWID;
 
 CREATE TABLE iotda_upstream_devices (
   home_id TEXT NOT NULL REFERENCES homes(id) ON DELETE CASCADE,
+  remote_id TEXT NOT NULL,                 -- as the platform calls it, or is asked to
   device_id TEXT NOT NULL,                 -- ours; named, not referred to: it outlives the device until it is deleted there
-  remote_id TEXT,                          -- theirs; NULL: asked for, not answered
-  gone INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (home_id, device_id)
+  state TEXT NOT NULL,                     -- wanted there refused leaving removed
+  why TEXT NOT NULL DEFAULT '',            -- the platform would not, in its words
+  owner_epoch INTEGER NOT NULL DEFAULT 0,  -- of the device when it was removed there: paired anew, it is another
+  wishes TEXT NOT NULL DEFAULT '{}',       -- by service: which of the platform's desired values were taken over last
+  PRIMARY KEY (home_id, remote_id)
+) WITHOUT ROWID;
+CREATE INDEX iotda_upstream_devices_device ON iotda_upstream_devices(home_id, device_id);
+
+-- What platforms asked of devices: each is done once, and its answer goes back whatever happens in between.
+CREATE TABLE iotda_upstream_requests (
+  home_id TEXT NOT NULL REFERENCES homes(id) ON DELETE CASCADE,
+  request_id TEXT NOT NULL,
+  kind TEXT NOT NULL,                      -- command set get
+  device_id TEXT NOT NULL,                 -- ours; '' where it meant none
+  asked TEXT NOT NULL,                     -- JSON: our commands by service, or why there are none
+  at INTEGER NOT NULL,
+  answered_at INTEGER,
+  PRIMARY KEY (home_id, request_id)
 ) WITHOUT ROWID;

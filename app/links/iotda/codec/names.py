@@ -26,10 +26,20 @@ def command_name(service: Service, command: CommandModel | None, name: str) -> s
     return name if command is None else command.iotda or command.id
 
 
+def command_of(service: Service, name: str) -> CommandModel | None:
+    """The command of a service that IoTDA calls `name`; its own id is understood as well."""
+    return next((each for each in service.commands if each.iotda == name), None) or service.command(name)
+
+
 def values_in(service: Service, said: Mapping[str, Any]) -> dict[str, Any]:
     """Values of a service as its model has them; what it does not know stays under the name it came with."""
-    known = {field.iotda or field.id: field for field in service.properties}
-    known |= {field.id: field for field in service.properties if field.id not in known}
+    return fields_in(service.properties, said)
+
+
+def fields_in(fields: tuple[Any, ...], said: Mapping[str, Any]) -> dict[str, Any]:
+    """`values_in` for any fields: a service's properties, or the parameters of a command."""
+    known: dict[str, Field] = {field.iotda or field.id: field for field in fields}
+    known |= {field.id: field for field in fields if field.id not in known}
     return {known[name].id if name in known else name: _in(known.get(name), value) for name, value in said.items()}
 
 

@@ -16,6 +16,11 @@ def event_time(ms: int) -> str:
     return datetime.fromtimestamp(ms // 1000, UTC).strftime(_SECONDS)
 
 
+def event_time_ms(ms: int) -> str:
+    """yyyy-MM-dd'T'HH:mm:ss.SSS'Z', which reports may have as well (2.7.2): values of one second keep their order."""
+    return f"{datetime.fromtimestamp(ms // 1000, UTC).strftime('%Y-%m-%dT%H:%M:%S')}.{ms % 1000:03}Z"
+
+
 def parse_event_time(text: object) -> int | None:
     """Either form as ms; None for anything else, which counts as the time it was received (2.7.1)."""
     if not isinstance(text, str):

@@ -1,0 +1,1 @@
+"""A home shown to another platform."""

@@ -1,0 +1,404 @@
+"""Schedules: what happens in which order, decided by a seed, and what must hold at the end of each."""
+
+from collections.abc import Callable
+from random import Random
+
+from msgspec import Struct
+
+from app.sync import authority, merge, own, queries, replica
+from app.sync.model import Entity, Op
+from tests.sync.nodes import Key, Node
+from tests.sync.property.acts import Doing
+from tests.sync.property.oracle import Oracle, Wrong, must
+from tests.sync.property.world import (
+    CLOUD,
+    DAY_MS,
+    HOME,
+    HOMES,
+    OTHER,
+    OWNER,
+    YEAR_MS,
+    Acked,
+    CloudBackup,
+    World,
+)
+
+STEPS = 60
+PLACES = {"rename": 6, "build": 2, "pull_down": 2, "place": 4, "call": 3, "gather": 3, "dismiss": 1}
+PEOPLES = {
+    "promote": 4,
+    "put_out": 3,
+    "leave": 1,
+    "let_in": 2,
+    "call_oneself": 1,
+    "hand_over": 2,
+    "invite": 3,
+    "come_in": 4,
+    "revoke": 1,
+}
+THINGS = {"pair": 3, "unpair": 1, "take_over": 2, "firmware": 2, "command": 2}
+SHARES = {"share": 2, "take_share": 2, "end_share": 2, "widen_share": 1}
+NETWORK = {"exchange": 34, "again": 3, "come_late": 4, "cut": 1, "heal_one": 2, "phone": 4, "restart": 1}
+TIME = {"jump": 3, "compact": 1}
+DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1, "join": 1, "part": 1}
+
+
+class Mood(Struct, frozen=True):
+    """How often what happens."""
+
+    acts: dict[str, int]
+    disasters: int
+    time: int
+
+
+def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
+    weighed = ((PLACES, places), (PEOPLES, people), (THINGS, things), (SHARES, shares))
+    return {name: weight * times for of, times in weighed for name, weight in of.items()} | {"dissolve": 1}
+
+
+MOODS = {
+    "all": Mood(_acts(2, 2, 2, 2), 1, 1),
+    "places": Mood(_acts(6, 0, 2, 0), 0, 1),
+    "people": Mood(_acts(1, 6, 0, 2), 0, 1),
+    "things": Mood(_acts(2, 0, 6, 1), 1, 1),
+    "disasters": Mood(_acts(3, 2, 1, 0), 4, 1),
+    "ages": Mood(_acts(3, 2, 1, 1), 2, 6),
+}
+
+
+class Schedule:
+    """`run` it; raises Wrong, or what the program raises, which it never must."""
+
+    def __init__(self, seed: int, mood: str | None = None, world: type[World] = World) -> None:
+        self.seed = seed
+        self.world = world(seed)
+        self.rng: Random = self.world.rng
+        self.mood = MOODS[mood or list(MOODS)[seed % len(MOODS)]]
+        weights = {"act": 90, **NETWORK}
+        weights |= {name: times * self.mood.time for name, times in TIME.items()}
+        weights |= {name: times * self.mood.disasters for name, times in DISASTERS.items()}
+        self._steps: list[Callable[[], None]] = [getattr(self, name) for name in weights]
+        self._weights = list(weights.values())
+        self._acts, self._act_weights = list(self.mood.acts), list(self.mood.acts.values())
+
+    def run(self) -> None:
+        world = self.world
+        world.found({"one": HOMES, "two": (HOME,)})
+        world.calm = True
+        self._settle()
+        for kind in ("pair", "gather", "share", "invite"):
+            proposal = Doing(world, world.hubs["one"], HOME).propose(kind, OWNER)
+            assert proposal is not None
+            world.act(world.hubs["one"], HOME, OWNER, proposal.parts)
+        self._settle()
+        world.calm = False
+        for step in self.rng.choices(self._steps, self._weights, k=STEPS):
+            world.tick()
+            step()
+        self._heal()
+
+    # steps
+
+    def act(self) -> None:
+        world = self.world
+        nodes = [*world.hubs.values(), world.cloud]
+        node = self.rng.choice(nodes)
+        home = HOME if self.rng.random() < 0.85 else OTHER
+        if not node.serves(home):
+            return
+        doing = Doing(world, node, home)
+        by_phone = home == HOME and self.rng.random() < 0.1
+        for kind in self.rng.choices(self._acts, self._act_weights, k=3):
+            proposal = doing.propose(kind, world.phone.person if by_phone else None)
+            if proposal is None:
+                continue
+            if by_phone and proposal.actor == world.phone.person:
+                world.by_phone(node, proposal.parts, proposal.not_after)
+                world.say("the phone", kind, proposal.parts)
+            elif not by_phone:
+                world.say(node.name, home, kind, proposal.actor[-1:], proposal.parts)
+                world.act(node, home, proposal.actor, proposal.parts, proposal.not_after)
+            return
+
+    def exchange(self) -> None:
+        self.world.exchange(self.rng.choice(list(self.world.hubs.values())), self.rng.choice((HOME, HOME, OTHER)))
+
+    def again(self) -> None:
+        self.world.again()
+
+    def come_late(self) -> None:
+        self.world.come_late()
+
+    def cut(self) -> None:
+        self.world.cut.add(self.rng.choice(list(self.world.hubs)))
+
+    def heal_one(self) -> None:
+        self.world.cut.discard(self.rng.choice(list(self.world.hubs)))
+
+    def phone(self) -> None:
+        to = self.rng.choice([*self.world.hubs.values(), self.world.cloud])
+        if to.serves(HOME):
+            self.world.phone_speaks(to)
+
+    def restart(self) -> None:
+        self.rng.choice(list(self.world.hubs.values())).restart()
+
+    def jump(self) -> None:
+        of = self.rng.choice([*self.world.hubs, CLOUD, "phone"])
+        least = 0 if of == CLOUD else -YEAR_MS
+        by = self.rng.choice((least, YEAR_MS, 0, 3_600_000, self.rng.randint(least, YEAR_MS)))
+        self.world.offsets[of] = max(by, self.world.offsets.get(CLOUD, 0)) if of == CLOUD else by
+        self.world.say("the clock of", of, "jumps to", by)
+        self.world.tick()
+
+    def compact(self) -> None:
+        """Three months pass, in which every hub is heard or not."""
+        world = self.world
+        world.time += self.rng.choice((1, 50, 91)) * DAY_MS
+        world.tick()
+        for home in HOMES:
+            shared = world.cloud.shared(home)
+            gone = world.cloud.act(lambda tx, it=shared: world.cloud.authority.compact_in(tx, it))
+            if gone:
+                world.say("tombstones forgotten in", home, gone)
+                self._forget(home)
+
+    def _forget(self, home: str) -> None:
+        log, oracle = self.world.cloud.log(home), self.world.oracles[home]
+        for key in [key for key, fact in oracle.facts.items() if fact.dead and key not in log]:
+            must(key[0] != "member", "who was put out is forgotten", key)
+            del oracle.facts[key]
+            self.world.forgotten.add((home, *key))
+
+    # disasters
+
+    def back_up(self) -> None:
+        world = self.world
+        world.say("backups")
+        for hub_id, hub in world.hubs.items():
+            world.hub_backups[hub_id].append(hub.backup())
+        bound = dict(world.bound)
+        oracles = {home: oracle.copy(bound) for home, oracle in world.oracles.items()}
+        world.cloud_backups.append(CloudBackup(world.cloud.backup(), oracles, bound, len(world.taken)))
+
+    def restore_hub(self) -> None:
+        world, rng = self.world, self.rng
+        hub_id = rng.choice(list(world.hubs))
+        backups = world.hub_backups[hub_id]
+        if not backups:
+            return
+        old, new = world.hubs[hub_id], Node(world.life(hub_id), hub_id, rng.choice(backups))
+        # As app.store.restore does.
+        new.act(lambda tx: tx.run("UPDATE sync_homes SET next_n=1"))
+        new.now = old.now
+        world.say(hub_id, "restored as", new.name)
+        world.hubs[hub_id] = new
+        world.ghosts.append(old)
+        self._lose_machine(old)
+
+    def _lose_machine(self, old: Node) -> None:
+        """What it alone had is lost with its disk."""
+        world = self.world
+        taken = set(world.taken)
+        for home in HOMES:
+            for op in old.outbox(home):
+                key = home, op.node, op.n
+                if key not in taken and not self._waits(key):
+                    world.lost.add(key)
+        for key, holders in list(world.fragile.items()):
+            holders.discard(old.name)
+            if not holders and not self._waits(key):
+                world.lost.add(key)
+
+    def _waits(self, key: tuple[str, str, int]) -> bool:
+        """Whether it is in the outbox of a hub."""
+        sql = "SELECT 1 FROM sync_outbox WHERE home_id=? AND node=? AND n=?"
+        return any(hub.reader.one(sql, key) for hub in self.world.hubs.values())
+
+    def restore_cloud(self) -> None:
+        world = self.world
+        if not world.cloud_backups:
+            return
+        backup = self.rng.choice(world.cloud_backups)
+        knew = {(hub.name, home): hub.log(home) for hub in world.hubs.values() for home in HOMES if hub.serves(home)}
+        for key in world.taken[backup.taken :]:
+            acked = world.acked[key]
+            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and _has(log, acked)}
+        now = world.cloud.now
+        world.cloud = Node(world.life(CLOUD), None, backup.image)
+        world.cloud.now = now
+        world.bound = dict(backup.bound)
+        world.oracles = {home: oracle.copy(world.bound) for home, oracle in backup.oracles.items()}
+        world.acquaint()
+        del world.taken[backup.taken :]
+        for home in HOMES:
+            shared, epoch = world.cloud.shared(home), world.life("e")
+            world.cloud.act(lambda tx, it=shared, e=epoch: world.cloud.authority.renew_in(tx, it, e))
+        for key, holders in world.fragile.items():
+            if not holders and not self._waits(key):
+                world.lost.add(key)
+        world.say("the cloud is restored:", [world.cloud.shared(home).epoch for home in HOMES])
+        # What was backed up of the life that is lost is of no use to the next.
+        world.cloud_backups = world.cloud_backups[: world.cloud_backups.index(backup) + 1]
+
+    def ghost(self) -> None:
+        """A machine that another has replaced still runs."""
+        if self.world.ghosts:
+            ghost = self.rng.choice(self.world.ghosts)
+            for home in HOMES:
+                if ghost.serves(home):
+                    push, _ = ghost.replica.next_push(ghost.reader, home, ghost.now)
+                    self.world.push(ghost, home, push.epoch, ghost.now, push.ops)
+
+    def join(self) -> None:
+        world = self.world
+        if "three" not in world.hubs:
+            world.hubs["three"], world.hub_backups["three"] = Node(world.life("three"), "three"), []
+            world.tick()
+        if not world.hubs["three"].serves(HOME):
+            world.enter("three", HOME)
+
+    def part(self) -> None:
+        """A hub serves a home no more; what it had not said goes with it."""
+        world = self.world
+        hub = world.hubs.get("three")
+        if hub is None or not hub.serves(HOME):
+            return
+        world.say("three leaves")
+        world.left.update((HOME, op.node, op.n) for op in hub.outbox(HOME))
+        own_ops = [op for op in hub.outbox(HOME) if not self._elsewhere(hub, op)]
+        hub.act(lambda tx: hub.replica.leave_in(tx, HOME))
+        must(not hub.log(HOME) and not hub.shown(HOME), "something of a home that was left is still there")
+        world.lost.update((HOME, op.node, op.n) for op in own_ops if world.acked[HOME, op.node, op.n].status is None)
+        for key, holders in list(world.fragile.items()):
+            holders.discard(hub.name)
+            if not holders and not self._waits(key):
+                world.lost.add(key)
+        # It asks its owner before it tells again what it had said: its numbers go on.
+
+    def _elsewhere(self, hub: Node, op: Op) -> bool:
+        key = HOME, op.node, op.n
+        others = [it for it in self.world.hubs.values() if it is not hub and it.serves(HOME)]
+        return key not in self.world.acked or any(key[1:] == (it.node, it.n) for o in others for it in o.outbox(HOME))
+
+    # the end
+
+    def _settle(self) -> None:
+        world = self.world
+        for _ in range(400):
+            busy = False
+            for hub in world.hubs.values():
+                for home in HOMES:
+                    if hub.serves(home) and not self._is_level(hub, home):
+                        world.exchange(hub, home)
+                        busy = True
+            if not busy:
+                return
+        logs = [(hub.name, hub.shared(home)) for hub in world.hubs.values() for home in HOMES if hub.serves(home)]
+        raise Wrong(f"never the same: {logs}")
+
+    def _is_level(self, hub: Node, home: str) -> bool:
+        here, there = hub.shared(home), self.world.cloud.shared(home)
+        level = (here.epoch, here.head, here.state) == (there.epoch, there.head, "synced")
+        return level and not queries.waiting_count(hub.reader, home)
+
+    def _heal(self) -> None:
+        world = self.world
+        world.say("all heals")
+        world.calm = True
+        world.cut.clear()
+        while world.late:
+            world.come_late()
+        world.tick()
+        self._settle()
+        for to in (*world.hubs.values(), world.cloud):
+            if to.serves(HOME):
+                world.phone_speaks(to)
+        self._settle()
+        for home in HOMES:
+            self._check_same(home)
+        self._check_acked()
+
+    def _check_same(self, home: str) -> None:
+        world = self.world
+        log = world.cloud.log(home)
+        alive = {key: it for key, it in log.items() if it.dead is None}
+        digest = merge.digest(log.values())
+        for hub in world.hubs.values():
+            if not hub.serves(home):
+                continue
+            there = hub.log(home)
+            must(merge.digest(there.values()) == digest, hub.name, home, "differs:", _differences(alive, there))
+            must({key: it for key, it in there.items() if it.dead is None} == alive, "not the same", hub.name, home)
+            must(all(there.get(key) == it for key, it in log.items()), "another tombstone", hub.name, home)
+            must(not hub.outbox(home), "still waits", hub.name)
+            plain = {key: {n: v for n, v in it.fields.items() if v is not None} for key, it in alive.items()}
+            must(hub.shown(home) == plain, "shown otherwise", hub.name, home, _differences(plain, hub.shown(home)))
+
+    def _check_acked(self) -> None:
+        """Every acknowledged edit is there, or was overwritten, or refused so that it shows; or lost with a disk."""
+        world = self.world
+        alive = {hub.name: hub for hub in world.hubs.values()}
+        recorded = {home: _recorded(world.cloud, home) for home in HOMES}
+        for key, acked in world.acked.items():
+            if key in world.lost:
+                continue
+            must(acked.status is not None, "acknowledged, and lost:", key, acked.op)
+            if acked.status == "ok":
+                log = world.oracles[key[0]]
+                self._check_there(log, key, acked, recorded[key[0]])
+            elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
+                must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
+
+    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, recorded: set[object]) -> None:
+        for part in acked.op.parts:
+            if part.kind == "conflict":
+                continue
+            fact = oracle.facts.get((part.kind, part.id))
+            entity = queries.entity(self.world.cloud.reader, key[0], part.kind, part.id)
+            if fact is None or fact.dead or entity is None or entity.inc > 1:
+                continue
+            if (key[0], part.kind, part.id) in self.world.forgotten:
+                continue
+            must(part.what != "del" or fact.fields, "came back:", key, part)
+            for name in part.fields if part.what != "del" else ():
+                mark = fact.fields.get(name, (None, None))[1]
+                order = acked.at, acked.op.node, acked.op.n
+                is_there = mark is not None and mark.order >= order
+                must(is_there or (part.kind, part.id, name, *key[1:]) in recorded, "not there:", key, part, name, mark)
+
+
+def _has(log: dict[Key, Entity], acked: Acked) -> bool:
+    """Whether what was done is there, or was overwritten."""
+    for part in acked.op.parts:
+        entity = log.get((part.kind, part.id))
+        if entity is None or (part.what == "del" and entity.dead is None):
+            return False
+        order = acked.at, acked.op.node, acked.op.n
+        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
+            return False
+    return True
+
+
+def _recorded(cloud: Node, home: str) -> set[object]:
+    found = [it.fields for it in queries.entities_of(cloud.reader, home, "conflict")]
+    return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found}
+
+
+def _differences(one: dict, other: dict) -> list:  # type: ignore[type-arg]
+    return [(key, one.get(key), other.get(key)) for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
+
+
+def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:
+    """One schedule, with pages of a few rows and ids that the seed decides; raises Wrong with all that happened."""
+    schedule = Schedule(seed, mood, world)
+    kept = authority.ROWS_AT_ONCE, replica.ROWS_AT_ONCE, own.new_id
+    authority.ROWS_AT_ONCE = replica.ROWS_AT_ONCE = 7
+    own.new_id = lambda _: schedule.world.new_id("conflict")
+    try:
+        schedule.run()
+    except Exception as error:
+        happened = "\n".join(schedule.world.log)
+        raise Wrong(f"seed {seed}, mood {mood}: {type(error).__name__}: {error}\n{happened}") from error
+    finally:
+        authority.ROWS_AT_ONCE, replica.ROWS_AT_ONCE, own.new_id = kept  # type: ignore[misc]
