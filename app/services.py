@@ -60,6 +60,7 @@ from app.sync.enrolment.service import Enrolment
 from app.sync.iotda.service import Upstreams
 from app.sync.service import Sync
 from app.sync.stream import HubStreams
+from app.sync.streams import Streams
 from app.synced import Clouds, HubsServing, facts_of
 from pairing.methods.mesh import JoinedNode
 
@@ -144,17 +145,7 @@ class Services:
         )
         self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
         self._build_history()
-        self.facts = facts_of(self)
-        self.sync = Sync(
-            store,
-            self.facts,
-            people=self.people,
-            standings=self.standings,
-            hubs=self.enrolment.hubs,
-            serving=HubsServing(store, self.enrolment.hubs),
-        )
-        self.clouds = Clouds(self.enrolment, self.sync)
-        self.hub_streams = HubStreams(self.sync.cloud_end, self.enrolment.hubs, self.enrolment.tokens, store.clock)
+        self._build_sync()
         self._introduce()
 
     def _build_history(self) -> None:
@@ -187,6 +178,33 @@ class Services:
         self.proving = Proving(self.store, self.sessions, self.signing_in, self.hub)
         self.linking = Linking(self.store, self.accounts, self.sessions, self.signing_in, self.proving)
         self.readers = Readers(self.store, self.sessions)
+
+    def _build_sync(self) -> None:
+        """What hubs and their cloud keep the same, and what goes between them beside."""
+        store = self.store
+        self.facts = facts_of(self)
+        serving = HubsServing(store, self.enrolment.hubs)
+        self.sync = Sync(
+            store,
+            self.facts,
+            people=self.people,
+            standings=self.standings,
+            hubs=self.enrolment.hubs,
+            serving=serving,
+        )
+        self.streams = Streams(
+            store,
+            devices=self.devices,
+            control=self.control,
+            people=self.people,
+            capture=self.sync.capture,
+            cloud_end=self.sync.cloud_end,
+            serving=serving,
+        )
+        self.sync.on_joined.append(self.streams.plug)
+        self.sync.on_left.append(self.streams.unplug)
+        self.clouds = Clouds(self.enrolment, self.sync)
+        self.hub_streams = HubStreams(self.sync.cloud_end, self.enrolment.hubs, self.enrolment.tokens, store.clock)
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
@@ -255,6 +273,7 @@ class Services:
         """Load what is read from memory, found the hub as `name` at its first start, begin what runs by itself."""
         await self.store.load()
         await self.sync.open()
+        self.streams.open()
         self.sessions.start_housekeeping()
         self.accounts.start_housekeeping()
         self.keys.start_housekeeping()
@@ -275,6 +294,7 @@ class Services:
         await self.clouds.stop()
         self.hub_streams.close()
         await self.enrolment.stop()
+        await self.streams.close()
         await self.iotda.stop()
         await self.onboarding.close()
         await self.mesh.close()

@@ -1,7 +1,6 @@
 """What sync keeps the same of all nouns, and with which hubs: beside `app.services`, for its length."""
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from app.devices.names_replica import NameFacts
@@ -15,7 +14,6 @@ from app.sharing.replica import ShareFacts
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
-from app.sync.engine import Engine
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.service import Enrolment
 from app.sync.kinds import Kind
@@ -49,8 +47,6 @@ class Clouds:
         self._enrolment = enrolment
         self._sync = sync
         self._ending: set[asyncio.Task[None]] = set()
-        # Told of each new engine before it starts: what else speaks over it.
-        self.on_engine: list[Callable[[Engine], None]] = []
 
     def start(self) -> None:
         """Go on where the last life of the hub was."""
@@ -68,10 +64,7 @@ class Clouds:
     def _enrolled(self) -> None:
         cloud = self._enrolment.joined.enrolled
         if cloud is not None:
-            engine = self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door))
-            for told in self.on_engine:
-                told(engine)
-            engine.start()
+            self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door)).start()
 
     def _left(self) -> None:
         """By its own owner: the homes are this hub's alone again. Sent away: it keeps what it has, and is told so."""

@@ -62,6 +62,10 @@ class Dispatch:
         """How many commands wait for a device."""
         return len(self._open.get(device_id, ()))
 
+    def waiting(self) -> list[str]:
+        """The devices for which commands wait."""
+        return list(self._open)
+
     def get(self, device_id: str, command_id: str) -> Command | None:
         """An open command."""
         return self._open.get(device_id, {}).get(command_id)

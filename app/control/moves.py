@@ -1,8 +1,8 @@
 """Commands move from state to state, by what links say and as time passes; each move leaves its event and its log."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.control import queries
 from app.control.dispatch import Dispatch
 from app.control.model import Command, Kind, Outcome, view_of
-from app.control.states import Event, move
+from app.control.states import Event, State, move
 from app.devices.service import Devices
 from app.journal.model import Entry
 from app.journal.model import Kind as Noted
@@ -21,6 +21,7 @@ from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
 _encode = msgspec.json.Encoder().encode
+_ENDS: Final = {State.ANSWERED: Event.ANSWER, State.FAILED: Event.FAIL, State.EXPIRED: Event.EXPIRE}
 
 
 class Moves:
@@ -32,6 +33,8 @@ class Moves:
         self._journal = journal
         self._dispatch = dispatch
         self._acknowledged = store.later(self._acknowledged_in)
+        # Told within the transaction of the end of each command, and what came of it.
+        self.on_ended: list[Callable[[Tx, Command], None]] = []
 
     # what links say
 
@@ -132,9 +135,23 @@ class Moves:
         queries.set_state(tx, command.id, state, outcome)
         tx.record(SYSTEM, change(f"command.{state.value}", command, view_of(command), audit=False))
         if state.ended:
-            self._journal.write_in(tx, _entries(command, tx.now, "hub" if event is Event.EXPIRE else "device"))
+            self._ended_in(tx, command, "hub" if event is Event.EXPIRE else "device")
         tx.after(partial(self._dispatch.moved, command))
         return command
+
+    def _ended_in(self, tx: Tx, command: Command, source: str) -> None:
+        live = self._devices.memory.get(command.device_id)
+        # The log of a device is kept by the hub that holds it, which does this as its own command.
+        if live is None or self._devices.memory.holds(live.device):
+            self._journal.write_in(tx, _entries(command, tx.now, source))
+        for told in self.on_ended:
+            told(tx, command)
+
+    def ended_elsewhere_in(self, tx: Tx, command_id: str, state: State, outcome: Outcome) -> Command | None:
+        """The node that did it says how it ended; None where that means nothing any more."""
+        command = queries.command(tx, command_id)
+        event = _ENDS.get(state)
+        return None if command is None or event is None else self.move_in(tx, command, event, outcome)
 
 
 def _entries(command: Command, now: int, source: str) -> tuple[Entry, Entry]:

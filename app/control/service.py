@@ -48,6 +48,8 @@ class Control:
         self._store = store
         self._devices = devices
         self.links: dict[str, Link] = {}
+        # The way to devices that another hub holds: those are never reached by a link of this node.
+        self.elsewhere: Link | None = None
         self.dispatch = Dispatch(store, self._link_of)
         self.moves = moves = Moves(store, devices, journal, self.dispatch)
         self.acknowledged = moves.acknowledged
@@ -92,7 +94,7 @@ class Control:
         Raises NotFound, Refused, DeviceUnbound, DeviceFrozen, LinkCannot, ValueUnfit, Invalid, TooManyCommands.
         """
         raw = await self._store.write(
-            lambda tx: msgspec.Raw(self._command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
+            lambda tx: msgspec.Raw(self.command_in(tx, by, device_id, new)), once=by.once, returns=msgspec.Raw
         )
         return bytes(raw)
 
@@ -100,13 +102,17 @@ class Control:
         self, by: Caller, device_id: str, new: NewCommand, tell: Callable[[bytes | None, Exception | None], None]
     ) -> None:
         """`command`, for who would rather be told than wait; what it raises is told as well. Raises StoreError."""
-        self._store.submit(lambda tx: self._command_in(tx, by, device_id, new), tell, by.once)
+        self._store.submit(lambda tx: self.command_in(tx, by, device_id, new), tell, by.once)
 
-    def _command_in(self, tx: Tx, by: Caller, device_id: str, new: NewCommand) -> bytes:
+    def command_in(
+        self, tx: Tx, by: Caller, device_id: str, new: NewCommand, *, command_id: str | None = None
+    ) -> bytes:
+        """`command` inside `tx`; `command_id` is what the node calls it that it comes from."""
         resource = self._devices.access.device_in(tx, by.actor, device_id)
         demand(by.actor, Action.DEVICE_CONTROL, resource, tx.moment)
         body = self.able_in(tx, device_id, new)
-        _, shown = self.insert_in(tx, by.actor, device_id, new, body=body, home_id=resource.home_id or "")
+        home_id = resource.home_id or ""
+        _, shown = self.insert_in(tx, by.actor, device_id, new, body=body, home_id=home_id, command_id=command_id)
         return shown
 
     def able_in(self, tx: Tx, device_id: str, new: NewCommand) -> Body:
@@ -134,12 +140,13 @@ class Control:
         body: Body,
         home_id: str,
         group_id: str | None = None,
+        command_id: str | None = None,
     ) -> tuple[Command, bytes]:
-        """The command as kept and as shown, for an actor who may give it."""
+        """The command as kept and as shown, for an actor who may give it; under an id of its own unless it has one."""
         expires_at = tx.now + asking.expires_in_ms(new)
         command = Command(
             queries.next_place(tx),
-            tx.new_id(),
+            command_id or tx.new_id(),
             device_id,
             home_id,
             new.kind,
@@ -235,10 +242,12 @@ class Control:
             self.moves.end_in(tx, command, why)
 
     def _link_of(self, device_id: str) -> Link | None:
-        """Its own link, or while that is down any other that it is there by."""
+        """Its own link, or while that is down any other that it is there by; of another hub's device the way to it."""
         live = self._devices.memory.get(device_id)
         if live is None:
             return None
+        if not self._devices.memory.holds(live.device):
+            return self.elsewhere
         own = self.links.get(live.device.link)
         if own is not None and own.is_online(device_id):
             return own

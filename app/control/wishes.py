@@ -23,7 +23,15 @@ class InsertIn(Protocol):
     """`Control.insert_in`."""
 
     def __call__(
-        self, tx: Tx, actor: Actor, device_id: str, new: NewCommand, *, body: Body, home_id: str
+        self,
+        tx: Tx,
+        actor: Actor,
+        device_id: str,
+        new: NewCommand,
+        *,
+        body: Body,
+        home_id: str,
+        command_id: str | None = None,
     ) -> tuple[Command, bytes]:
         """The command as kept and as shown."""
 
@@ -38,26 +46,36 @@ class Wishes:
         self._insert_in = insert_in
 
     def desired_in(
-        self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any], *, valid_for: float
+        self,
+        tx: Tx,
+        by: Caller,
+        device_id: str,
+        service: str,
+        wanted: Mapping[str, Any],
+        *,
+        valid_for: float,
+        command_id: str | None = None,
     ) -> None:
         """Values are wanted of a device (None: no longer): have them set once it is there, in the place of older ones.
 
-        What the device has been told already stays, and the newer wish comes after it. Raises DeviceUnbound,
-        TooManyCommands.
+        What the device has been told already stays, and the newer wish comes after it. The hub that holds a device is
+        told as well of what is wanted no longer. `command_id` is what another node calls the wish. Raises
+        DeviceUnbound, TooManyCommands.
         """
         self._devices.registry.demand_bound_in(tx, device_id)
         for old in self._dispatch.wishes(device_id, service):
             if old.state is State.QUEUED and old.body.values.keys() <= wanted.keys():
                 self._moves.end_in(tx, old, "superseded")
-        values = {name: value for name, value in wanted.items() if value is not None}
         # From the disk: memory does not know yet of a transfer in the same batch.
         device = device_queries.device(tx, device_id)
+        here = device is None or self._devices.memory.holds(device)
+        values = {name: value for name, value in wanted.items() if value is not None or not here}
         if device is not None and values:
             if self._dispatch.count(device_id) >= MAX_OPEN_PER_DEVICE:
                 raise TooManyCommands
             new = NewCommand(service, values=values, expires_in=valid_for)
             body = Body(service, values=values, wish=True)
-            self._insert_in(tx, by.actor, device_id, new, body=body, home_id=device.home_id)
+            self._insert_in(tx, by.actor, device_id, new, body=body, home_id=device.home_id, command_id=command_id)
 
     def reported_in(self, tx: Tx, device_id: str, service: str) -> None:
         """The device says what it is: wishes that are met end, and what it has been told and is not is said again."""

@@ -14,6 +14,7 @@ from app.clock import to_time
 from app.devices import absence_queries as queries
 from app.devices.absence_queries import Overdue
 from app.devices.changes import change
+from app.devices.memory import Memory
 from app.devices.model import Device
 from app.journal.model import Entry, Kind
 from app.journal.service import Journal
@@ -28,8 +29,11 @@ ALERT_AFTER_S: Final = 1800
 class Absences:
     """Presence says when devices go and come; housekeeping looks, each minute, for those that are gone for too long."""
 
-    def __init__(self, store: Store, journal: Journal, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, memory: Memory, journal: Journal, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
+        self._memory = memory
         self._journal = journal
         self.monotonic = monotonic
         # Of absences that began in this life of the hub: a clock that is set does not make them any longer.
@@ -78,5 +82,6 @@ class Absences:
     def _tell_in(self, tx: Tx, device: Device, kind: str, noted: Kind, said: dict[str, int]) -> None:
         data: dict[str, Any] = {name: to_time(n) if name != "after" else n for name, n in said.items()}
         value = msgspec.json.encode(data).decode()
-        self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, noted, value=value, source="hub")])
+        if self._memory.holds(device):
+            self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, noted, value=value, source="hub")])
         tx.record(SYSTEM, change(kind, device, data, audit=False))

@@ -57,6 +57,8 @@ class Presence:
         self._seen = store.later(self._put_seen, KEEP_SEEN_S)
         self._unkept: set[str] = set()
         self.on_online: list[Callable[[str], None]] = []
+        # Of each change of whether a device is there, at once.
+        self.on_changed: list[Callable[[str], None]] = []
 
     async def resume(self) -> None:
         """The hub starts, and no device is there: who was in its last life and is not back in time is told as gone."""
@@ -81,11 +83,35 @@ class Presence:
         now = self._store.clock.now().ms
         if not live.online or firmware not in ("", live.device.firmware):
             self._marks.add(_Mark(device_id, now, online=None if live.online else True, firmware=firmware))
-        live.online = True
+        was_online, live.online = live.online, True
         live.seen(now)
         self._keep_seen(device_id)
         for told in self.on_online:
             told(device_id)
+        if not was_online:
+            self._tell_changed(device_id)
+
+    def _tell_changed(self, device_id: str) -> None:
+        for told in self.on_changed:
+            told(device_id)
+
+    def told(self, device_id: str, link: str, *, online: bool, seen_at: int | None) -> None:
+        """What the hub that holds the device says of it, which has given it its grace; `link` is the way to that hub.
+
+        `seen_at` in ms, by that hub's clock.
+        """
+        live = self._memory.get(device_id)
+        if live is None:
+            return
+        if online and link not in self.links_of(device_id):
+            self.online(device_id, link)
+        elif not online:
+            self.lost(device_id)
+        now = self._store.clock.now().ms
+        seen = now if online else None if seen_at is None else min(seen_at, now)
+        if seen is not None and seen != live.seen_at:
+            live.seen(seen)
+            self._keep_seen(device_id)
 
     def offline(self, device_id: str, link: str | None = None) -> None:
         """The device's `link` is down (None: all of them), and with it what is reached through the device.
@@ -162,6 +188,7 @@ class Presence:
             live.changed()
             self._marks.add(_Mark(device_id, self._store.clock.now().ms, online=False))
             self._keep_seen(device_id)
+            self._tell_changed(device_id)
             # What is reached through a gateway is not reached without it.
             for behind in tuple(self._memory.in_place(device_id)):
                 self.lost(behind.device.id)
@@ -185,7 +212,9 @@ class Presence:
         if mark.online is not None:
             _tell(tx, device, "device.online" if mark.online else "device.offline", {"at": to_time(mark.at)})
             kind = Kind.ONLINE if mark.online else Kind.OFFLINE
-            self._journal.write_in(tx, [Entry(device.id, device.home_id, mark.at, kind)])
+            # The log of a device is kept by the hub that holds it.
+            if self._memory.holds(device):
+                self._journal.write_in(tx, [Entry(device.id, device.home_id, mark.at, kind)])
             (self._absences.end_in if mark.online else self._absences.begin_in)(tx, device, mark.at)
 
     def _put_seen(self, tx: Tx, device_ids: list[str]) -> None:

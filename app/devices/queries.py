@@ -1,6 +1,6 @@
 """The SQL of devices; rows become structs by position."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -233,6 +233,25 @@ def put_desired(tx: Tx, device_id: str, service: str, values: Iterable[tuple[str
     rows = [(device_id, service, name, value, None if value is None else tx.now) for name, value in values]
     tx.db.executemany(_DESIRE, rows)
     return _next_version(tx, device_id, service)
+
+
+def reflect(
+    tx: Tx,
+    device_id: str,
+    service: str,
+    *,
+    version: int,
+    reported: Mapping[str, Point],
+    desired: Mapping[str, Point | None],
+) -> None:
+    """Store what another hub says of a service (a desired None: no longer), and that it is of `version` here."""
+    said = [(device_id, service, name, it.value, it.at) for name, it in reported.items()]
+    tx.db.executemany(_REPORT, said)
+    wanted = ((name, None if it is None else it.value, None if it is None else it.at) for name, it in desired.items())
+    tx.db.executemany(_DESIRE, [(device_id, service, *row) for row in wanted])
+    tx.run(
+        "INSERT OR REPLACE INTO shadow_versions(device_id,service,version) VALUES(?,?,?)", (device_id, service, version)
+    )
 
 
 def drop_desired(tx: Tx, device_id: str) -> dict[str, int]:

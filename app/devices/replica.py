@@ -193,7 +193,8 @@ class DeviceFacts:
             self._resets.use_ending_in(tx, by, now)
             tx.record(by.actor, change("device.unbound", now, {"name": now.name}))
             self._registry.let_go_in(tx, old)
-        elif self._memory.holds(old) and not self._memory.holds(now):
+        elif old.holder != now.holder and not self._memory.holds(now):
+            # From this hub to another, or between two others.
             self._registry.let_go_in(tx, old)
 
 

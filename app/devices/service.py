@@ -27,7 +27,7 @@ class Devices:
         self.catalogue = catalogue
         self.memory = memory = Memory(store)
         self.access = access = Access(standings, memory)
-        self.absences = absences = Absences(store, journal)
+        self.absences = absences = Absences(store, memory, journal)
         self.presence = Presence(store, memory, journal, absences)
         self.registry = Registry(
             store, standings=standings, memory=memory, access=access, catalogue=catalogue, journal=journal

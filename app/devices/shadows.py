@@ -44,9 +44,17 @@ class OnDesired(Protocol):
     """Told within the transaction that wants values of a device; control makes a command of it."""
 
     def __call__(
-        self, tx: Tx, by: Caller, device_id: str, service: str, wanted: Mapping[str, Any], *, valid_for: float
+        self,
+        tx: Tx,
+        by: Caller,
+        device_id: str,
+        service: str,
+        wanted: Mapping[str, Any],
+        *,
+        valid_for: float,
+        command_id: str | None = None,
     ) -> None:
-        """None as a value: no longer. `valid_for` is in seconds."""
+        """None as a value: no longer. `valid_for` is in seconds; `command_id` is what another node calls the wish."""
 
 
 class Shadows:
@@ -70,6 +78,8 @@ class Shadows:
         self._presence = presence
         self.on_desired: list[OnDesired] = []
         self.on_reported: list[OnReported] = []
+        # Whatever of a service has changed, reported or desired.
+        self.on_changed: list[OnReported] = []
 
     async def reported(
         self, device_id: str, service: str, values: Mapping[str, Any], at: int | None = None
@@ -115,6 +125,8 @@ class Shadows:
     def _store_reported(self, tx: Tx, device_id: str, service: str, values: Values, at: int) -> int:
         points = {name: Point(_text(value).decode(), at) for name, value in values.items()}
         version = queries.put_reported(tx, device_id, service, [(n, p.value) for n, p in points.items()], at)
+        for told in self.on_changed:
+            told(tx, device_id, service)
 
         def show() -> None:
             self._presence.seen(device_id)
@@ -152,8 +164,9 @@ class Shadows:
         values: Mapping[str, Any],
         *,
         valid_for: float = VALID_S,
+        command_id: str | None = None,
     ) -> ServiceView:
-        """`desire` inside `tx`."""
+        """`desire` inside `tx`; `command_id` is what another node calls the wish."""
         demand(by.actor, Action.DEVICE_CONTROL, self._access.device_in(tx, by.actor, device_id), tx.moment)
         device = queries.device(tx, device_id)
         model = None if device is None else self._service(device.product_id, service)
@@ -171,7 +184,7 @@ class Shadows:
         data: dict[str, Any] = {"service": service, "values": {**fitting, **dict.fromkeys(dropped)}}
         tx.record(by.actor, change("device.desired", device, data))
         for told in self.on_desired:
-            told(tx, by, device_id, service, data["values"], valid_for=valid_for)
+            told(tx, by, device_id, service, data["values"], valid_for=valid_for, command_id=command_id)
         return queries.service_state(tx, device_id, service).view()
 
     def state_in(self, reader: Reader, device_id: str, service: str) -> ServiceState:
@@ -194,6 +207,8 @@ class Shadows:
         points |= dict.fromkeys(dropped)
         rows = [(name, None if point is None else point.value) for name, point in points.items()]
         version = queries.put_desired(tx, device_id, service, rows)
+        for told in self.on_changed:
+            told(tx, device_id, service)
 
         def show() -> None:
             if (live := self._memory.get(device_id)) is not None:

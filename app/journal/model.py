@@ -29,6 +29,8 @@ class Kind(StrEnum):
     UNFROZEN = "unfrozen"
     OFFLINE_ALERT = "offline_alert"
     ALERT_CLEARED = "alert_cleared"
+    # So many entries before the next were never told by the hub that had them: they had made room.
+    GAP = "gap"
 
 
 class Entry(Struct, frozen=True, gc=False):

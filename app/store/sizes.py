@@ -5,6 +5,7 @@ What is there is counted as it comes in, and after a start backwards from its en
 """
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -47,6 +48,8 @@ class SizedHistory:
         self._low = self._high = -1
         self._rows: Counter[str] = Counter()
         self.octets = 0
+        # Told within the act that removes rows.
+        self.on_removed: list[Callable[[Tx, Removed], None]] = []
 
     def sweep(self, tx: Tx) -> int:
         """Remove at most a batch; returns how many rows it was, or AGAIN."""
@@ -59,6 +62,8 @@ class SizedHistory:
         if old is not None or new.rows == COUNTED_AT_ONCE:
             return AGAIN
         gone = self._aged(tx) or self._beyond(tx) or self._crowded(tx, new) or self._too_heavy(tx, new)
+        for told in self.on_removed if gone else ():
+            told(tx, gone)
         tx.after(lambda: self._forget(gone))
         return len(gone)
 

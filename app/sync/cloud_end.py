@@ -141,10 +141,12 @@ class CloudEnd:
         """What a hub asked, done; raises what the store does."""
         home_id = getattr(request, "home", None)
         if home_id is not None and not isinstance(request, Found) and not self._serving.serves(peer.hub_id, home_id):
-            return Wiped(request.id, home_id)
+            if home_id in self.heads:
+                return Wiped(request.id, home_id)
+            return Failed(request.id, "home_unknown", "This cloud does not know that home.", True)
         match request:
             case Hello():
-                answer: Answer = self._hello(peer)
+                answer: Answer = await self._hello(peer, request)
             case Found():
                 answer = await self._store.write(lambda tx: self._found_in(tx, peer, request))
             case Push():
@@ -167,10 +169,27 @@ class CloudEnd:
             return Failed(0, "not_understood", f"This cloud knows no {type(request).__name__}.", False)
         return await handler(peer, request)
 
-    def _hello(self, peer: Peer) -> Welcome:
+    async def _hello(self, peer: Peer, request: Hello) -> Welcome:
+        for home_id, epoch, cursor in request.homes:
+            known = self.heads.get(home_id)
+            if (
+                known is not None
+                and known[0] == epoch
+                and known[1] < cursor
+                and self._serving.serves(peer.hub_id, home_id)
+            ):
+                await self._store.write(partial(self._renew_in, home_id=home_id))
         served = [home_id for home_id in self._serving.homes_of(peer.hub_id) if home_id in self.heads]
         homes = [(home_id, *self.heads[home_id], home_id in self._founding) for home_id in served]
-        return Welcome(0, self._store.clock.now().ms, homes)
+        gone = [home_id for home_id, *_ in request.homes if home_id in self.heads and home_id not in served]
+        return Welcome(0, self._store.clock.now().ms, homes, gone)
+
+    def _renew_in(self, tx: Tx, home_id: str) -> None:
+        """A hub has more than was ever given here: this is an older copy of the log, put back by hand."""
+        shared = queries.shared(tx, home_id)
+        if shared is not None:
+            renewed = self._authority.renew_in(tx, shared, secrets.token_hex(EPOCH_BYTES))
+            tx.after(lambda: self.heads.__setitem__(home_id, (renewed.epoch, renewed.head)))
 
     def _found_in(self, tx: Tx, peer: Peer, request: Found) -> Answer:
         shared = queries.shared(tx, request.home)

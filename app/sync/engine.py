@@ -26,6 +26,7 @@ from app.sync.wire import (
     Attached,
     Changes,
     Failed,
+    Found,
     Head,
     Hello,
     Pull,
@@ -98,6 +99,9 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
+            self._ended("stopped")
+        if self._acted_in in self._replica.on_acted:
+            self._replica.on_acted.remove(self._acted_in)
 
     def wake(self) -> None:
         """There is something to say."""
@@ -200,7 +204,10 @@ class Engine:
             if home_id not in shared:
                 await self._enter(home_id, epoch, founding=founding)
         for home_id in shared.keys() - there:
-            await self._leave(home_id)
+            if home_id in answer.gone:
+                await self._leave(home_id)
+            else:
+                await self._took_over(home_id, await line.ask(Found(0, home_id, "")))
 
     async def _enter(self, home_id: str, epoch: str, *, founding: bool) -> None:
         try:

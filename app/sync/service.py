@@ -1,7 +1,7 @@
 """Sync as a node has it: what is captured and merged here, the cloud's end, and the engine towards a cloud."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from app.accounts.people import People
 from app.caller import Caller, demand
@@ -61,6 +61,8 @@ class Sync:
         )
         self.engine: Engine | None = None
         self.cloud_name: str | None = None
+        self.on_joined: list[Callable[[Engine], None]] = []
+        self.on_left: list[Callable[[], None]] = []
         self.replica.on_refused.append(self._refused_in)
 
     def _caller_of(self, tx: Tx, key: str) -> Caller:
@@ -88,9 +90,14 @@ class Sync:
 
     def join(self, cloud_id: str, name: str, door: Door) -> Engine:
         """Talk to a cloud that this hub is enrolled with, from now on."""
+        if self.engine is not None:
+            for gone in self.on_left:
+                gone()
         self.cloud_name = name
         contact = Contact(self._store, self._standings, cloud_id)
         self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id, contact)
+        for told in self.on_joined:
+            told(self.engine)
         return self.engine
 
     async def close(self) -> None:
@@ -117,6 +124,8 @@ class Sync:
         if self.engine is not None:
             await self.engine.stop()
             self.engine = None
+        for told in self.on_left:
+            told()
 
         def act(tx: Tx) -> list[str]:
             left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]

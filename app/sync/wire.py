@@ -145,11 +145,13 @@ Request: TypeAlias = Hello | Found | Push | Pull | Snapshot | Restate | Wait | R
 class Welcome(_Message, frozen=True, tag="welcome"):
     """(home, epoch, head, founding) of each home the hub serves; `now`: the cloud's clock, ms.
 
-    `founding`: the hub has brought it, and not said all of it yet.
+    `founding`: the hub has brought it, and not said all of it yet. Of those it said it has, `gone` are not its to serve
+    any more; what is in neither this cloud does not know (it may be back from a backup), and is brought again.
     """
 
     now: int
     homes: list[tuple[str, str, int, bool]]
+    gone: list[str] = []
 
 
 class Pushed(_Message, frozen=True, tag="pushed"):

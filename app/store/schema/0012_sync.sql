@@ -159,13 +159,23 @@ CREATE TABLE clouds (
   enrolled_at INTEGER NOT NULL
 );
 
--- What devices of a home reported since the cloud was told: the newest values are read when they are sent.
+-- What devices said of themselves since the cloud was told: the newest values are read when they are sent.
 CREATE TABLE sync_reports (
-  home_id TEXT NOT NULL,
-  device_id TEXT NOT NULL,
+  device_id TEXT NOT NULL REFERENCES devices(id) ON DELETE CASCADE,
   service TEXT NOT NULL,
   n INTEGER NOT NULL,                      -- counts its changes
-  PRIMARY KEY (home_id, device_id, service)
+  PRIMARY KEY (device_id, service)
+) WITHOUT ROWID;
+
+-- What the hub that holds a device last said of a service: what is older is passed over.
+CREATE TABLE sync_heard (
+  device_id TEXT NOT NULL REFERENCES devices(id) ON DELETE CASCADE,
+  service TEXT NOT NULL,
+  node TEXT NOT NULL,                      -- the life of the hub that said it
+  owner_epoch INTEGER NOT NULL,
+  version INTEGER NOT NULL,                -- that hub's own
+  desired TEXT NOT NULL,                   -- JSON; what is wanted of it there
+  PRIMARY KEY (device_id, service)
 ) WITHOUT ROWID;
 
 -- How far the journal of a home was told; at a cloud, how far each hub's was heard.
@@ -174,17 +184,30 @@ CREATE TABLE sync_journals (
   node TEXT NOT NULL,                      -- whose journal; at a hub ''
   seq INTEGER NOT NULL,
   lost INTEGER NOT NULL DEFAULT 0,         -- entries that made room before they could be told
+  epoch TEXT NOT NULL DEFAULT '',          -- at a hub: the life of the cloud's log that was told everything from its beginning
   PRIMARY KEY (home_id, node)
+) WITHOUT ROWID;
+
+-- At a hub: entries of a device's journal that made room before the cloud was told of them.
+CREATE TABLE sync_gaps (
+  home_id TEXT NOT NULL,
+  device_id TEXT NOT NULL,
+  last INTEGER NOT NULL,                   -- the place of the newest of them
+  lost INTEGER NOT NULL,
+  at INTEGER NOT NULL,                     -- when the newest made room
+  PRIMARY KEY (home_id, device_id)
 ) WITHOUT ROWID;
 
 -- Commands that came from another node, or went to one: so that each is done once and its end is told.
 CREATE TABLE sync_commands (
   command_id TEXT PRIMARY KEY,
   home_id TEXT NOT NULL,
-  peer TEXT NOT NULL,                      -- the hub, or the cloud, on the other end
-  outcome BLOB,                            -- ended, and not yet acknowledged by the peer
+  giver TEXT,                              -- the node it came from; NULL: it was given here
+  holder TEXT,                             -- the node it went to; NULL: none yet
+  outcome BLOB,                            -- ended, and not yet acknowledged by the giver
   at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE INDEX sync_commands_ended ON sync_commands(giver) WHERE outcome IS NOT NULL;
 
 -- Phones of owners that secrets are sealed for.
 CREATE TABLE readers (
