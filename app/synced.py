@@ -17,6 +17,7 @@ from app.sync import queries
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.service import Enrolment
 from app.sync.kinds import Kind
+from app.sync.line import Traffic
 from app.sync.lines import CloudLines
 from app.sync.service import Sync
 
@@ -46,6 +47,7 @@ class Clouds:
     def __init__(self, enrolment: Enrolment, sync: Sync) -> None:
         self._enrolment = enrolment
         self._sync = sync
+        self.traffic = Traffic()
         self._ending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -57,14 +59,14 @@ class Clouds:
 
     async def stop(self) -> None:
         """End the talk; what waits, waits on disk."""
-        await self._sync.close()
+        await self._sync.stop()
         if self._ending:
             await asyncio.wait(self._ending)
 
     def _enrolled(self) -> None:
         cloud = self._enrolment.joined.enrolled
         if cloud is not None:
-            self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door)).start()
+            self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door, self.traffic)).start()
 
     def _left(self) -> None:
         """By its own owner: the homes are this hub's alone again. Sent away: it keeps what it has, and is told so."""

@@ -59,7 +59,9 @@ def standing_in(reader: Reader, account_id: str | None, device_id: str) -> tuple
     home_id, role, until, hours, only, time_zone, joined_at, contact = row
     if role is None:
         return home_id, NOBODY
-    terms = Terms(ends(Role(role), until, joined_at, contact), _windows.decode(hours) if hours != "[]" else (), time_zone)
+    terms = Terms(
+        ends(Role(role), until, joined_at, contact), _windows.decode(hours) if hours != "[]" else (), time_zone
+    )
     return home_id, Standing(Role(role), terms, None if only is None else _ids.decode(only))
 
 

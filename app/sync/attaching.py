@@ -111,7 +111,7 @@ class Attaching:
         epoch = secrets.token_hex(EPOCH_BYTES)
         self._authority.found_in(tx, home_id, epoch)
         self._cloud_end.found(tx, home_id, epoch)
-        key = self._people.key_of_in(tx, account_id) or NOBODY
+        key = self._people.key_in(tx, home_id, account_id) or NOBODY
         parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
         for begin in range(0, len(parts), PARTS_AT_ONCE):
             self._authority.local_in(tx, home_id, key, parts[begin : begin + PARTS_AT_ONCE])
@@ -132,7 +132,7 @@ class Attaching:
     def _key_out_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str) -> None:
         """Those who stay see that it is gone, and seal the home's secrets anew."""
         if queries.entity(tx, home_id, "hub", hub_id) is not None:
-            key = self._people.key_of_in(tx, by.actor.account_id) or NOBODY
+            key = self._people.key_in(tx, home_id, by.actor.account_id) or NOBODY
             self._authority.local_in(tx, home_id, key, [Part("hub", hub_id, "del")])
 
     def _revoking_in(self, tx: Tx, by: Caller, hub: EnrolledHub) -> None:

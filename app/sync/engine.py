@@ -49,13 +49,18 @@ _log = structlog.get_logger("doorstep.sync")
 
 
 class Talk(Struct):
-    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people."""
+    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people.
+
+    `pushes` and `pulls` are requests that were answered, since the hub was started.
+    """
 
     connected: bool = False
     connected_at: int | None = None
     contact_at: int | None = None
     why: str = "not tried yet"
     tries: int = 0
+    pushes: int = 0
+    pulls: int = 0
 
 
 # What else is said on each round, once the facts are level; True: there is more of it at once.
@@ -66,7 +71,7 @@ class Engine:
     """`start` it once the hub is enrolled. `streams` speak after the facts; `hear` is told what the cloud says."""
 
     def __init__(
-        self, store: Store, replica: Replica, capture: Capture, door: Door, cloud_id: str, contact: Contact
+        self, store: Store, replica: Replica, capture: Capture, door: Door, *, cloud_id: str, contact: Contact
     ) -> None:
         self._store = store
         self._replica = replica
@@ -274,6 +279,7 @@ class Engine:
         if await self._took_over(home_id, answer):
             return True
         pushed = _expected(answer, Pushed)
+        self.talk.pushes += 1
         self.remote[home_id] = max(pushed.head, self.remote.get(home_id, 0))
         await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
         # Nothing was taken: a number is missing, which only a snapshot of what both know can mend.
@@ -284,12 +290,18 @@ class Engine:
         here = await self._store.read(lambda reader: queries.shared(reader, home_id))
         if here is None or self.remote.get(home_id, 0) <= here.head:
             return False
+        known = self.remote[home_id]
         answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
         if await self._took_over(home_id, answer):
             return True
         changes = _expected(answer, Changes)
         await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
-        self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0)) if changes.more else changes.head
+        # What the cloud has said meanwhile is newer than its answer.
+        if not changes.more and self.remote.get(home_id) == known:
+            self.remote[home_id] = changes.head
+        else:
+            self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0))
+        self.talk.pulls += 1
         return bool(changes.more)
 
     async def _snapshot(self, line: Line, home_id: str) -> bool:

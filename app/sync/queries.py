@@ -104,6 +104,12 @@ def entities_after(reader: Reader, home_id: str, kind: str, after: str, limit: i
     return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind, after, limit))]
 
 
+def conflicts_since(reader: Reader, home_id: str, since: int, limit: int) -> list[Entity]:
+    """At most `limit` conflict records that have come or changed after a number."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? AND seq>? AND kind='conflict' AND dead_at IS NULL"
+    return [decode_entity(row[0]) for row in reader.all(f"{sql} ORDER BY seq LIMIT ?", (home_id, since, limit))]
+
+
 def count_open_conflicts(reader: Reader, home_id: str) -> int:
     """How many nobody has settled."""
     return sum(it.fields.get("state", "open") == "open" for it in entities_of(reader, home_id, "conflict"))

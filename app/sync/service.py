@@ -25,6 +25,7 @@ from app.sync.facts import Facts
 from app.sync.kinds import Kind
 from app.sync.line import Door
 from app.sync.model import NOBODY, Op, Result
+from app.sync.news import SyncNews
 from app.sync.operations import PhoneOperations
 from app.sync.phones import PhoneFacts
 from app.sync.replica import Replica
@@ -44,7 +45,7 @@ class Sync:
         facts = Facts(kinds, self._caller_of)
         self.authority = Authority(lambda _: self._node, facts)
         self.replica = Replica(lambda _: self._node, facts)
-        self.capture = Capture(facts, self.authority, self.replica, people.key_of_in)
+        self.capture = Capture(facts, self.authority, self.replica, people.key_in)
         self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
         self.acting = Acting(self.authority, self.replica)
         self.conflicts = Conflicts(store, standings, people, self.acting)
@@ -64,6 +65,9 @@ class Sync:
         self.on_joined: list[Callable[[Engine], None]] = []
         self.on_left: list[Callable[[], None]] = []
         self.replica.on_refused.append(self._refused_in)
+        self.news = SyncNews(store, self.replica, self.cloud_end, serving)
+        self.authority.on_grown.append(self.news.grew_in)
+        self.on_joined.append(self.news.joined)
 
     def _caller_of(self, tx: Tx, key: str) -> Caller:
         account_id = self._people.account_of_in(tx, key) if key else None
@@ -82,6 +86,7 @@ class Sync:
         await self._store.attach(self.capture.prepare, self.capture)
         await self.cloud_end.open()
         self._store.housekeeping.register("sync_entities", self._compact_in)
+        await self.news.start()
 
     async def give(self, by: Caller, home_id: str) -> SyncView:
         """Have the cloud keep a home of this hub's; raises as `Attaching.give`."""
@@ -95,7 +100,7 @@ class Sync:
                 gone()
         self.cloud_name = name
         contact = Contact(self._store, self._standings, cloud_id)
-        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id, contact)
+        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id=cloud_id, contact=contact)
         for told in self.on_joined:
             told(self.engine)
         return self.engine
@@ -104,6 +109,11 @@ class Sync:
         """End the talk."""
         if self.engine is not None:
             await self.engine.stop()
+
+    async def stop(self) -> None:
+        """End everything; what waits, waits on disk."""
+        await self.close()
+        await self.news.stop()
 
     def talk(self) -> Talk | None:
         """How the talk goes; None without a cloud."""

@@ -45,7 +45,7 @@ def view_in(
     if shared.cloud_id is None:
         contact = None if shared.contact_at is None else to_time(shared.contact_at)
         return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, 0, conflicts, contact, None, "")
-    state, progress = _state(reader, shared, replica, talk)
+    state, progress = state_in(reader, shared, replica, talk)
     contact_at = talk.contact_at if talk is not None and talk.contact_at is not None else shared.contact_at
     return SyncView(
         home_id,
@@ -62,7 +62,8 @@ def view_in(
     )
 
 
-def _state(reader: Reader, shared: queries.Shared, replica: Replica, talk: Talk | None) -> tuple[State, float | None]:
+def state_in(reader: Reader, shared: queries.Shared, replica: Replica, talk: Talk | None) -> tuple[State, float | None]:
+    """How a copy of a log stands, and how far a first sync is, 0 to 1."""
     if shared.state == "restating":
         return "joining", 0.0
     if shared.state == "snapshot":

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.harness import Api
 from tests.sync.household import Household, build
-from tests.sync.pair import ends
+from tests.sync.pair import Ends, ends
 from tests.sync.together import Together
 
 
@@ -26,9 +26,15 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def together(tmp_path: Path) -> AsyncIterator[Together]:
-    """Anna's hub and her cloud, level, with one home."""
+async def ends_apart(tmp_path: Path) -> AsyncIterator[Ends]:
+    """A cloud and a hub that do not know each other."""
     async with ends(tmp_path) as both:
-        made = Together(both)
-        await made.begin()
-        yield made
+        yield both
+
+
+@pytest.fixture
+async def together(ends_apart: Ends) -> Together:
+    """Anna's hub and her cloud, level, with one home."""
+    made = Together(ends_apart)
+    await made.begin()
+    return made
