@@ -59,6 +59,8 @@ class Talk(Struct):
     contact_at: int | None = None
     why: str = "not tried yet"
     tries: int = 0
+    # The cloud has sent this hub away.
+    refused: bool = False
     pushes: int = 0
     pulls: int = 0
 
@@ -104,7 +106,8 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-            self._ended("stopped")
+            if not self.talk.refused:
+                self._ended("stopped")
         if self._acted_in in self._replica.on_acted:
             self._replica.on_acted.remove(self._acted_in)
 
@@ -128,6 +131,7 @@ class Engine:
                 async with self._door.line() as line:
                     await self._speak(line)
             except LineRefused as error:
+                self.talk.refused = True
                 self._ended(error.why)
                 _log.warning("the cloud refuses this hub", code=error.code)
                 ceiling = MOST_BACKOFF_S
@@ -166,6 +170,7 @@ class Engine:
         await self._greet(line)
         self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
+        self.talk.refused = False
         for told in self.on_connected:
             told(line)
         while True:
@@ -200,7 +205,11 @@ class Engine:
     async def _greet(self, line: Line) -> None:
         """Which homes there are, at both ends: those new here begin, those that are no more this hub's end."""
         self._again = False
-        shared = {it.home_id: it for it in await self._store.read(queries.all_shared) if it.cloud_id == self.cloud_id}
+        logs = await self._store.read(queries.all_shared)
+        for other in logs:
+            if other.cloud_id not in (None, self.cloud_id):
+                await self._let_go(other.home_id)
+        shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
         hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
         answer = _expected(await line.ask(hello), Welcome)
         there = {home_id for home_id, *_ in answer.homes}
@@ -242,6 +251,16 @@ class Engine:
         await self._store.write(partial(self._leave_in, home_id=home_id))
         self._capture.homes.pop(home_id, None)
         self.remote.pop(home_id, None)
+
+    async def _let_go(self, home_id: str) -> None:
+        """A home that an earlier cloud of this hub ordered is this hub's alone."""
+
+        def act(tx: Tx) -> None:
+            queries.drop_shared(tx, home_id)
+            self._contact.ended_in(tx, home_id)
+
+        await self._store.write(act)
+        self._capture.homes.pop(home_id, None)
 
     def _leave_in(self, tx: Tx, home_id: str) -> None:
         self._replica.leave_in(tx, home_id)

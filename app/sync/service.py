@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from app.accounts.people import People
 from app.caller import Caller, demand
 from app.errors import NotFound
@@ -62,6 +64,8 @@ class Sync:
         )
         self.engine: Engine | None = None
         self.cloud_name: str | None = None
+        # Why the cloud has ended this hub's enrolment; empty: it has not.
+        self.sent_away: Callable[[], str] = str
         self.on_joined: list[Callable[[Engine], None]] = []
         self.on_left: list[Callable[[], None]] = []
         self.replica.on_refused.append(self._refused_in)
@@ -117,17 +121,20 @@ class Sync:
 
     def talk(self) -> Talk | None:
         """How the talk goes; None without a cloud."""
+        if why := self.sent_away():
+            return Talk(why=why, refused=True)
         return None if self.engine is None else self.engine.talk
 
     async def status(self, actor: Actor, home_id: str) -> SyncView:
         """Of one home; raises NotFound, Refused."""
         demand(actor, Action.HOME_READ, self._standings.home(actor, home_id), self._store.clock.now())
         remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)
-        return await self._store.read(
+        view = await self._store.read(
             lambda reader: view_in(
                 reader, home_id, self.replica, talk=self.talk(), remote=remote, cloud_name=self.cloud_name
             )
         )
+        return replace(view, hubs=len(self.cloud_end.connected_to(home_id)))
 
     async def leave_cloud(self) -> None:
         """The homes stay, each its own authority again; what the cloud had not answered is done here."""

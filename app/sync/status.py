@@ -18,7 +18,7 @@ class SyncView(Struct, frozen=True):
 
     `to_push` operations wait for the cloud's answer, `to_pull` numbers of its log are not here as far as is known.
     `conflicts` that nobody has settled. `progress` of a first sync, 0 to 1; null when there is none under way.
-    `problem` says why the cloud is not reached.
+    `problem` says why the cloud is not reached. `hubs` of the home are connected now, at a cloud.
     """
 
     home_id: str
@@ -32,6 +32,7 @@ class SyncView(Struct, frozen=True):
     last_contact_at: Time | None
     progress: float | None
     problem: str
+    hubs: int = 0
 
 
 def view_in(
@@ -70,4 +71,6 @@ def state_in(reader: Reader, shared: queries.Shared, replica: Replica, talk: Tal
         under_way = replica.snapshot_state(reader, shared.home_id)
         total = 0 if under_way is None else under_way.total
         return "snapshot", 0.0 if under_way is None or not total else min(1.0, under_way.done / total)
+    if talk is not None and talk.refused:
+        return "refused", None
     return ("synced" if talk is not None and talk.connected else "offline"), None
