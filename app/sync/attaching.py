@@ -160,6 +160,7 @@ class Attaching:
         match answer:
             case Reset():
                 told = Change("home.given", "home", home_id, home_id, Action.HOME_READ, {"cloud": engine.cloud_id})
+                engine.giving.add(home_id)
                 await self._store.write(lambda tx: tx.record(by.actor, told), once=by.once, returns=type(None))
                 engine.greet_again()
             case Failed(_, "home_exists", _, _):

@@ -90,6 +90,8 @@ class Engine:
         self.on_disconnected: list[Callable[[], None]] = []
         # How far the cloud's logs have come, as far as it has said.
         self.remote: dict[str, int] = {}
+        # Homes of this hub's that the cloud has said yes to, and that have no log here yet.
+        self.giving: set[str] = set()
         self._wake = asyncio.Event()
         self._again = False
         self._task: asyncio.Task[None] | None = None
@@ -226,6 +228,7 @@ class Engine:
     async def _enter(self, home_id: str, epoch: str, *, founding: bool) -> None:
         try:
             await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+            self.giving.discard(home_id)
         except BaseException:
             # There is no log that what is done in the home from now on could go to.
             self._capture.homes.pop(home_id, None)

@@ -134,6 +134,8 @@ class Sync:
                 reader, home_id, self.replica, talk=self.talk(), remote=remote, cloud_name=self.cloud_name
             )
         )
+        if view.state == "alone" and self.engine is not None and home_id in self.engine.giving:
+            view = replace(view, state="joining", cloud=self.cloud_name, progress=0.0)
         return replace(view, hubs=len(self.cloud_end.connected_to(home_id)))
 
     async def leave_cloud(self) -> None:
