@@ -33,7 +33,7 @@ END
 class Capture:
     """`attach` it to a store (`Store.attach`). `homes`: whose log this node has, and whether it is the authority.
 
-    `key_of_in` is the key of the account that did something.
+    `key_in` is the key by which a home knows the account that did something.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Capture:
         facts: Facts,
         authority: Authority,
         replica: Replica,
-        key_of_in: Callable[[Reader, str | None], str | None],
+        key_in: Callable[[Reader, str, str | None], str | None],
     ) -> None:
         self._facts = facts
         self._kinds = facts.kinds
@@ -49,7 +49,7 @@ class Capture:
         self._of_several_ids = {name: kind for name, kind in facts.kinds.items() if isinstance(kind, SeveralIds)}
         self._authority = authority
         self._replica = replica
-        self._key_of_in = key_of_in
+        self._key_in = key_in
         self._touched: dict[tuple[str, str, str], None] = {}
         self.homes: dict[str, bool] = {}
 
@@ -72,7 +72,7 @@ class Capture:
             touched, self._touched = self._touched, {}
             tx.settle()
             put, self._facts.put = self._facts.put, set()
-            actor = None if put or tx.actor is None else self._key_of_in(tx, tx.actor.account_id)
+            account_id = None if put or tx.actor is None else tx.actor.account_id
             by_home: dict[str, dict[tuple[str, str], None]] = {}
             for home_id, kind, said_id in touched:
                 entity_id = self._id_of(tx, home_id, kind, said_id)
@@ -80,7 +80,8 @@ class Capture:
                     by_home.setdefault(home_id, {})[kind, entity_id] = None
             for home_id, keys in by_home.items():
                 if parts := self.parts_in(tx, home_id, keys):
-                    self._put_down(tx, home_id, actor or NOBODY, parts)
+                    actor = NOBODY if account_id is None else self._key_in(tx, home_id, account_id) or NOBODY
+                    self._put_down(tx, home_id, actor, parts)
         self._facts.put.clear()
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:
@@ -100,7 +101,7 @@ class Capture:
             now = kind.read_in(reader, home_id, entity_id, was)
             if was and now is not None and queries.is_dangling(reader, home_id, name, entity_id):
                 # What it refers to has not come yet: nobody took that away.
-                now = was | now
+                now = {**was, **now}
             if (changed := merge.difference(was, now)) is not None:
                 parts[name, entity_id] = Part(name, entity_id, *changed)  # type: ignore[arg-type]
         ended = parts.get(("home", home_id))

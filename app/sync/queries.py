@@ -75,6 +75,11 @@ def put_shared(tx: Tx, it: Shared) -> None:
     tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
 
 
+def note_contact(tx: Tx, home_id: str, at: int) -> None:
+    """Its authority has spoken at `at`, ms."""
+    tx.run("UPDATE sync_homes SET contact_at=? WHERE home_id=?", (at, home_id))
+
+
 def drop_shared(tx: Tx, home_id: str) -> None:
     """Forget a log and all that is about it."""
     for table in ("sync_outbox", "sync_entities", "sync_nodes", "sync_results", "sync_dangling", "sync_homes"):
@@ -121,6 +126,12 @@ def entities_after(reader: Reader, home_id: str, kind: str, after: str, limit: i
     """At most `limit` of a kind that are there, in order of id, after one."""
     sql = "SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND id>? AND dead_at IS NULL ORDER BY id LIMIT ?"
     return [decode_entity(row[0]) for row in reader.all(sql, (home_id, kind, after, limit))]
+
+
+def conflicts_since(reader: Reader, home_id: str, since: int, limit: int) -> list[Entity]:
+    """At most `limit` conflict records that have come or changed after a number."""
+    sql = "SELECT body FROM sync_entities WHERE home_id=? AND seq>? AND kind='conflict' AND dead_at IS NULL"
+    return [decode_entity(row[0]) for row in reader.all(f"{sql} ORDER BY seq LIMIT ?", (home_id, since, limit))]
 
 
 def count_open_conflicts(reader: Reader, home_id: str) -> int:
