@@ -37,10 +37,11 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
 
 
 def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
-    """What this life wrote and the lost one did, each without the other: one of both loses."""
+    """What this life wrote and a lost one did (or two lost ones), each without the other: one of both loses."""
 
     def are_apart(ours: Stamp, theirs: Stamp) -> bool:
-        return 0 < kept < theirs.seq < kept + JUMP < ours.seq
+        early, late = sorted((ours.seq, theirs.seq))
+        return 0 < kept < early < kept + JUMP < late
 
     for name, value in known.fields.items():
         ours, theirs = known.stamp_of(name), row.dead or row.stamp_of(name)
