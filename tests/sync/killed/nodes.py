@@ -16,7 +16,7 @@ import msgspec
 
 from app.commands.child import HubProcess
 from tests.lan.lan import ROOT, Host, Lan
-from tests.sync.killed.history import Edit
+from tests.sync.history import Edit
 
 WAIT: Final = 120.0
 PORT: Final = 8470

@@ -3,22 +3,17 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import Struct
 
 from app.services import Services
 from app.store.prepare import open_store
-from app.store.tx import Reader
-from app.sync import merge, queries
-from app.sync.facts import shown_of
-from app.sync.kinds import Kind, SeveralIds
-from app.sync.model import Entity
 from tests.lan.lan import require_namespaces
-from tests.sync.killed.history import Outcome
+from tests.sync.copies import Copy, copy_in, the_same
+from tests.sync.history import Outcome
 from tests.sync.killed.nodes import Node, Three, three
 
 SEEDED, FULL = 6, 100
@@ -64,57 +59,14 @@ async def heal(all_: Three) -> float:
     return loop.time() - began
 
 
-class Copy(Struct):
-    """What a stopped node has on disk."""
-
-    name: str
-    entities: list[Entity]
-    differing: list[Any]
-    sound: str
-    waiting: int
-
-
 async def copy_of(node: Node, home_id: str) -> Copy:
-    """Its log, and what in its tables is otherwise."""
+    """Of a node that was stopped."""
     store = await open_store(node.folder / "data")
     try:
-        services = Services(store, is_cloud=node.name == "cloud")
-
-        def ask(reader: Reader) -> Copy:
-            entities = queries.every_entity(reader, home_id)
-            differing = [it for kind in services.facts for it in _differing(reader, kind, home_id, entities)]
-            (sound,) = reader.one("PRAGMA integrity_check") or ("",)
-            return Copy(node.name, entities, differing, sound, queries.waiting_count(reader, home_id))
-
-        return await store.read(ask)
+        kinds = Services(store, is_cloud=node.name == "cloud").facts
+        return await store.read(lambda reader: copy_in(reader, node.name, kinds, home_id))
     finally:
         await store.close()
-
-
-def _differing(reader: Reader, kind: Kind, home_id: str, entities: list[Entity]) -> list[Any]:
-    shown = {it.id: shown_of(it)[0] for it in entities if it.kind == kind.name}
-    there = set(kind.ids_in(reader, home_id))
-    if isinstance(kind, SeveralIds):
-        there = {kind.id_of_in(reader, home_id, said, shown.__contains__) for said in there}
-    live = {(it.kind, it.id) for it in entities if it.dead is None}
-    found = []
-    for entity_id in {*shown, *there}:
-        was = _without_what_is_gone(shown.get(entity_id), live)
-        now = kind.read_in(reader, home_id, entity_id, was)
-        if (how := merge.difference(was, now)) is not None:
-            found.append((kind.name, entity_id, *how, was))
-    return found
-
-
-def _without_what_is_gone(fields: Mapping[str, Any] | None, live: set[tuple[str, str]]) -> Mapping[str, Any] | None:
-    """A group that was made with a device which somebody else had removed meanwhile is shown without it."""
-    if fields is None:
-        return None
-    return {
-        name: value
-        for name, value in fields.items()
-        if not name.startswith("device/") or tuple(name.split("/")) in live
-    }
 
 
 def whole(copy: Copy) -> None:
@@ -132,15 +84,9 @@ def whole(copy: Copy) -> None:
 
 async def check(all_: Three) -> Outcome:
     copies = [await copy_of(node, all_.home_id) for node in all_.nodes]
-    assert [(copy.sound, copy.waiting) for copy in copies] == [("ok", 0)] * 3
-    differing = [(copy.name, *it) for copy in copies for it in copy.differing]
-    assert not differing, differing
+    the_same(copies)
     for copy in copies:
         whole(copy)
-    first, *others = ({(it.kind, it.id): it for it in copy.entities} for copy in copies)
-    for copy, other in zip(copies[1:], others, strict=True):
-        assert [(it, other.get(key)) for key, it in first.items() if other.get(key) != it] == [], copy.name
-    assert len({merge.digest(copy.entities) for copy in copies}) == 1
     outcome = Outcome(copies[0].entities, [edit for node in all_.nodes for edit in node.edits])
     assert outcome.lost() == []
     return outcome
