@@ -14,6 +14,7 @@ from app.node import Node
 from app.radio import told_state
 from app.serving import Endpoint
 from app.store.backup import backup
+from app.synced import cloud_of
 from app.version import version
 
 T = TypeVar("T")
@@ -60,6 +61,7 @@ class AdminVerbs:
         facts = {"version": version(), "id": view.id, "name": view.name, "claimed": view.claimed}
         facts["time_trusted"] = view.time_trusted
         facts["bluetooth"] = told_state(self._node.radio, self._node.settings)
+        facts["cloud"] = cloud_of(self._node.services)
         return {**facts, "claim_code": hub.claim_code, **self.reach()}
 
     async def token(self, args: Mapping[str, Any], progress: Progress) -> object:

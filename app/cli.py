@@ -30,6 +30,7 @@ VERBS: Final[dict[str, str]] = {
     "credential": "app.commands.credential:credential",
     "cloud": "app.commands.cloud:cloud",
     "hub": "app.commands.hub:hub",
+    "sync": "app.commands.sync:sync",
     "package": "app.commands.package:package",
     "account": "app.commands.account:account",
     "backup": "app.commands.backup:backup",

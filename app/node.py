@@ -26,6 +26,7 @@ from app.settings import Settings
 from app.store.prepare import open_store
 from app.store.store import Store
 from app.sync.iotda.connections import Connections
+from app.sync.measured import measure
 from ble.radio import Radio
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
@@ -191,6 +192,15 @@ class Node:
         self.metrics.follow("event_streams", "Event streams open now.", lambda: self.services.bus.streams)
         self.metrics.follow("writes_waiting", "Acts that wait for the writer.", lambda: self.store.status().waiting)
         self.metrics.follow("log_bytes", "Size of the write-ahead log.", lambda: self.store.status().wal_bytes)
+
+        services = self.services
+        measure(
+            self.metrics,
+            services.sync,
+            traffic=services.clouds.traffic,
+            streams=services.hub_streams,
+            clock=self.store.clock,
+        )
 
     def _is_ready(self) -> bool:
         """It started, and its last write reached the disk."""

@@ -53,6 +53,8 @@ class Action(StrEnum):
     HOME_SYNC = "home.sync"
     # Who has the home's secrets: letting hubs in, its recovery code, what its owner's phones may open.
     HOME_KEYS = "home.keys"
+    # Tell what was done out of reach; each act of it is asked about by itself, too.
+    HOME_PUSH = "home.push"
     ROOM_READ = "room.read"
     ROOM_MANAGE = "room.manage"
     MEMBER_READ = "member.read"
@@ -111,6 +113,7 @@ _CONTROLS = {Action.DEVICE_CONTROL, Action.GROUP_CONTROL}
 LEAST: dict[Action, Role] = {
     Action.HOME_READ: Role.GUEST,
     Action.HOME_LEAVE: Role.GUEST,
+    Action.HOME_PUSH: Role.GUEST,
     Action.HOME_UPDATE: Role.ADMIN,
     Action.HOME_DISSOLVE: Role.OWNER,
     Action.HOME_HAND_OVER: Role.OWNER,

@@ -1,6 +1,7 @@
 """What sync keeps the same of all nouns, and with which hubs: beside `app.services`, for its length."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 from app.devices.names_replica import NameFacts
@@ -16,9 +17,11 @@ from app.store.tx import Tx
 from app.sync import queries
 from app.sync.authority import Authority
 from app.sync.enrolment.hubs import Hubs
+from app.sync.enrolment.joined import Cloud, CloudState
 from app.sync.enrolment.service import Enrolment
 from app.sync.kinds import Kind
-from app.sync.lines import CloudLines
+from app.sync.line import Traffic
+from app.sync.lines import CloudLines, SocketLine
 from app.sync.model import NOBODY, Part
 from app.sync.sealing.facts import HomeKeyFacts, SecretFacts
 from app.sync.sealing.keeping import HomeKeys
@@ -55,30 +58,46 @@ class Clouds:
     def __init__(self, enrolment: Enrolment, sync: Sync) -> None:
         self._enrolment = enrolment
         self._sync = sync
+        self.traffic = Traffic()
         self._ending: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Go on where the last life of the hub was."""
         self._enrolment.door.on_enrolled.append(self._enrolled)
         self._enrolment.door.on_left.append(self._left)
+        self._enrolment.joined.on_changed.append(self._changed)
+        self._sync.sent_away = self._sent_away
         if self._enrolment.door.cloud_id is not None:
             self._enrolled()
 
     async def stop(self) -> None:
         """End the talk; what waits, waits on disk."""
-        await self._sync.close()
+        await self._sync.stop()
         if self._ending:
             await asyncio.wait(self._ending)
 
     def _enrolled(self) -> None:
         cloud = self._enrolment.joined.enrolled
         if cloud is not None:
-            self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door)).start()
+            self._sync.join(cloud.id, cloud.name, CloudLines(self._enrolment.door, self.traffic)).start()
+
+    def _sent_away(self) -> str:
+        cloud = self._enrolment.joined.current
+        states = {CloudState.REVOKED: "has revoked this hub", CloudState.SUPERSEDED: "speaks to a restored copy of it"}
+        return f"{cloud.name} {states[cloud.state]}" if cloud is not None and cloud.state in states else ""
 
     def _left(self) -> None:
-        """By its own owner: the homes are this hub's alone again. Sent away: it keeps what it has, and is told so."""
-        by_itself = self._enrolment.joined.current is None
-        task = asyncio.create_task(self._sync.leave_cloud() if by_itself else self._sync.close(), name="sync-leaving")
+        """The hub is out: sent away, it keeps what it has, and is told so; by its own owner, see `_changed`."""
+        if self._enrolment.joined.current is not None:
+            self._end(self._sync.close())
+
+    def _changed(self, _: Cloud | None, new: Cloud | None) -> None:
+        """Its owner wants no cloud any more, be it that it was sent away before: the homes are this hub's alone."""
+        if new is None:
+            self._end(self._sync.leave_cloud())
+
+    def _end(self, ending: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(ending, name="sync-leaving")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -110,6 +129,17 @@ class HubsLeaving:
         known = queries.entity(tx, home_id, "hub", hub_id)
         if known is not None and known.dead is None:
             self._authority.local_in(tx, home_id, NOBODY, [Part("hub", hub_id, "del")])
+
+
+def cloud_of(services: "Services") -> dict[str, object] | None:
+    """This hub's cloud and the way to it, for the doctor; None: it has none."""
+    cloud, engine = services.enrolment.joined.current, services.sync.engine
+    if cloud is None:
+        return None
+    line, talk = (None, None) if engine is None else (engine.line, engine.talk)
+    way = None if line is None else "websocket" if isinstance(line, SocketLine) else "requests"
+    facts = {"name": cloud.name, "url": cloud.url, "state": cloud.state.value, "pinned": cloud.pin is not None}
+    return {**facts, "way": way, "problem": "" if talk is None else talk.why}
 
 
 class HubsServing:

@@ -35,7 +35,7 @@ ALL_DAYS = tuple(range(7))
 HOME_ACTIONS = sorted(LEAST)
 
 # Written by hand from the rights table: what the least of the roles may do, each role all of the one below.
-GUEST = "home.read home.leave room.read device.read device.control group.read group.control"
+GUEST = "home.read home.leave home.push room.read device.read device.control group.read group.control"
 MEMBER = "member.read device.journal device_user.read device_user.manage"
 ADMIN = (
     "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "

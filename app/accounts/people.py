@@ -54,14 +54,25 @@ class People:
         keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
         return known if known in keys else keys[0] if keys else None
 
+    def key_in(self, reader: Reader, home_id: str, account_id: str | None, known: str | None = None) -> str | None:
+        """The key that names an account to a home: `known` if that does, else the one that is a member there.
+
+        Who is none is named by the key their account was made with; None: no such account.
+        """
+        keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
+        if known in keys:
+            return known
+        # Only who has several can be a member by another.
+        return (queries.key_in_home(reader, account_id or "", home_id) if keys[1:] else None) or next(iter(keys), None)
+
     def name_of(self, account_id: str | None) -> str:
         """What somebody is called, from memory; empty: nobody."""
         account = self._credentials.accounts.get(account_id or "")
         return "" if account is None else account.name
 
-    def named_in(self, reader: Reader, account_id: str | None, known: str | None) -> str | None:
-        """`key_of_in`, and for an account that is gone what it was `known` by: who did something stays that."""
-        return (self.key_of_in(reader, account_id, known) or known) if account_id else None
+    def named_in(self, reader: Reader, home_id: str, account_id: str | None, known: str | None) -> str | None:
+        """`key_in`, and for an account that is gone what it was `known` by: who did something stays that."""
+        return (self.key_in(reader, home_id, account_id, known) or known) if account_id else None
 
     def keys_in(self, reader: Reader, account_id: str) -> list[str]:
         """Every key that names an account, the one it was made with first."""

@@ -71,6 +71,16 @@ def keys_naming(reader: Reader, account_id: str) -> list[bytes]:
     return [row[0] for row in naming_rows(reader, account_id)]
 
 
+def key_in_home(reader: Reader, account_id: str, home_id: str) -> str | None:
+    """The one of an account's keys that is a member in a home's log."""
+    sql = (
+        "SELECT id FROM sync_entities WHERE home_id=? AND kind='member' AND dead_at IS NULL AND id IN"
+        " (SELECT lower(hex(public_key)) FROM account_keys WHERE account_id=?)"
+    )
+    row = reader.one(sql, (home_id, account_id))
+    return None if row is None else str(row[0])
+
+
 def naming_rows(reader: Reader, account_id: str) -> list[Row]:
     """The same as (key, whether it signs in, when it was linked)."""
     sql = (

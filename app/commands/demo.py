@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from app.commands.demo_cloud import CloudTale
 from app.commands.demo_mesh import MeshTale
 from app.commands.exits import Exit
 from app.commands.story import Story
@@ -21,15 +22,18 @@ from app.errors import DoorstepError
 @click.option("--lan", is_flag=True, help="Use the local network. Without it nothing leaves this machine.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="A new folder for its data.")
 @click.option("--mesh", is_flag=True, help="Of Bluetooth mesh: a virtual node, provisioned, switched, grouped, reset.")
+@click.option("--cloud", is_flag=True, help="Of a cloud: a hub gives it a home, is cut off, and both are edited.")
 @json_option
-def demo(keep: bool, lan: bool, folder: Path | None, mesh: bool) -> None:
+def demo(keep: bool, lan: bool, folder: Path | None, mesh: bool, cloud: bool) -> None:
     """Show the whole way: a home, a paired lamp, a share, and the share's end.
 
     Everything is real: processes, HTTPS, mDNS, a database on disk. Ends with 0, or with the cause.
     """
+    if mesh and cloud:
+        raise CommandError("--mesh and --cloud are two stories.", exit=Exit.USAGE, hint="Have them told one by one.")
     where = folder or Path(tempfile.mkdtemp(prefix="doorstep-demo-"))
     where.mkdir(mode=0o700, parents=True, exist_ok=True)
-    tale = (MeshTale if mesh else Tale)(Story(), where, lan=lan)
+    tale = (MeshTale if mesh else CloudTale if cloud else Tale)(Story(), where, lan=lan)
     try:
         asyncio.run(_run(tale, keep=keep))
     except (DoorstepError, TimeoutError) as error:
@@ -48,7 +52,7 @@ async def _run(tale: Tale, *, keep: bool) -> None:
     kept = tale.kept() if keep else {}
     lines = [f"\n[bold green]✓[/] All of it in {seconds} s."]
     if keep:
-        lines.append("  Hub and lamp go on running:")
+        lines.append(f"  {tale.what} go on running:")
         lines += [f"    {name:<10} {plain(str(value))}" for name, value in kept.items()]
     answer({"event": "done", "seconds": float(seconds), **kept}, *lines)
 
@@ -56,5 +60,5 @@ async def _run(tale: Tale, *, keep: bool) -> None:
 def _told(error: DoorstepError | TimeoutError, tale: Tale) -> CommandError:
     cause = str(error) or "what should have happened did not, within a minute"
     code, hint = (error.code, error.hint) if isinstance(error, DoorstepError) else ("timeout", "")
-    hint = hint or f"What hub and lamp said is in {tale.folder}."
+    hint = hint or f"What {tale.what.lower()} said is in {tale.folder}."
     return CommandError(f"{tale.story.chapter}: {cause}", exit=Exit.FAILED, code=code, hint=hint)

@@ -14,7 +14,7 @@ from cryptography import x509
 from app import admin_client, systemd
 from app.client import Client
 from app.clock import machine_clock_is_set
-from app.commands import doctor_bluetooth
+from app.commands import doctor_bluetooth, doctor_cloud
 from app.commands.doctor_lan import lan
 from app.commands.failures import told
 from app.commands.findings import MARK, Finding, show
@@ -156,6 +156,8 @@ def _hub(data: Path) -> Iterator[Finding]:
         yield Finding("hub", "note", "not running", f"doorstep serve --data {data}")
         return
     yield doctor_bluetooth.of_hub(status["bluetooth"])
+    if status["cloud"] is not None:
+        yield doctor_cloud.of_hub(status["cloud"])
     clock = "" if status["time_trusted"] else ", its clock is not trusted"
     owned = "owned" if status["claimed"] else "waiting for its owner (doorstep account claim LOGIN)"
     yield Finding("hub", "ok", f"{status['name']} runs at {status['url']}, version {status['version']}, {owned}{clock}")

@@ -71,7 +71,7 @@ async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, 
     """
     path = f"/api/homes/{session['home_id']}/pairing/{session['id']}"
     news = asyncio.Event()
-    listening = asyncio.create_task(_listen(api, news))
+    listening = asyncio.create_task(listen(api, news))
     told, state = 0, ""
     try:
         while True:
@@ -94,7 +94,7 @@ async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, 
 async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
     """A move to another Wi-Fi network each time something of it is new, until only who is not reached is awaited."""
     news = asyncio.Event()
-    listening = asyncio.create_task(_listen(api, news))
+    listening = asyncio.create_task(listen(api, news))
     told, moved = None, began
     try:
         while True:
@@ -113,7 +113,8 @@ async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncIterato
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def _listen(api: Client, news: asyncio.Event) -> None:
+async def listen(api: Client, news: asyncio.Event) -> None:
+    """Set `news` whenever the event stream says anything, and once it is connected; until it is cancelled."""
     while True:
         with contextlib.suppress(DoorstepError):
             async with api.events() as stream:

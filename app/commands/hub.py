@@ -16,7 +16,7 @@ LOOK_S: Final = 1.0
 
 @click.group()
 def hub() -> None:
-    """Hubs of this cloud: enrol, confirm, refuse, list, rename, revoke. At a hub: let others of its homes in."""
+    """Hubs of this cloud: enrol, confirm, list, attach, revoke, ... At a hub: let others of its homes in."""
 
 
 @hub.command()
@@ -110,6 +110,29 @@ async def rename(api: Client, *, which: str, name: str) -> None:
     found = await named(api, "/api/hubs", which, "hub")
     renamed = await api.patch(f"/api/hubs/{found['id']}", {"name": name})
     answer(renamed, f"[green]✓[/] {plain(renamed['name'])}")
+
+
+@hub.command()
+@click.argument("which", metavar="HUB")
+@click.argument("home_name", metavar="HOME")
+@api_verb
+async def attach(api: Client, *, which: str, home_name: str) -> None:
+    """Have a hub of yours serve a home of this cloud's, too."""
+    found, home = await named(api, "/api/hubs", which, "hub"), await home_of(api, home_name)
+    made = await api.post(f"/api/homes/{home['id']}/hubs", {"hub_id": found["id"]})
+    answer(made, f"[green]✓[/] {plain(found['name'])} serves {plain(home['name'])}")
+
+
+@hub.command()
+@click.argument("which", metavar="HUB")
+@click.argument("home_name", metavar="HOME")
+@api_verb
+async def detach(api: Client, *, which: str, home_name: str) -> None:
+    """Have a hub serve a home no more; nothing of it stays there."""
+    home = await home_of(api, home_name)
+    found = await named(api, f"/api/homes/{home['id']}/hubs", which, "hub")
+    await api.delete(f"/api/homes/{home['id']}/hubs/{found['id']}")
+    answer({"hub_id": found["id"], "home_id": home["id"]}, f"[green]✓[/] {plain(found['name'])} serves it no more")
 
 
 @hub.command()

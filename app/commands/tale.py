@@ -27,6 +27,9 @@ class WentWrong(DoorstepError):
 class Tale:
     """The demo, chapter by chapter. Its people are real accounts, and everything they do goes over HTTPS."""
 
+    # What there is to be kept running.
+    what = "Hub and lamp"
+
     def __init__(self, story: Story, folder: Path, *, lan: bool) -> None:
         self.story = story
         self.folder = folder

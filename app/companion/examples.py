@@ -147,6 +147,21 @@ _CLOUD: Examples = {
         "join": {"code": "doorstep:enrol?url=https%3A%2F%2Fcloud.example.org&pin=&code=K7QF-29MD-XW4T"},
     },
     "updateEnrolledHub": {"rename": {"name": "Lindenweg 3"}},
+    "attachHub": {"attach": {"hub_id": HUB}},
+    "pushOperations": {
+        "a room renamed on the train": {
+            "node": "5f1c9a3e7b20d846",
+            "now": 1_777_000_000_000,
+            "operations": [
+                {
+                    "n": 1,
+                    "at": 1_776_999_400_000,
+                    "seen": 412,
+                    "parts": [{"kind": "room", "id": ROOM, "what": "put", "fields": {"name": "Study"}}],
+                }
+            ],
+        }
+    },
 }
 
 _DEVICES: Examples = {

@@ -7,6 +7,7 @@ import msgspec
 
 from app.devices.model import Bond, Device
 from app.devices.shadow_state import Point, ServiceState
+from app.homes.standing import ends
 from app.hours import Window
 from app.policy import NOBODY, Role, Standing, Terms
 from app.store.tx import Reader, Row, Tx
@@ -26,9 +27,11 @@ UPDATE devices SET home_id=?, room_id=?, product_id=?, gateway_id=?, link=?, tru
 """
 # One question for the hottest write: the device's home, and what the asker is to it.
 _STANDING = """
-SELECT d.home_id, m.role, m.until, m.hours, m.only, h.time_zone FROM devices d
+SELECT d.home_id, m.role, m.until, m.hours, m.only, h.time_zone, m.joined_at,
+  iif(s.cloud_id IS NULL, NULL, coalesce(s.contact_at, 0)) FROM devices d
   JOIN homes h ON h.id=d.home_id
   LEFT JOIN members m ON m.home_id=d.home_id AND m.account_id=?
+  LEFT JOIN sync_homes s ON s.home_id=d.home_id
   WHERE d.id=?
 """
 _REPORT = """
@@ -53,10 +56,12 @@ def standing_in(reader: Reader, account_id: str | None, device_id: str) -> tuple
     row = reader.one(_STANDING, (account_id, device_id))
     if row is None:
         return None
-    home_id, role, until, hours, only, time_zone = row
+    home_id, role, until, hours, only, time_zone, joined_at, contact = row
     if role is None:
         return home_id, NOBODY
-    terms = Terms(until, _windows.decode(hours) if hours != "[]" else (), time_zone)
+    terms = Terms(
+        ends(Role(role), until, joined_at, contact), _windows.decode(hours) if hours != "[]" else (), time_zone
+    )
     return home_id, Standing(Role(role), terms, None if only is None else _ids.decode(only))
 
 

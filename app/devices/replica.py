@@ -34,7 +34,7 @@ from app.store.hub import read_hub
 from app.store.tx import Reader, Tx
 from app.sync.kinds import Fields, Item, Watch
 
-_HOLDS = "(SELECT {} FROM devices WHERE hardware_id=$.hardware_id)"
+_HOLDS = "SELECT id, home_id FROM devices WHERE hardware_id=$.hardware_id"
 
 
 class _Put(Struct, frozen=True):
@@ -59,7 +59,7 @@ class DeviceFacts:
     name: Final = "device"
     watches: Final = (
         Watch("devices", "$.id", "$.home_id", ("home_id", *FIELDS)),
-        Watch("bindings", _HOLDS.format("id"), _HOLDS.format("home_id"), ("public_key", "owner_epoch")),
+        Watch("bindings", columns=("public_key", "owner_epoch"), many=_HOLDS),
     )
 
     def __init__(self, devices: Devices) -> None:

@@ -65,6 +65,18 @@ def all_homes(reader: Reader) -> list[Home]:
     return [Home(*row) for row in reader.all(_HOME)]
 
 
+def all_contacts(reader: Reader) -> list[tuple[str, int]]:
+    """(home, when its cloud was last heard from, ms) of homes that have a cloud."""
+    return reader.all("SELECT home_id,coalesce(contact_at,0) FROM sync_homes WHERE cloud_id IS NOT NULL")
+
+
+def contact(reader: Reader, home_id: str) -> int | None:
+    """When a home's cloud was last heard from, ms; None: it has none."""
+    sql = "SELECT coalesce(contact_at,0) FROM sync_homes WHERE home_id=? AND cloud_id IS NOT NULL"
+    row = reader.one(sql, (home_id,))
+    return None if row is None else int(row[0])
+
+
 def insert_member(tx: Tx, member: Member) -> None:
     """Store a new member."""
     tx.run(

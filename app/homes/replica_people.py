@@ -147,8 +147,8 @@ class InvitationFacts:
         return None if found is None else self._fields_in(reader, found, known or {})
 
     def _fields_in(self, reader: Reader, invitation: Invitation, known: Fields) -> dict[str, Any] | None:
-        created_by = self._people.named_in(reader, invitation.created_by, known.get("created_by"))
-        taken_by = self._people.named_in(reader, invitation.taken_by, known.get("taken_by"))
+        created_by = self._people.named_in(reader, invitation.home_id, invitation.created_by, known.get("created_by"))
+        taken_by = self._people.named_in(reader, invitation.home_id, invitation.taken_by, known.get("taken_by"))
         return invitation_fields(invitation, created_by, taken_by)
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:

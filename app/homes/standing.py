@@ -1,5 +1,7 @@
 """What an account is to a home: from memory for reads, from disk inside a write."""
 
+from typing import Final
+
 from app.homes import queries
 from app.homes.model import Home, Member
 from app.hours import zone_of
@@ -9,6 +11,9 @@ from app.store.store import Store
 from app.store.tx import Reader, Tx
 
 MemberKey = tuple[str, str]
+# A hub that hears nothing from its cloud honours guests for so long (app/sync/PROTOCOL.md 4): they may have been put
+# out there meanwhile. Who lives in the home stays, for a home works for weeks without the internet.
+GUESTS_LAPSE_MS: Final = 7 * 24 * 3_600_000
 
 
 class Standings:
@@ -19,11 +24,14 @@ class Standings:
         self.members: Resident[MemberKey, Member] = Resident(
             lambda r: (((m.home_id, m.account_id), m) for m in queries.all_members(r))
         )
+        # Of homes that have a cloud: when it was last heard from, ms.
+        self.contacts: Resident[str, int] = Resident(queries.all_contacts)
         self.homes_of: dict[str, set[str]] = {}
         self.members_of: dict[str, set[str]] = {}
         self.members.watch(self._index)
         store.keep_resident(self.homes)
         store.keep_resident(self.members)
+        store.keep_resident(self.contacts)
 
     def _index(self, key: MemberKey, old: Member | None, new: Member | None) -> None:
         home_id, account_id = key
@@ -51,13 +59,15 @@ class Standings:
         """From memory."""
         if actor.account_id is None:
             return NOBODY
-        return standing(self.members.get((home_id, actor.account_id)), self.homes.get(home_id))
+        member = self.members.get((home_id, actor.account_id))
+        return standing(member, self.homes.get(home_id), self.contacts.get(home_id))
 
     def of_in(self, reader: Reader, actor: Actor, home_id: str) -> Standing:
         """From disk: what a write goes by."""
         if actor.account_id is None:
             return NOBODY
-        return standing(queries.member(reader, home_id, actor.account_id), queries.home(reader, home_id))
+        member = queries.member(reader, home_id, actor.account_id)
+        return standing(member, queries.home(reader, home_id), queries.contact(reader, home_id))
 
     def owner_of(self, home_id: str) -> str | None:
         """The account that owns a home, from memory."""
@@ -86,8 +96,17 @@ def _forget(index: dict[str, set[str]], key: str, value: str) -> None:
         index.pop(key, None)
 
 
-def standing(member: Member | None, home: Home | None) -> Standing:
-    """What `member` is to `home`."""
+def standing(member: Member | None, home: Home | None, contact: int | None) -> Standing:
+    """What `member` is to `home`, whose cloud was last heard from at `contact` (ms; None: it has none)."""
     if member is None or home is None:
         return NOBODY
-    return Standing(role=member.role, terms=Terms(member.until, member.hours, home.time_zone), only=member.only)
+    until = ends(member.role, member.until, member.joined_at, contact)
+    return Standing(role=member.role, terms=Terms(until, member.hours, home.time_zone), only=member.only)
+
+
+def ends(role: Role, until: int | None, joined_at: int, contact: int | None) -> int | None:
+    """When a membership ends by itself (ms): by its own terms, or a guest's because the cloud says nothing any more."""
+    if role is not Role.GUEST or contact is None:
+        return until
+    lapse = max(contact, joined_at) + GUESTS_LAPSE_MS
+    return lapse if until is None else min(until, lapse)

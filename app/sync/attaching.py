@@ -89,7 +89,6 @@ class Attaching:
 
     async def attach(self, by: Caller, home_id: str, hub_id: str) -> AttachedHub:
         """Have a hub of the caller's serve a home of theirs; raises NotFound, Refused, NotACloud, TooMany."""
-        self._hubs.demand_cloud()
         attached = await self._store.write(
             lambda tx: self._attach_in(tx, by, home_id, hub_id), once=by.once, returns=AttachedHub
         )
@@ -98,34 +97,36 @@ class Attaching:
 
     def _attach_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str) -> AttachedHub:
         demand(by.actor, Action.HOME_SYNC, self._standings.home_in(tx, by.actor, home_id), tx.moment)
+        self._hubs.demand_cloud()
         hub = self._hubs.current_in(tx, hub_id)
         if hub.owner_id != by.actor.account_id:
             raise NotFound
         if queries.shared(tx, home_id) is None:
-            self._found_in(tx, by, home_id)
+            self.found_in(tx, by.actor.account_id, home_id)
         self._hubs.attach_in(tx, hub_id, home_id)
         return AttachedHub(hub_id, home_id, to_time(tx.now))
 
-    def _found_in(self, tx: Tx, by: Caller, home_id: str) -> None:
-        """The home becomes a log, of which this cloud is the authority."""
+    def found_in(self, tx: Tx, account_id: str | None, home_id: str) -> None:
+        """The home becomes a log, of which this node is the authority; `account_id` is who has it so."""
         epoch = secrets.token_hex(EPOCH_BYTES)
         self._authority.found_in(tx, home_id, epoch)
         self._cloud_end.found(tx, home_id, epoch)
-        key = self._people.key_of_in(tx, by.actor.account_id) or NOBODY
+        key = self._people.key_in(tx, home_id, account_id) or NOBODY
         parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
         for begin in range(0, len(parts), PARTS_AT_ONCE):
             self._authority.local_in(tx, home_id, key, parts[begin : begin + PARTS_AT_ONCE])
 
     async def detach(self, by: Caller, home_id: str, hub_id: str) -> None:
         """A hub serves a home no more, and nothing of it stays there; raises NotFound, Refused."""
-        self._hubs.demand_cloud()
         await self._store.write(lambda tx: self._detach_in(tx, by, home_id, hub_id), once=by.once, returns=type(None))
         self._cloud_end.tell(hub_id, Attached(0))
 
     def _detach_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str) -> None:
         demand(by.actor, Action.HOME_SYNC, self._standings.home_in(tx, by.actor, home_id), tx.moment)
-        if not self._hubs.detach_in(tx, hub_id, home_id):
+        if not self._hubs.serves_in(tx, hub_id, home_id):
             raise NotFound
+        self._hubs.demand_cloud()
+        self._hubs.detach_in(tx, hub_id, home_id)
 
     def _revoking_in(self, tx: Tx, by: Caller, hub: EnrolledHub) -> None:
         for home_id in self._hubs.homes_in(tx, hub.id):
@@ -151,7 +152,8 @@ class Attaching:
         match answer:
             case Reset():
                 told = Change("home.given", "home", home_id, home_id, Action.HOME_READ, {"cloud": engine.cloud_id})
-                await self._store.write(lambda tx: tx.record(by.actor, told))
+                engine.giving.add(home_id)
+                await self._store.write(lambda tx: tx.record(by.actor, told), once=by.once, returns=type(None))
                 engine.greet_again()
             case Failed(_, "home_exists", _, _):
                 raise HomeElsewhere

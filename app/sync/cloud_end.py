@@ -117,6 +117,15 @@ class CloudEnd:
         """Whether something told now reaches it."""
         return hub_id in self._lines
 
+    def connected_to(self, home_id: str) -> list[str]:
+        """The hubs of a home that are connected now."""
+        return [hub_id for hub_id in self._lines if self._serving.serves(hub_id, home_id)]
+
+    @property
+    def connected(self) -> int:
+        """How many hubs are connected now."""
+        return len(self._lines)
+
     def tell(self, hub_id: str, notice: Answer) -> bool:
         """Say something to a hub, over its newest connection."""
         lines = self._lines.get(hub_id, [])

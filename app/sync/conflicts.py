@@ -102,7 +102,7 @@ class Conflicts:
         seen = Seen(tx, home_id)
         if state == "undone":
             parts.insert(0, self._again(tx, seen, conflict.fields))
-        key = self._people.key_of_in(tx, by.actor.account_id) or NOBODY
+        key = self._people.key_in(tx, home_id, by.actor.account_id) or NOBODY
         asked = Op("", MAX_OPS, key, 1, 1 << 62, parts)
         if why := rules.judge(asked, seen, tx.moment, rules.By(None)):
             raise Refused(f"This cannot be done now ({why}).")

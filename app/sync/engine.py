@@ -17,6 +17,7 @@ from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
 from app.sync.capture import Capture
+from app.sync.contact import Contact
 from app.sync.line import Door, Line, LineLost, LineRefused
 from app.sync.model import NOBODY
 from app.sync.replica import Replica
@@ -48,13 +49,20 @@ _log = structlog.get_logger("doorstep.sync")
 
 
 class Talk(Struct):
-    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people."""
+    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people.
+
+    `pushes` and `pulls` are requests that were answered, since the hub was started.
+    """
 
     connected: bool = False
     connected_at: int | None = None
     contact_at: int | None = None
     why: str = "not tried yet"
     tries: int = 0
+    # The cloud has sent this hub away.
+    refused: bool = False
+    pushes: int = 0
+    pulls: int = 0
 
 
 # What else is said on each round, once the facts are level; True: there is more of it at once.
@@ -64,12 +72,15 @@ Stream = Callable[[Line], Awaitable[bool]]
 class Engine:
     """`start` it once the hub is enrolled. `streams` speak after the facts; `hear` is told what the cloud says."""
 
-    def __init__(self, store: Store, replica: Replica, capture: Capture, door: Door, cloud_id: str) -> None:
+    def __init__(
+        self, store: Store, replica: Replica, capture: Capture, door: Door, *, cloud_id: str, contact: Contact
+    ) -> None:
         self._store = store
         self._replica = replica
         self._capture = capture
         self._door = door
         self.cloud_id = cloud_id
+        self._contact = contact
         # The connection, while it stands.
         self.line: Line | None = None
         self.talk = Talk()
@@ -81,6 +92,8 @@ class Engine:
         self.remote: dict[str, int] = {}
         # When the cloud answered over the line of now, by the loop's clock.
         self._stands_since: float | None = None
+        # Homes of this hub's that the cloud has said yes to, and that have no log here yet.
+        self.giving: set[str] = set()
         self._wake = asyncio.Event()
         self._again = False
         self._task: asyncio.Task[None] | None = None
@@ -97,7 +110,8 @@ class Engine:
             self._task.cancel()
             await asyncio.wait([self._task])
             self._task = None
-            self._ended("stopped")
+            if not self.talk.refused:
+                self._ended("stopped")
         if self._acted_in in self._replica.on_acted:
             self._replica.on_acted.remove(self._acted_in)
 
@@ -121,6 +135,7 @@ class Engine:
                 async with self._door.line() as line:
                     await self._speak(line)
             except LineRefused as error:
+                self.talk.refused = True
                 self._ended(error.why)
                 _log.warning("the cloud refuses this hub", code=error.code)
                 ceiling = MOST_BACKOFF_S
@@ -135,9 +150,12 @@ class Engine:
                 self._ended(f"this hub cannot do what the cloud says ({type(error).__name__})")
                 _log.exception("the talk with the cloud failed")
             # A connection that stood was none of the tries that failed.
-            stood = self._stands_since is not None and self._time() - self._stands_since > ceiling
-            ceiling = LEAST_BACKOFF_S if stood else min(ceiling * 2, MOST_BACKOFF_S)
+            ceiling = LEAST_BACKOFF_S if self._stood_for() > ceiling else min(ceiling * 2, MOST_BACKOFF_S)
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads load, keeps no secret
+
+    def _stood_for(self) -> float:
+        """How long the cloud has answered over the last line, in seconds."""
+        return 0.0 if self._stands_since is None else self._time() - self._stands_since
 
     def _ended(self, why: str) -> None:
         self.line = None
@@ -164,6 +182,7 @@ class Engine:
         self._stands_since = self._time()
         self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
+        self.talk.refused = False
         for told in self.on_connected:
             told(line)
         while True:
@@ -172,6 +191,7 @@ class Engine:
                 await self._greet(line)
             more = await self._round(line)
             self.talk.contact_at = self._now()
+            await self._contact.heard()
             if not more:
                 await self._sleep()
 
@@ -197,25 +217,39 @@ class Engine:
     async def _greet(self, line: Line) -> None:
         """Which homes there are, at both ends: those new here begin, those that are no more this hub's end."""
         self._again = False
-        shared = {it.home_id: it for it in await self._store.read(queries.all_shared) if it.cloud_id == self.cloud_id}
+        logs = await self._store.read(queries.all_shared)
+        for other in logs:
+            if other.cloud_id not in (None, self.cloud_id):
+                await self._let_go(other.home_id)
+        shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
         hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
         answer = _expected(await line.ask(hello), Welcome)
         there = {home_id for home_id, *_ in answer.homes}
         for home_id, epoch, head, founding in answer.homes:
             self.remote[home_id] = head
             if home_id not in shared:
-                await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+                await self._enter(home_id, epoch, founding=founding)
         for home_id in shared.keys() - there:
             if home_id in answer.gone:
                 await self._leave(home_id)
             else:
                 await self._took_over(home_id, await line.ask(Found(0, home_id, "")))
 
+    async def _enter(self, home_id: str, epoch: str, *, founding: bool) -> None:
+        try:
+            await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
+            self.giving.discard(home_id)
+        except BaseException:
+            # There is no log that what is done in the home from now on could go to.
+            self._capture.homes.pop(home_id, None)
+            raise
+
     def _enter_in(self, tx: Tx, home_id: str, epoch: str, *, founding: bool) -> None:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
         self._capture.homes[home_id] = False
         parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
         self._replica.join_in(tx, home_id, self.cloud_id, epoch, restating=founding)
+        self._contact.begun_in(tx, home_id)
         if founding:
             self._replica.state_in(tx, home_id, parts, NOBODY)
             return
@@ -227,9 +261,23 @@ class Engine:
             self._replica.act_in(tx, home_id, owner, edits[begin : begin + EDITS_AT_ONCE])
 
     async def _leave(self, home_id: str) -> None:
-        await self._store.write(lambda tx: self._replica.leave_in(tx, home_id))
+        await self._store.write(partial(self._leave_in, home_id=home_id))
         self._capture.homes.pop(home_id, None)
         self.remote.pop(home_id, None)
+
+    async def _let_go(self, home_id: str) -> None:
+        """A home that an earlier cloud of this hub ordered is this hub's alone."""
+
+        def act(tx: Tx) -> None:
+            queries.drop_shared(tx, home_id)
+            self._contact.ended_in(tx, home_id)
+
+        await self._store.write(act)
+        self._capture.homes.pop(home_id, None)
+
+    def _leave_in(self, tx: Tx, home_id: str) -> None:
+        self._replica.leave_in(tx, home_id)
+        self._contact.ended_in(tx, home_id)
 
     # one round
 
@@ -263,6 +311,7 @@ class Engine:
         if await self._took_over(home_id, answer):
             return True
         pushed = _expected(answer, Pushed)
+        self.talk.pushes += 1
         self.remote[home_id] = max(pushed.head, self.remote.get(home_id, 0))
         await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
         # Nothing was taken: a number is missing, which only a snapshot of what both know can mend.
@@ -273,12 +322,18 @@ class Engine:
         here = await self._store.read(lambda reader: queries.shared(reader, home_id))
         if here is None or self.remote.get(home_id, 0) <= here.head:
             return False
+        known = self.remote[home_id]
         answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
         if await self._took_over(home_id, answer):
             return True
         changes = _expected(answer, Changes)
         await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
-        self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0)) if changes.more else changes.head
+        # What the cloud has said meanwhile is newer than its answer.
+        if not changes.more and self.remote.get(home_id) == known:
+            self.remote[home_id] = changes.head
+        else:
+            self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0))
+        self.talk.pulls += 1
         return bool(changes.more)
 
     async def _snapshot(self, line: Line, home_id: str) -> bool:

@@ -4,7 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from msgspec import Struct
+
 from app.sync.wire import Answer, Request
+
+
+class Traffic(Struct):
+    """Octets of messages, as they were sent and received; TLS and framing not counted."""
+
+    sent: int = 0
+    received: int = 0
 
 
 class LineLost(Exception):

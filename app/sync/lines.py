@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from app.errors import DoorstepError
 from app.sync.enrolment.door import CloudDoor, NotEnrolled
 from app.sync.enrolment.model import Revoked, Superseded
-from app.sync.line import Line, LineLost, LineRefused
+from app.sync.line import Line, LineLost, LineRefused, Traffic
 from app.sync.wire import Answer, Done, Head, Request, Wait, Welcome, decode_answer, encode
 
 # A cloud under load answers late; one that has gone without a word does not answer at all.
@@ -29,8 +29,9 @@ REQUESTS_S: Final = 600.0
 class CloudLines:
     """`app.sync.line.Door` over an enrolled hub's door."""
 
-    def __init__(self, door: CloudDoor) -> None:
+    def __init__(self, door: CloudDoor, traffic: Traffic | None = None) -> None:
         self._door = door
+        self._traffic = traffic or Traffic()
         self._missed = 0
 
     @asynccontextmanager
@@ -42,7 +43,7 @@ class CloudLines:
             if self._missed >= BEFORE_REQUESTS:
                 self._missed = 0
                 async with asyncio.timeout(REQUESTS_S):
-                    yield RequestLine(self._door)
+                    yield RequestLine(self._door, self._traffic)
                 return
             async with self._socket() as line:
                 yield line
@@ -60,7 +61,7 @@ class CloudLines:
         self._missed += 1
         async with self._door.websocket("/sync/stream") as socket:
             self._missed = 0
-            line = SocketLine(socket)
+            line = SocketLine(socket, self._traffic)
             try:
                 yield line
             finally:
@@ -70,8 +71,9 @@ class CloudLines:
 class SocketLine:
     """Requests and answers told by their id; what the cloud says of itself has none."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, traffic: Traffic) -> None:
         self._socket = socket
+        self._traffic = traffic
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
         self._told: asyncio.Queue[Answer | None] = asyncio.Queue()
@@ -83,7 +85,9 @@ class SocketLine:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future
         try:
-            await self._socket.send(encode(replace(request, id=number)))
+            body = encode(replace(request, id=number))
+            self._traffic.sent += len(body)
+            await self._socket.send(body)
             async with asyncio.timeout(ANSWER_S):
                 return await future
         except TimeoutError as error:
@@ -107,6 +111,7 @@ class SocketLine:
     async def _read(self) -> None:
         try:
             async for body in self._socket:
+                self._traffic.received += len(body)
                 self._take(decode_answer(body if isinstance(body, bytes) else body.encode()))
         except (ConnectionClosed, msgspec.MsgspecError):
             pass
@@ -126,8 +131,9 @@ class SocketLine:
 class RequestLine:
     """Each request a POST; what the cloud would say of itself is asked for by a long poll."""
 
-    def __init__(self, door: CloudDoor) -> None:
+    def __init__(self, door: CloudDoor, traffic: Traffic) -> None:
         self._door = door
+        self._traffic = traffic
         self._ids = itertools.count(1)
         # What this hub has of each log, as far as it has been told or has said.
         self._heads: dict[str, tuple[str, int]] = {}
@@ -143,7 +149,11 @@ class RequestLine:
 
     async def _post(self, request: Request, seconds: float) -> Answer:
         try:
-            answer: Answer = decode_answer(await self._door.post("/sync/exchange", encode(request), answer_s=seconds))
+            body = encode(request)
+            said = await self._door.post("/sync/exchange", body, answer_s=seconds)
+            self._traffic.sent += len(body)
+            self._traffic.received += len(said)
+            answer: Answer = decode_answer(said)
         except (Revoked, Superseded, NotEnrolled):
             raise
         except (DoorstepError, msgspec.MsgspecError) as error:

@@ -104,11 +104,11 @@ class PhoneOperations:
 
     async def push(self, by: Caller, home_id: str, asked: Operations) -> TakenAll:
         """Take them in order; raises NotFound, NoLog, NotYourNode, TooMany."""
-        return await self._store.write(lambda tx: self._push_in(tx, by, home_id, asked))
+        return await self._store.write(lambda tx: self._push_in(tx, by, home_id, asked), once=by.once, returns=TakenAll)
 
     def _push_in(self, tx: Tx, by: Caller, home_id: str, asked: Operations) -> TakenAll:
-        demand(by.actor, Action.HOME_READ, self._standings.home_in(tx, by.actor, home_id), tx.moment)
-        shared, key = queries.shared(tx, home_id), self._people.key_of_in(tx, by.actor.account_id)
+        demand(by.actor, Action.HOME_PUSH, self._standings.home_in(tx, by.actor, home_id), tx.moment)
+        shared, key = queries.shared(tx, home_id), self._people.key_in(tx, home_id, by.actor.account_id)
         if key is None:
             raise NotFound
         if shared is None:

@@ -47,7 +47,7 @@ class OwnWork:
             elif part.kind == "device":
                 self.bind_in(tx, log, part)
             elif part.kind == "home" and part.what == "del":
-                queries.free_bindings(tx, log.home_id)
+                log.free_bindings_in(tx)
 
     def bind_in(self, tx: Tx, log: HomeLog, part: Part) -> None:
         """Keep where a piece of hardware is now."""
@@ -55,14 +55,14 @@ class OwnWork:
         if device is None or "owner_epoch" not in part.fields:
             return
         hardware_id, epoch = device.fields.get("hardware_id", ""), device.fields.get("owner_epoch", 0)
-        bound = queries.binding(tx, hardware_id)
+        bound = log.binding(hardware_id)
         if bound is not None and bound[2] > epoch:
             if bound[1] != part.id:
                 self._end(tx, log, part.id)  # it is elsewhere already
             return
         if bound is not None and bound[1] != part.id:
             self._moved_in(tx, log, bound[0], bound[1])
-        queries.put_binding(tx, hardware_id, log.home_id, part.id, epoch)
+        log.bind(hardware_id, part.id, epoch)
 
     def _leave_room(self, log: HomeLog, op: Op, room_id: str, at: int) -> None:
         for device in tuple(log.each("device")):

@@ -29,6 +29,9 @@ OCTETS_AT_ONCE: Final = 1 << 20
 # The node that a device's commands go to, None while it cannot be reached.
 Way = Callable[[Device], str | None]
 
+# A home, and the account that asks something in it.
+_By = tuple[str, str | None]
+
 
 class Relay:
     """A `Link`. `way` is set by who knows connections; `on_queued` is told of each node that there is something for."""
@@ -104,7 +107,7 @@ class Relay:
             if self._dispatch.get(command.device_id, command.id) is None or left <= 0:
                 given.discard(command.id)
             elif command.id in given:
-                orders.append(_order(command, keys.get(command.account_id), left))
+                orders.append(_order(command, keys.get((command.home_id, command.account_id)), left))
         return orders
 
     def _take(self, node: str) -> list[Command]:
@@ -114,10 +117,10 @@ class Relay:
             octets += len(encode_body(some[-1].body))
         return some
 
-    def _hand_in(self, tx: Tx, node: str, commands: list[Command]) -> dict[str | None, str]:
+    def _hand_in(self, tx: Tx, node: str, commands: list[Command]) -> dict[_By, str]:
         there = control_queries.commands(tx, [each.id for each in commands])
         self._errands.put_in(tx, [Errand(it.id, it.home_id, None, node) for it in there if not it.state.ended])
-        return _keys(tx, self._people, {each.account_id for each in commands})
+        return _keys(tx, self._people, {(each.home_id, each.account_id) for each in commands})
 
     def has_more(self, node: str) -> bool:
         """Whether `orders` would have some."""
@@ -134,8 +137,9 @@ class Relay:
                     self._dispatch.listens(device_id)
 
 
-def _keys(reader: Reader, people: People, account_ids: set[str | None]) -> dict[str | None, str]:
-    found = {each: people.key_of_in(reader, each) for each in account_ids}
+def _keys(reader: Reader, people: People, askers: set[_By]) -> dict[_By, str]:
+    """The key by which a home knows who asked."""
+    found = {each: people.key_in(reader, *each) for each in askers}
     return {each: key for each, key in found.items() if key is not None}
 
 

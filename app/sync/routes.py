@@ -102,7 +102,7 @@ async def list_facts(
     return await sync.phones.changes(caller.actor, home_id, since)
 
 
-@post(f"{_HOME}/operations", operation_id="pushOperations", opt={"action": Action.HOME_READ}, status_code=200)
+@post(f"{_HOME}/operations", operation_id="pushOperations", opt={"action": Action.HOME_PUSH}, status_code=200)
 async def push_operations(
     caller: NamedDependency[Caller], sync: NamedDependency[Sync], home_id: FromPath[str], data: JSONBody[Operations]
 ) -> TakenAll:

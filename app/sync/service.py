@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from msgspec.structs import replace
+
 from app.accounts.people import People
 from app.caller import Caller, demand
 from app.errors import NotFound
@@ -18,12 +20,14 @@ from app.sync.authority import FORGOTTEN_AT_ONCE, Authority
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
+from app.sync.contact import Contact
 from app.sync.engine import Engine, Talk
 from app.sync.enrolment.hubs import Hubs
 from app.sync.facts import Facts
 from app.sync.kinds import Kind
 from app.sync.line import Door
 from app.sync.model import NOBODY, Op, Result
+from app.sync.news import SyncNews
 from app.sync.operations import PhoneOperations
 from app.sync.phones import PhoneFacts
 from app.sync.replica import Replica
@@ -43,7 +47,7 @@ class Sync:
         facts = Facts(kinds, self._caller_of)
         self.authority = Authority(lambda _: self._node, facts)
         self.replica = Replica(lambda _: self._node, facts)
-        self.capture = Capture(facts, self.authority, self.replica, people.key_of_in)
+        self.capture = Capture(facts, self.authority, self.replica, people.key_in)
         self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
         self.acting = Acting(self.authority, self.replica)
         self.conflicts = Conflicts(store, standings, people, self.acting)
@@ -60,9 +64,14 @@ class Sync:
         )
         self.engine: Engine | None = None
         self.cloud_name: str | None = None
+        # Why the cloud has ended this hub's enrolment; empty: it has not.
+        self.sent_away: Callable[[], str] = str
         self.on_joined: list[Callable[[Engine], None]] = []
         self.on_left: list[Callable[[], None]] = []
         self.replica.on_refused.append(self._refused_in)
+        self.news = SyncNews(store, self.replica, self.cloud_end, serving)
+        self.authority.on_grown.append(self.news.grew_in)
+        self.on_joined.append(self.news.joined)
 
     def _caller_of(self, tx: Tx, key: str) -> Caller:
         account_id = self._people.account_of_in(tx, key) if key else None
@@ -81,6 +90,7 @@ class Sync:
         await self._store.attach(self.capture.prepare, self.capture)
         await self.cloud_end.open()
         self._store.housekeeping.register("sync_entities", self._compact_in)
+        await self.news.start()
 
     async def give(self, by: Caller, home_id: str) -> SyncView:
         """Have the cloud keep a home of this hub's; raises as `Attaching.give`."""
@@ -93,7 +103,8 @@ class Sync:
             for gone in self.on_left:
                 gone()
         self.cloud_name = name
-        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id)
+        contact = Contact(self._store, self._standings, cloud_id)
+        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id=cloud_id, contact=contact)
         for told in self.on_joined:
             told(self.engine)
         return self.engine
@@ -103,19 +114,29 @@ class Sync:
         if self.engine is not None:
             await self.engine.stop()
 
+    async def stop(self) -> None:
+        """End everything; what waits, waits on disk."""
+        await self.close()
+        await self.news.stop()
+
     def talk(self) -> Talk | None:
         """How the talk goes; None without a cloud."""
+        if why := self.sent_away():
+            return Talk(why=why, refused=True)
         return None if self.engine is None else self.engine.talk
 
     async def status(self, actor: Actor, home_id: str) -> SyncView:
         """Of one home; raises NotFound, Refused."""
         demand(actor, Action.HOME_READ, self._standings.home(actor, home_id), self._store.clock.now())
         remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)
-        return await self._store.read(
+        view = await self._store.read(
             lambda reader: view_in(
                 reader, home_id, self.replica, talk=self.talk(), remote=remote, cloud_name=self.cloud_name
             )
         )
+        if view.state == "alone" and self.engine is not None and home_id in self.engine.giving:
+            view = replace(view, state="joining", cloud=self.cloud_name, progress=0.0)
+        return replace(view, hubs=len(self.cloud_end.connected_to(home_id)))
 
     async def leave_cloud(self) -> None:
         """The homes stay, each its own authority again; what the cloud had not answered is done here."""
@@ -129,6 +150,7 @@ class Sync:
             left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]
             for home_id in left:
                 queries.drop_shared(tx, home_id)
+                self._standings.contacts.drop(tx, home_id)
             return left
 
         for home_id in await self._store.write(act):

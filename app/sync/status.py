@@ -18,7 +18,7 @@ class SyncView(Struct, frozen=True):
 
     `to_push` operations wait for the cloud's answer, `to_pull` numbers of its log are not here as far as is known.
     `conflicts` that nobody has settled. `progress` of a first sync, 0 to 1; null when there is none under way.
-    `problem` says why the cloud is not reached.
+    `problem` says why the cloud is not reached. `hubs` of the home are connected now, at a cloud.
     """
 
     home_id: str
@@ -32,6 +32,7 @@ class SyncView(Struct, frozen=True):
     last_contact_at: Time | None
     progress: float | None
     problem: str
+    hubs: int = 0
 
 
 def view_in(
@@ -45,7 +46,7 @@ def view_in(
     if shared.cloud_id is None:
         contact = None if shared.contact_at is None else to_time(shared.contact_at)
         return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, 0, conflicts, contact, None, "")
-    state, progress = _state(reader, shared, replica, talk)
+    state, progress = state_in(reader, shared, replica, talk)
     contact_at = talk.contact_at if talk is not None and talk.contact_at is not None else shared.contact_at
     return SyncView(
         home_id,
@@ -62,11 +63,14 @@ def view_in(
     )
 
 
-def _state(reader: Reader, shared: queries.Shared, replica: Replica, talk: Talk | None) -> tuple[State, float | None]:
+def state_in(reader: Reader, shared: queries.Shared, replica: Replica, talk: Talk | None) -> tuple[State, float | None]:
+    """How a copy of a log stands, and how far a first sync is, 0 to 1."""
     if shared.state == "restating":
         return "joining", 0.0
     if shared.state == "snapshot":
         under_way = replica.snapshot_state(reader, shared.home_id)
         total = 0 if under_way is None else under_way.total
         return "snapshot", 0.0 if under_way is None or not total else min(1.0, under_way.done / total)
+    if talk is not None and talk.refused:
+        return "refused", None
     return ("synced" if talk is not None and talk.connected else "offline"), None

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -19,7 +20,9 @@ from app.store.errors import StoreError
 from app.sync.cloud_end import CloudEnd, Peer
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.tokens import HubTokens
+from app.sync.line import Traffic
 from app.sync.wire import MAX_MESSAGE, Answer, Failed, decode_request, encode
+from app.sync.wire import Request as SyncRequest
 
 MEDIA_TYPE: Final = "application/msgpack"
 # What a hub has asked, and not been answered: facts, reports, journal and commands, and some room.
@@ -38,6 +41,9 @@ class HubStreams:
         self._cloud_end = cloud_end
         self._hubs = hubs
         self._clock = clock
+        self.traffic = Traffic()
+        # Requests by their type.
+        self.asked: Counter[str] = Counter()
         self._ending: dict[tuple[str, str], list[Callable[[], None]]] = {}
         tokens.on_ended.append(self._ended)
 
@@ -57,12 +63,19 @@ class HubStreams:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Invalid("this is no request of a hub") from error
         self._hubs.heard(peer.hub_id)
+        self.asked[type(request).__name__] += 1
+        answer = encode(await self._answered(peer, request))
+        self.traffic.received += len(body)
+        self.traffic.sent += len(answer)
+        return answer
+
+    async def _answered(self, peer: Peer, request: SyncRequest) -> Answer:
         try:
-            return encode(await self._cloud_end.answer(peer, request))
+            return await self._cloud_end.answer(peer, request)
         except DoorstepError as error:
-            return encode(Failed(request.id, error.code, str(error), error.retryable))
+            return Failed(request.id, error.code, str(error), error.retryable)
         except StoreError as error:
-            return encode(Failed(request.id, error.code, "the cloud's disk does not take it", True))
+            return Failed(request.id, error.code, "the cloud's disk does not take it", True)
 
     async def serve(self, peer: Peer, receive: Receive, send: Send) -> None:
         """ASGI, of a hub that has proved itself."""

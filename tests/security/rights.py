@@ -84,6 +84,7 @@ RIGHTS: dict[str, Right] = {
     "see members": _of_home("owner admin member unnamed key_read key_control key_home"),
     "manage the home": _of_home("owner admin key_home"),
     "own the home": _of_home("owner key_home"),
+    "push to the home": _of_home("owner admin member unnamed guest key_home"),
     "read as an admin": _of_home("owner admin key_read key_control key_home"),
     "pair": _of_home("owner admin key_home"),
     "see the code of one's own pairing": _of_home("owner key_home"),

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.accounts.proofs import Purpose, prove
 from app.clock import to_time
-from tests.security.world import World
+from tests.security.world import VALID, World
 
 Body = Callable[[World, str], Any]
 
@@ -54,6 +54,15 @@ def fresh_proof(world: World, actor: str) -> dict[str, str]:
     }
 
 
+def pushed(world: World, actor: str) -> dict[str, Any]:
+    """A phone of the asker's that renames the room."""
+    node, now = f"{VALID.index(actor) if actor in VALID else 99:016x}", world.api.clock.now().ms
+    part = {"kind": "room", "id": world.here.room_id, "what": "put", "fields": {"name": "Mine"}}
+    return {"node": node, "now": now, "operations": [{"n": 1, "at": now, "parts": [part]}]}
+
+
+# Which kinds of facts the asker may see.
+FACTS = ("share.read", "member.invite", "audit.read", "home.sync")
 ALL_OF_IT = {"members": "remove", "devices": "remove"}
 
 SAMPLES: dict[str, Sample] = {
@@ -256,6 +265,17 @@ SAMPLES: dict[str, Sample] = {
     "joinCloud": Sample(
         "run the hub", body=lambda w, a: {"code": "doorstep:enrol?url=https://127.0.0.1:9&pin=&code=K7QF"}, ok=(503,)
     ),
+    # How a home stands to its cloud. The world's homes are logs of its own; it has no cloud, and is none.
+    "getHomeSync": Sample("see the home"),
+    "giveHomeToCloud": Sample("own the home", ok=(409,)),
+    "attachHub": Sample("own the home", ok=(409,)),
+    "detachHub": Sample("own the home", ok=(409,)),
+    "listConflicts": Sample("read as an admin"),
+    "getConflict": Sample("read as an admin"),
+    "undoConflict": Sample("manage the home", also=("room.manage",)),
+    "dismissConflict": Sample("manage the home"),
+    "listFacts": Sample("see members", also=FACTS),
+    "pushOperations": Sample("push to the home", body=pushed, also=("room.manage",)),
     "getCloud": Sample("run the hub"),
     "leaveCloud": Sample("run the hub", ok=(404,)),
 }

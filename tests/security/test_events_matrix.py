@@ -25,6 +25,7 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.ROOM_READ, "home"): "see the home",
     (Action.MEMBER_READ, "home"): "see members",
     (Action.MEMBER_INVITE, "home"): "manage the home",
+    (Action.AUDIT_READ, "home"): "read as an admin",
     (Action.SHARE_READ, "home"): "read as an admin",
     (Action.SHARE_READ, "device"): "read the device as an admin",
     (Action.PAIR, "home"): "pair",

@@ -17,8 +17,10 @@ from app.onboarding import queries as onboarding_queries
 from app.policy import SYSTEM, Scope
 from app.settings import Limits
 from app.store.tx import Tx
+from app.sync import queries as sync_queries
 from app.sync.enrolment import queries as enrolment_queries
 from app.sync.enrolment.model import EnrolledHub, Enrolment, EnrolmentState, Introduction
+from app.sync.model import Part
 from pairing.session.states import Request, State
 from tests.api.harness import NEVER, Api
 from tests.api.households import join, new_home
@@ -83,6 +85,7 @@ class Ids(Struct):
     user_id: str = ""  # of a device
     hub_id: str = ""  # enrolled by the home's owner
     enrolment_id: str = ""
+    conflict_id: str = ""
 
 
 class World:
@@ -128,6 +131,8 @@ async def build(api: Api) -> World:
     await _letter(world)
     await _keys(world)
     await _broken(world)
+    await _log(world, world.here, "owner")
+    await _log(world, world.there, "outsider")
     return world
 
 
@@ -181,6 +186,23 @@ async def _hub(world: World, ids: Ids, owner_id: str, name: str) -> None:
         asked = Enrolment(ids.enrolment_id, hash_token(asks), owner_id, EnrolmentState.ASKED, asker, tx.now, ends)
         enrolment_queries.insert_enrolment(tx, asked)
         enrolment_queries.update_enrolment(tx, asked)
+
+    await world.api.store.write(act)
+
+
+async def _log(world: World, ids: Ids, owner: str) -> None:
+    """The home has a log, and in it what was lost."""
+    sync, account_id = world.api.services.sync, world.account(owner)
+
+    def act(tx: Tx) -> None:
+        sync.attaching.found_in(tx, account_id, ids.home_id)
+        room = sync_queries.entity(tx, ids.home_id, "room", ids.room_id)
+        assert room is not None
+        ids.conflict_id = tx.new_id()
+        lost = {"kind": "room", "id": ids.room_id, "field": "name", "why": "newer", "lost": f"{CANARY} lost"}
+        by = {"lost_by": room.stamp.actor, "lost_at": tx.now, "kept": f"{CANARY} room", "kept_by": "", "kept_at": 1}
+        fields = {**lost, **by, "state": "open"}
+        sync.authority.local_in(tx, ids.home_id, "", [Part("conflict", ids.conflict_id, "new", fields)])
 
     await world.api.store.write(act)
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.api.harness import Api
 from tests.sync.household import Household, build
+from tests.sync.pair import Ends, ends
+from tests.sync.together import Together
 
 _FIGURES = pytest.StashKey[list[str]]()
 
@@ -34,3 +36,18 @@ async def cloud(tmp_path: Path) -> AsyncIterator[Api]:
     """Where nobody has heard of them."""
     async with Api(tmp_path / "cloud") as api:
         yield api
+
+
+@pytest.fixture
+async def ends_apart(tmp_path: Path) -> AsyncIterator[Ends]:
+    """A cloud and a hub that do not know each other."""
+    async with ends(tmp_path) as both:
+        yield both
+
+
+@pytest.fixture
+async def together(ends_apart: Ends) -> Together:
+    """Anna's hub and her cloud, level, with one home."""
+    made = Together(ends_apart)
+    await made.begin()
+    return made

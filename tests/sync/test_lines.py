@@ -20,7 +20,7 @@ from app.sync.wire import Answer, Attached, Done, Head, Wait
 from tests.api.households import new_home
 from tests.sync.direct import DirectDoor
 from tests.sync.pair import Ends, ends
-from tests.sync.test_together import WAIT, link
+from tests.sync.together import WAIT, link
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from app.store.hub import read_hub
 from app.store.tx import Tx
 from app.sync import queries
 from app.sync.cloud_end import Peer
+from app.sync.contact import Contact
 from app.sync.engine import Engine
 from app.sync.enrolment.model import EnrolledHub
 from app.sync.line import Door
@@ -41,7 +42,10 @@ class Hub:
         self._cloud, self._wire = cloud, wire
         self._peer = Peer(self.id, node)
         sync = api.services.sync
-        self._engine = Engine(api.store, sync.replica, sync.capture, cast("Door", None), "cloud")
+        contact = Contact(api.store, api.services.standings, "cloud")
+        self._engine = Engine(
+            api.store, sync.replica, sync.capture, cast("Door", None), cloud_id="cloud", contact=contact
+        )
         self.owner: httpx2.AsyncClient
 
     async def ask(self, request: Request) -> Answer:

@@ -1,0 +1,89 @@
+"""A hub and its cloud with all their tables and the companion API of both; the line between them can be cut."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+
+from app.accounts import queries
+from app.sync.engine import Engine
+from tests.api.harness import Api
+from tests.api.households import account_of, new_home
+from tests.sync.direct import DirectDoor
+from tests.sync.pair import Ends
+
+WAIT = 30.0
+
+
+class Together:
+    """Anna's home at her hub, kept by her cloud too; one key names her at both."""
+
+    def __init__(self, both: Ends) -> None:
+        self.hub, self.cloud = both.hub, both.cloud
+        self.at_hub, self.at_cloud = both.at_hub, both.at_cloud
+        self.door = DirectDoor(self.cloud, self.hub)
+        self.engine: Engine
+        self.home = ""
+        self.both = both
+
+    async def begin(self) -> None:
+        """Anna gives a home of her hub's to the cloud."""
+        await self.meet()
+        await link(self.hub, self.at_hub, self.cloud, self.at_cloud)
+        self.home = await new_home(self.at_hub)
+        given = await self.at_hub.post(f"{self.home}/sync")
+        assert given.status_code == 200, given.text
+        await self.level()
+
+    async def meet(self) -> None:
+        """The hub is enrolled, and talks; there is no home yet."""
+        await self.both.enrol()
+        await self.hub.services.sync.close()
+        cloud_id = self.cloud.services.hub.view().id
+        self.engine = self.hub.services.sync.join(cloud_id, "Cloud", self.door)
+        self.engine.start()
+        await until(lambda: self.engine.line is not None)
+
+    async def invited(self, guest: httpx2.AsyncClient, role: str, *, by: httpx2.AsyncClient, **terms: Any) -> None:
+        """Somebody joins the home where they are, by a code that `by` has made there, or elsewhere."""
+        made = await by.post(f"{self.home}/invitations", json={"role": role, **terms})
+        assert made.status_code == 201, made.text
+        taken = await guest.post("/api/invitations/accept", json={"code": made.json()["code"]})
+        assert taken.status_code == 200, taken.text
+
+    @property
+    def home_id(self) -> str:
+        return self.home.rpartition("/")[2]
+
+    async def apart(self, path: str, at_hub: dict[str, Any], at_cloud: dict[str, Any]) -> None:
+        """The same thing is changed at both while they do not hear of each other; then they do."""
+        self.door.cut()
+        for client, fields in ((self.at_hub, at_hub), (self.at_cloud, at_cloud)):
+            changed = await client.patch(path, json=fields)
+            assert changed.status_code == 200, changed.text
+        self.door.up.set()
+        await self.level()
+
+    async def level(self) -> None:
+        """Both ends have everything."""
+        async with asyncio.timeout(WAIT):
+            while True:
+                view = (await self.at_hub.get(f"{self.home}/sync")).json()
+                head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
+                if view["state"] == "synced" and not view["to_push"] and view["head"] == head:
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def until(told: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    async with asyncio.timeout(WAIT):
+        while not told():
+            await asyncio.sleep(0.01)
+
+
+async def link(hub: Api, at_hub: httpx2.AsyncClient, cloud: Api, at_cloud: httpx2.AsyncClient) -> None:
+    """Anna's key of the hub names her account at the cloud, too."""
+    key = await hub.store.read(lambda reader: queries.keys_naming(reader, account_of(at_hub))[0])
+    await cloud.store.write(lambda tx: queries.link_key(tx, key, account_of(at_cloud)))
