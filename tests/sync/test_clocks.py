@@ -11,7 +11,7 @@ from app.sync import hybrid, queries
 from tests.api.harness import Api
 from tests.sync.copies import Copy, copy_in, the_same
 from tests.sync.pair import ends
-from tests.sync.test_together import Together
+from tests.sync.together import Together
 
 YEAR_MS = 365 * DAY_MS
 # Between two edits: more than what both machines take to do them.
@@ -49,17 +49,19 @@ async def test_who_edits_later_wins_whoever_it_is(wrong: Together) -> None:
     room = (await wrong.at_hub.post(f"{wrong.home}/rooms", json={"name": "Kitchen"})).json()
     path = f"{wrong.home}/rooms/{room['id']}"
     await wrong.level()
-    for first, second in ((wrong.at_hub, wrong.at_cloud), (wrong.at_cloud, wrong.at_hub)):
+    rounds = ((wrong.at_hub, wrong.at_cloud), (wrong.at_cloud, wrong.at_hub))
+    for number, (first, second) in enumerate(rounds):
         wrong.door.cut()
         time_passes(wrong)
-        assert (await first.patch(path, json={"name": "first"})).status_code == 200
+        early, late = (f"{word} of round {number}" for word in ("early", "late"))
+        assert (await first.patch(path, json={"name": early})).status_code == 200
         time_passes(wrong)
-        assert (await second.patch(path, json={"name": "second"})).status_code == 200
+        assert (await second.patch(path, json={"name": late})).status_code == 200
         time_passes(wrong)
         wrong.door.up.set()
-        assert await names(wrong, path) == {"second"}
+        assert await names(wrong, path) == {late}
     conflicts = (await wrong.at_cloud.get(f"{wrong.home}/conflicts")).json()["items"]
-    assert [it["lost"]["value"] for it in conflicts] == ["first", "first"]
+    assert [it["lost"]["value"] for it in conflicts] == ["early of round 0", "early of round 1"]
 
 
 async def test_no_field_is_frozen(wrong: Together) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from tests.api.harness import Api
 from tests.api.things import bind
 from tests.sync.copies import Copy, copy_in, the_same
 from tests.sync.history import Edit, Outcome
-from tests.sync.pair import ends
-from tests.sync.test_together import Together
+from tests.sync.together import Together
 
 WEEKS_MS = 14 * DAY_MS
 AT_ONCE = 500
@@ -37,14 +36,6 @@ def bound(edits: int) -> int:
     """How large the file may become: each history as many rows as it keeps."""
     journal, events = KEEP["journal"].keep_rows or 0, KEEP["events"].keep_rows or 0
     return journal * JOURNAL_ROW + events * EVENT_ROW + edits * 4_096 + REST
-
-
-@pytest.fixture
-async def together(tmp_path: Path) -> AsyncIterator[Together]:
-    async with ends(tmp_path) as both:
-        made = Together(both)
-        await made.begin()
-        yield made
 
 
 class Side:
@@ -111,8 +102,8 @@ class Weeks:
         done = 0
         for batch in range(batches):
             await self.hub.store.write(lambda tx, batch=batch: self._report_in(tx, batch))  # type: ignore[misc]
-            for side in (self.hub, self.cloud):
-                side.forward(WEEKS_MS // batches)
+            for api in (self.hub, self.cloud):
+                api.forward(WEEKS_MS // batches)
             while done < edits * (batch + 1) // batches:
                 for side in self.sides:
                     await side.edit(done)
@@ -199,8 +190,8 @@ async def two_weeks(together: Together, reports: int, edits: int, figure: Callab
     figure(
         f"two weeks offline, {reports} reports and {edits} edits on each side ({passed:.0f} s): at most "
         f"{weeks.most_octets / 1e6:.0f} MB of {bound(edits) / 1e6:.0f} MB on the hub's disk; {waiting['to_push']} "
-        f"operations waited; {took:.1f} s from the first connection to level, {len(outcome.conflicts)} conflicts, {told.total()} entries of "
-        f"the journal told, and that {lost} are missing"
+        f"operations waited; {took:.1f} s from the first connection to level, {len(outcome.conflicts)} conflicts; "
+        f"{told.total()} entries of the journal told, and that {lost} are missing"
     )
 
 
