@@ -40,6 +40,8 @@ class Node:
         self.edits: list[Edit] = []
         self.refused: dict[str, int] = {}
         self.id = ""
+        # What it logged that should never be.
+        self.faults: list[str] = []
         self._lan = lan
         self._hub: HubProcess
         self._phone: Process
@@ -72,7 +74,9 @@ class Node:
     async def kill(self) -> None:
         """-9."""
         self._hub.send(signal.SIGKILL)
-        assert await self._hub.ended() == -signal.SIGKILL, await self._hub.last_words()
+        words = await self._hub.last_words()
+        assert await self._hub.ended() == -signal.SIGKILL, words
+        self.faults += [line for line in words.splitlines() if '"level": "error"' in line or "Traceback" in line]
 
     async def stop(self) -> None:
         """In order."""

@@ -103,6 +103,7 @@ async def kill_often(folder: Path, kills: int, seed: int, figure: Callable[[str]
         for node in all_.nodes:
             refused.update(node.refused)
     outcome = await check(all_)
+    assert [node.faults for node in all_.nodes] == [[], [], []]
     edits = [edit for node in all_.nodes for edit in node.edits]
     assert not [what for what in refused if " 5" in what], refused
     figure(
