@@ -195,11 +195,15 @@ class Three:
         made = await self.first.done("POST", "/api/homes", {"name": "Lindenweg", "time_zone": "Europe/Berlin"})
         self.home = f"/api/homes/{made['id']}"
         await self._invite_ben()
+        await self.arrive()
+        for node in (self.cloud, self.second):
+            node.people["ben"] = await self._signed_in("ben", node)
+
+    async def arrive(self) -> None:
+        """The home of the first hub is given to the cloud, and taken to the second: asked for until it is so."""
         await self._until(self.first, "POST", f"{self.home}/sync")
         await self._until(self.cloud, "POST", f"{self.home}/hubs", {"hub_id": self.second.id})
         await self.level()
-        for node in (self.cloud, self.second):
-            node.people["ben"] = await self._signed_in("ben", node)
 
     async def enrol(self, hub: Node) -> None:
         """As Anna does it: a code at the cloud, told to the hub, the number compared."""

@@ -17,7 +17,9 @@ from tests.sync.history import Outcome
 from tests.sync.killed.nodes import Node, Three, three
 
 SEEDED, FULL = 6, 100
-BETWEEN_S = 1.5
+BETWEEN_S = 1.0
+# Homes that arrive while nodes are killed, and what is in each.
+ARRIVING, ROOMS, DEVICES = 12, 60, 30
 
 
 class Trouble(Struct):
@@ -28,21 +30,26 @@ class Trouble(Struct):
 
 
 async def make_trouble(all_: Three, kills: int, dice: random.Random) -> Trouble:
-    """One is killed after the other, and started again, while their networks come and go."""
+    """One after the other is killed, or two at once, and started again, while their networks come and go."""
     done, off = Trouble(Counter()), set[str]()
-    for _ in range(kills):
+    while (left := kills - done.kills.total()) > 0:
         await asyncio.sleep(dice.uniform(0, BETWEEN_S))
         for hub in (all_.first, all_.second):
             if dice.random() < 0.5:
                 await (hub.heal if hub.name in off else hub.cut)()
                 done.cuts += hub.name not in off
                 off ^= {hub.name}
-        victim = dice.choice(all_.nodes)
+        await kill_and_start(dice.sample(all_.nodes, min(left, dice.choice((1, 1, 2)))), done, dice)
+    return done
+
+
+async def kill_and_start(victims: list[Node], done: Trouble, dice: random.Random) -> None:
+    """All at once."""
+    for victim in victims:
         await victim.kill()
         done.kills[victim.name] += 1
-        await asyncio.sleep(dice.uniform(0, BETWEEN_S / 3))
-        await victim.start_again()
-    return done
+    await asyncio.sleep(dice.uniform(0, BETWEEN_S / 3))
+    await asyncio.gather(*(victim.start_again() for victim in victims))
 
 
 async def heal(all_: Three) -> float:
@@ -126,3 +133,36 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path, figure: Callable[[st
 @pytest.mark.full
 async def test_nothing_acknowledged_is_lost_by_many_kills(tmp_path: Path, figure: Callable[[str], None]) -> None:
     await kill_often(tmp_path, FULL, 2, figure)
+
+
+async def furnished(first: Node) -> str:
+    """A home with much in it; its path."""
+    made = await first.done("POST", "/api/homes", {"name": "Cottage", "time_zone": "Europe/Berlin"})
+    home = f"/api/homes/{made['id']}"
+    for number in range(ROOMS):
+        await first.done("POST", f"{home}/rooms", {"name": f"room {number}"})
+    for number in range(DEVICES):
+        new = {"product_id": "lamp", "node_id": f"{made['id']}-{number}", "name": f"{number}", "link": "heartbeat"}
+        await first.done("POST", f"{home}/devices", new)
+    return home
+
+
+@pytest.mark.full
+async def test_homes_arrive_whatever_is_killed_meanwhile(tmp_path: Path, figure: Callable[[str], None]) -> None:
+    dice, done, homes = random.Random(3), Trouble(Counter()), list[str]()
+    async with three(tmp_path) as all_:
+        for _ in range(ARRIVING):
+            all_.home = await furnished(all_.first)
+            homes.append(all_.home)
+            arriving = asyncio.create_task(all_.arrive())
+            while not arriving.done():
+                await asyncio.sleep(dice.uniform(0, BETWEEN_S))
+                await kill_and_start([dice.choice(all_.nodes)], done, dice)
+                await asyncio.wait([arriving], timeout=dice.uniform(0, 3 * BETWEEN_S))
+            await arriving
+    assert [node.faults for node in all_.nodes] == [[], [], []]
+    for all_.home in homes:
+        outcome = await check(all_)
+        assert outcome.count("room") == ROOMS
+        assert outcome.count("device") == DEVICES
+    figure(f"{ARRIVING} homes given to a cloud and taken to a second hub under {dict(done.kills)} kills -9: all whole")
