@@ -51,6 +51,8 @@ class Action(StrEnum):
     HOME_LEAVE = "home.leave"
     # Which hubs and which cloud keep it.
     HOME_SYNC = "home.sync"
+    # Who has the home's secrets: letting hubs in, its recovery code, what its owner's phones may open.
+    HOME_KEYS = "home.keys"
     # Tell what was done out of reach; each act of it is asked about by itself, too.
     HOME_PUSH = "home.push"
     ROOM_READ = "room.read"
@@ -116,6 +118,7 @@ LEAST: dict[Action, Role] = {
     Action.HOME_DISSOLVE: Role.OWNER,
     Action.HOME_HAND_OVER: Role.OWNER,
     Action.HOME_SYNC: Role.OWNER,
+    Action.HOME_KEYS: Role.OWNER,
     Action.ROOM_READ: Role.GUEST,
     Action.ROOM_MANAGE: Role.ADMIN,
     Action.MEMBER_READ: Role.MEMBER,

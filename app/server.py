@@ -4,6 +4,7 @@ from typing import Any
 
 from litestar import Litestar, Router
 from litestar.config.response_cache import ResponseCacheConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 from msgspec import Struct
@@ -50,6 +51,7 @@ from app.sync.enrolment.face import SyncFace
 from app.sync.enrolment.routes import ROUTER as ENROLMENT_ROUTES
 from app.sync.iotda.routes import ROUTER as UPSTREAM_ROUTES
 from app.sync.routes import ROUTER as KEPT_SAME_ROUTES
+from app.sync.sealing.routes import ROUTER as SEALING_ROUTES
 from app.sync.stream import ROUTER as STREAM_ROUTES
 
 ROUTERS = (
@@ -80,6 +82,7 @@ ROUTERS = (
     EVENT_ROUTES,
     ENROLMENT_ROUTES,
     KEPT_SAME_ROUTES,
+    SEALING_ROUTES,
     DOCS_ROUTES,
 )
 
@@ -165,6 +168,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             "iotda_files": _instance(services.iotda.files),
             "iotda_configs": _instance(services.iotda.configs),
             "tuya": _instance(services.tuya),
+            "sealing": _instance(services.sealing),
             "hubs": _instance(services.enrolment.hubs),
             "hub_sessions": _instance(services.enrolment.sessions),
             "cloud_end": _instance(services.enrolment.cloud_end),
@@ -182,6 +186,7 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
         openapi_config=None,
         logging_config=None,  # app.logs decides where logs go
         debug=False,
+        state=State({"is_cloud": services.sealing.is_cloud}),
     )
     require_actions(litestar)
     return litestar

@@ -61,7 +61,7 @@ from app.sync.iotda.service import Upstreams
 from app.sync.service import Sync
 from app.sync.stream import HubStreams
 from app.sync.streams import Streams
-from app.synced import Clouds, HubsServing, facts_of
+from app.synced import Clouds, HubsLeaving, HubsServing, facts_of, sealing_of
 from pairing.methods.mesh import JoinedNode
 
 # Read with the program, as part of it: files are not read on the event loop.
@@ -145,6 +145,7 @@ class Services:
         )
         self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
         self._build_history()
+        self.sealing = sealing_of(self, is_cloud=is_cloud)
         self._build_sync()
         self._introduce()
 
@@ -208,6 +209,8 @@ class Services:
 
     def _introduce(self) -> None:
         """What nouns tell each other: handlers that run in the same transaction, in this order."""
+        self.sealing.keys.attach(self.sync.replica)
+        self.enrolment.hubs.on_detached.append(HubsLeaving(self.sync.authority).detached_in)
         follow_homes(self.bus, self.standings)
         follow_shares(self.bus, self.shares)
         self.signing_in.on_recovered.append(tell_members_in)
@@ -220,6 +223,7 @@ class Services:
         self.linking.on_linked.append(self.onboarding.account_linked_in)
         self.linking.on_linked.append(self.rewiring.account_linked_in)
         self.linking.on_linked.append(self.readers.account_linked_in)
+        self.readers.on_changed.append(self.sealing.readers_changed_in)
         self.linking.on_linked.append(self.enrolment.hubs.account_linked_in)
         self.linking.needs.append(named_in_homes)
         self.homes.on_dissolving.append(self.rooms.home_dissolving_in)
@@ -283,6 +287,7 @@ class Services:
         self.devices.absences.start_housekeeping()
         await self.hub.open(name)
         self.devices.memory.hub_id = self.hub.view().id
+        await self.sealing.start()
         await self.devices.presence.resume()
         self.control.start()
         await self.rewiring.open()

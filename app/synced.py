@@ -15,12 +15,19 @@ from app.sharing.replica import ShareFacts
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
+from app.sync.authority import Authority
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.joined import Cloud, CloudState
 from app.sync.enrolment.service import Enrolment
 from app.sync.kinds import Kind
 from app.sync.line import Traffic
 from app.sync.lines import CloudLines, SocketLine
+from app.sync.model import NOBODY, Part
+from app.sync.sealing.facts import HomeKeyFacts, SecretFacts
+from app.sync.sealing.keeping import HomeKeys
+from app.sync.sealing.places import refuse_of_homes
+from app.sync.sealing.ring import Ring
+from app.sync.sealing.service import Sealing
 from app.sync.service import Sync
 
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ def facts_of(services: "Services") -> list[Kind]:
         GroupFacts(services.groups),
         ShareFacts(services.people, services.ledger, services.sharable),
         InvitationFacts(services.people, services.invitations),
+        HomeKeyFacts(services.sealing.keys.ring),
+        services.sealing.keys.facts,
     ]
 
 
@@ -91,6 +100,35 @@ class Clouds:
         task = asyncio.create_task(ending, name="sync-leaving")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
+
+
+def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
+    """What seals a home's secrets, and at a cloud keeps them out of the vault."""
+    store, devices = services.store, services.devices
+    if is_cloud:
+        store.vault.on_keep = refuse_of_homes
+    ring = Ring(store.vault)
+    told = {
+        "bindings/": lambda tx, hardware_id: devices.memory.rebond_in(tx, [hardware_id]),
+        "device-secrets/": lambda tx, rest: devices.credentials.told_in(tx, rest.partition("/")[0]),
+        "sensors/": devices.sensors.told_in,
+    }
+    facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
+    keys = HomeKeys(ring, facts, services.people.account_of_in, is_cloud=is_cloud)
+    return Sealing(store, services.standings, keys, is_cloud=is_cloud)
+
+
+class HubsLeaving:
+    """At a cloud: a hub that serves a home no longer is none of its hubs, so that the others key it out."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    def detached_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
+        """From now on."""
+        known = queries.entity(tx, home_id, "hub", hub_id)
+        if known is not None and known.dead is None:
+            self._authority.local_in(tx, home_id, NOBODY, [Part("hub", hub_id, "del")])
 
 
 def cloud_of(services: "Services") -> dict[str, object] | None:

@@ -31,20 +31,26 @@ AMQTT = (
 TUYAPI = "@tuyapi/link@0.5.0"
 """Somebody else's EZ sender, for node."""
 
+POUCHDB = ("pouchdb@9.0.0", "express-pouchdb@4.2.0", "express@4.22.3")
+"""Another way to keep two databases the same, over LevelDB, and its server."""
+
 
 def installed(requirements: Sequence[str]) -> Path:
     """The folder they are importable from, made now where it is not there. Raises CalledProcessError."""
     return _made("-".join(requirements[0].split("==")), lambda folder: _install(folder, requirements))
 
 
-def installed_from_npm(package: str) -> Path:
-    """The folder node finds it in, made now where it is not there. Raises OSError, CalledProcessError."""
+def installed_from_npm(package: str, *beside: str) -> Path:
+    """The folder node finds it in, made now where it is not there, with others beside it.
+
+    Raises OSError, CalledProcessError.
+    """
     name, _, version = package.rpartition("@")
     quiet = ("--prefix", ".", "--silent", "--no-audit", "--no-fund", "--ignore-scripts")
 
     def install(folder: Path) -> None:
         folder.mkdir()
-        subprocess.run(["npm", "install", *quiet, package], check=True, cwd=folder)
+        subprocess.run(["npm", "install", *quiet, package, *beside], check=True, cwd=folder)
 
     return _made(f"{name.strip('@').replace('/', '-')}-{version}", install) / "node_modules" / name
 

@@ -41,7 +41,7 @@ ADMIN = (
     "home.update room.manage member.manage member.invite audit.read device.update device.remove device.freeze "
     "device.transfer group.manage share.read share.manage pair"
 )
-OWNER = "home.dissolve home.hand_over home.sync mesh.manage upstream.manage"
+OWNER = "home.dissolve home.hand_over home.sync home.keys mesh.manage upstream.manage"
 ALLOWED = {
     Role.GUEST: set(GUEST.split()),
     Role.MEMBER: set(f"{GUEST} {MEMBER}".split()),

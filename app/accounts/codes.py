@@ -28,9 +28,14 @@ def hash_token(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+def plain(code: str) -> bytes:
+    """A code as it is meant: the same for every way of writing it down."""
+    return code.upper().translate(_AS_MEANT).encode()
+
+
 def hash_code(code: str) -> bytes:
-    """What is kept of a code: the same for every way of writing it down."""
-    return hashlib.sha256(code.upper().translate(_AS_MEANT).encode()).digest()
+    """What is kept of a code."""
+    return hashlib.sha256(plain(code)).digest()
 
 
 def same(one: bytes | None, other: bytes) -> bool:

@@ -3,7 +3,7 @@
 import click
 
 from app.client import Client
-from app.commands.reach import api_verb, named
+from app.commands.reach import api_verb, home_of, named
 from app.commands.terminal import answer, plain, table
 
 COLUMNS = ("id", "name", "time_zone", "role")
@@ -11,7 +11,7 @@ COLUMNS = ("id", "name", "time_zone", "role")
 
 @click.group()
 def home() -> None:
-    """Homes: list, create, rename, dissolve."""
+    """Homes: list, create, rename, dissolve; who has their secrets."""
 
 
 @home.command("list")
@@ -56,3 +56,44 @@ async def dissolve(api: Client, which: str, with_devices: bool, with_members: bo
     along = {kind: "remove" for kind, wanted in (("devices", with_devices), ("members", with_members)) if wanted}
     await api.post(f"/api/homes/{found['id']}/dissolve", {"name": found["name"], **along})
     answer({"dissolved": found["id"]}, f"[green]✓[/] {plain(found['name'])} is dissolved")
+
+
+_KEYS = {
+    "alone": "{home} has no cloud: its secrets are on this hub alone",
+    "cloud": "the hubs of {home} have its secrets; this cloud has not",
+    "in": "[green]in[/]: this hub has the secrets of {home}",
+    "waiting": "[yellow]waiting[/] to be let in to the secrets of {home}",
+}
+
+
+@home.command()
+@click.argument("which", metavar="[HOME]", required=False)
+@api_verb
+async def keys(api: Client, which: str | None) -> None:
+    """Who has a home's secrets; at a hub that waits, the code that lets it in."""
+    found = await home_of(api, which)
+    shown = await api.get(f"/api/homes/{found['id']}/keys")
+    lines = [_KEYS[shown["state"]].format(home=plain(found["name"]))]
+    if shown["code"]:
+        lines += [
+            f"  code  [bold green]{plain(shown['code'])}[/]",
+            "  [dim]→ Type it at a hub that is in: doorstep hub admit. Nobody else is to see it.[/]",
+        ]
+    lines += [f"  {it['state']:8} {plain(it['name'] or it['id'])} [dim]{it['id']}[/]" for it in shown["hubs"]]
+    if shown["hubs"] and not shown["recovery"]:
+        lines.append("  [dim]→ No recovery code yet: doorstep home recovery-code[/]")
+    answer(shown, *lines)
+
+
+@home.command("recovery-code")
+@click.argument("which", metavar="[HOME]", required=False)
+@api_verb
+async def recovery_code(api: Client, which: str | None) -> None:
+    """Make the code that lets a hub in when no other is left; it ends the one before."""
+    found = await home_of(api, which)
+    made = await api.post(f"/api/homes/{found['id']}/recovery-code")
+    answer(
+        made,
+        f"recovery code  [bold green]{plain(made['code'])}[/]",
+        f"  [dim]→ Write it down and keep it safe: whoever has it and is the owner opens {plain(found['name'])}.[/]",
+    )

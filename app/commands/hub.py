@@ -16,7 +16,7 @@ LOOK_S: Final = 1.0
 
 @click.group()
 def hub() -> None:
-    """Hubs of this cloud: enrol, confirm, refuse, list, rename, attach, detach, revoke."""
+    """Hubs of this cloud: enrol, confirm, list, attach, revoke, ... At a hub: let others of its homes in."""
 
 
 @hub.command()
@@ -143,3 +143,50 @@ async def revoke(api: Client, *, which: str) -> None:
     found = await named(api, "/api/hubs", which, "hub")
     await api.delete(f"/api/hubs/{found['id']}")
     answer({"revoked": found["id"]}, f"[green]✓[/] {plain(found['name'])} is revoked")
+
+
+@hub.command()
+@click.argument("which", metavar="HUB")
+@click.option("--home", "home", metavar="HOME", help="Which home's; needed where there are several.")
+@click.option("--code", help="What that hub shows; asked for where it is left out.")
+@api_verb
+async def admit(api: Client, *, which: str, home: str | None, code: str | None) -> None:
+    """At a hub that has a home's secrets: let another in, by the code that `doorstep home keys` shows there."""
+    found = await home_of(api, home)
+    keys = await api.get(f"/api/homes/{found['id']}/keys")
+    hub_id = _hub_id(keys["hubs"], which)
+    typed = code or await _typed("The code that hub shows")
+    done = await api.post(f"/api/homes/{found['id']}/hubs/{hub_id}/admit", {"code": typed})
+    lines = f"[green]✓[/] {plain(done['name'])} has the secrets of {plain(found['name'])}"
+    answer(done, f"{lines} as soon as it hears of it")
+
+
+@hub.command()
+@click.option("--home", "home", metavar="HOME", help="Which home's; needed where there are several.")
+@click.option("--code", help="The home's recovery code; asked for where it is left out.")
+@api_verb
+async def recover(api: Client, *, home: str | None, code: str | None) -> None:
+    """Let this hub into a home's secrets by its recovery code, where no other hub is left to do it."""
+    found = await home_of(api, home)
+    typed = code or await _typed("The home's recovery code")
+    done = await api.post(f"/api/homes/{found['id']}/recover", {"code": typed})
+    answer(done, f"[green]✓[/] This hub has the secrets of {plain(found['name'])}")
+
+
+async def _typed(what: str) -> str:
+    if wants_json():
+        raise CommandError("Nobody can be asked with --json.", exit=Exit.USAGE, code="usage", hint="Give --code.")
+    typed: str = await asyncio.to_thread(click.prompt, what, err=True)
+    return typed
+
+
+def _hub_id(hubs: list[dict[str, Any]], which: str) -> str:
+    """Of the hub with this id or name; what is there no more is not meant."""
+    there = [it for it in hubs if it["state"] != "removed"]
+    found = [it for it in there if which == it["id"]]
+    found = found or [it for it in there if which.casefold() == it["name"].casefold()]
+    if len(found) == 1:
+        return str(found[0]["id"])
+    choices = ", ".join(f"{it['name']} ({it['id']})" for it in there) or "none"
+    problem = f"Several hubs are called {which}." if found else f"There is no hub {which} of this home."
+    raise CommandError(problem, exit=Exit.CONFLICT if found else Exit.NOT_FOUND, hint=f"There is: {choices}")

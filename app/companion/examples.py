@@ -103,6 +103,8 @@ _HOMES: Examples = {
         "with all that is in it": {"name": "Lindenweg", "devices": "remove", "members": "remove"},
     },
     "handOverHome": {"hand over": {"account_id": PERSON}},
+    "admitHub": {"as it shows": {"code": "7K3M-PQ2X-9ABC-0TAR-PAZ8"}},
+    "recoverHome": {"as it was written down": {"code": "7K3M-PQ2X-9ABC-0TAR-PAZ8-BAD8"}},
     "createRoom": {"create": {"name": "Kitchen", "icon": "kitchen"}},
     "updateRoom": {"rename": {"name": "Dining room"}},
     "orderRooms": {"order": {"rooms": [OTHER_ROOM, ROOM]}},

@@ -6,12 +6,19 @@ from litestar.params import FromPath, JSONBody
 
 from app.accounts.routes import secret
 from app.caller import Caller
+from app.companion.hub_only import hub_only
 from app.devices.credential_model import NewRegistration, NewSecret, Registered, SecretMade
 from app.devices.service import Devices
 from app.policy import Action
 
 
-@post("/homes/{home_id:str}/devices", operation_id="registerDevice", opt={"action": Action.PAIR}, status_code=201)
+@post(
+    "/homes/{home_id:str}/devices",
+    operation_id="registerDevice",
+    opt={"action": Action.PAIR},
+    status_code=201,
+    guards=[hub_only],
+)
 async def register_device(
     caller: NamedDependency[Caller],
     devices: NamedDependency[Devices],
@@ -27,6 +34,7 @@ async def register_device(
     operation_id="renewDeviceSecret",
     opt={"action": Action.DEVICE_UPDATE},
     status_code=200,
+    guards=[hub_only],
 )
 async def renew_secret(
     caller: NamedDependency[Caller],

@@ -195,6 +195,13 @@ class DeviceCredentials:
         if found is not None:
             self._known.put(tx, device_id, found)
 
+    def told_in(self, tx: Tx, device_id: str) -> None:
+        """A secret of a device that was registered at another hub is in the vault now, or there no more."""
+        known = queries.row(tx, device_id)
+        if known is None and device_queries.device(tx, device_id) is not None:
+            queries.put(tx, device_id, queries.Row(Kind.SECRET))
+        self._show_in(tx, device_id)
+
     def unbinding_in(self, tx: Tx, by: Caller, device: Device) -> None:
         """A device was reset: nothing it had proves it any more."""
         if queries.row(tx, device.id) is not None:

@@ -28,7 +28,7 @@ class NameFacts:
             ("device_id", "service", "property", "name"),
         ),
         # They go with the device, and to another home with it.
-        Watch("devices", "$.id", "$.home_id", ("home_id",)),
+        Watch("devices", "$.id", "$.home_id", ("home_id",), inserted=False),
     )
 
     def __init__(self, memory: Memory) -> None:

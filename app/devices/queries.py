@@ -115,7 +115,10 @@ def insert_device(tx: Tx, new: Device) -> None:
 
 def insert_devices(tx: Tx, new: Iterable[Device]) -> None:
     """Store new devices: gateways before what is behind them."""
-    tx.db.executemany(_INSERT, map(msgspec.structs.astuple, new))
+    for each in new:
+        tx.put(_INSERT, msgspec.structs.astuple(each))
+    # Many rows a statement: a first sync brings thousands.
+    tx.settle()
 
 
 def update_device(tx: Tx, now: Device) -> None:

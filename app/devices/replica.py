@@ -5,7 +5,7 @@ one. What was decided elsewhere has here the effects it has where it is done: a 
 that was let go is told so by the hub that holds it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -34,7 +34,7 @@ from app.store.hub import read_hub
 from app.store.tx import Reader, Tx
 from app.sync.kinds import Fields, Item, Watch
 
-_HOLDS = "(SELECT {} FROM devices WHERE hardware_id=$.hardware_id)"
+_HOLDS = "SELECT id, home_id FROM devices WHERE hardware_id=$.hardware_id"
 
 
 class _Put(Struct, frozen=True):
@@ -59,7 +59,7 @@ class DeviceFacts:
     name: Final = "device"
     watches: Final = (
         Watch("devices", "$.id", "$.home_id", ("home_id", *FIELDS)),
-        Watch("bindings", _HOLDS.format("id"), _HOLDS.format("home_id"), ("public_key", "owner_epoch")),
+        Watch("bindings", columns=("public_key", "owner_epoch"), many=_HOLDS),
     )
 
     def __init__(self, devices: Devices) -> None:
@@ -94,7 +94,7 @@ class DeviceFacts:
         puts = [_Put(item.id, fact, item.by) for item in items if (fact := fact_of(item.fields or {})) is not None]
         puts = self._make_way_in(tx, home_id, puts, gone)
         if puts:
-            self._put_in(tx, home_id, puts)
+            self._put_in(tx, home_id, puts, gone)
         for device_id, by in gone.items():
             device = queries.device(tx, device_id)
             if device is not None and device.home_id == home_id:
@@ -137,9 +137,9 @@ class DeviceFacts:
 
     # the rows
 
-    def _put_in(self, tx: Tx, home_id: str, puts: list[_Put]) -> None:
+    def _put_in(self, tx: Tx, home_id: str, puts: list[_Put], gone: Container[str]) -> None:
         hub_id = read_hub(tx).hub_id
-        steps = _steps(tx, home_id, puts, hub_id)
+        steps = _steps(tx, home_id, puts, gone, hub_id)
         queries.insert_devices(tx, [step.now for step in steps if step.old is None])
         queries.update_devices(tx, [step.now for step in steps if step.old is not None])
         tx.after(lambda: self._show(steps))
@@ -202,11 +202,11 @@ def _binding_order(put: _Put) -> tuple[int, str]:
     return put.fact.owner_epoch, put.id
 
 
-def _steps(tx: Tx, home_id: str, puts: list[_Put], hub_id: str | None) -> list[_Step]:
-    """What changes, gateways before what is behind them; rooms and gateways that are not there are left out."""
+def _steps(tx: Tx, home_id: str, puts: list[_Put], gone: Container[str], hub_id: str | None) -> list[_Step]:
+    """What changes, gateways before what is behind them; rooms and gateways that are not there, or go, are left out."""
     known = facts.devices(tx, [put.id for put in puts])
     rooms = facts.rooms(tx, home_id)
-    gateways = _gateways(tx, home_id, puts)
+    gateways = {it for it in _gateways(tx, home_id, puts) if it not in gone}
     steps: list[_Step] = []
     for put in sorted(puts, key=lambda put: put.fact.gateway_id is not None):
         fact, old = put.fact, known.get(put.id)

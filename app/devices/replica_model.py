@@ -1,6 +1,7 @@
 """A device as a fact of its home (app/sync/PROTOCOL.md 2): its fields, checked, and what they change of its entry."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -36,6 +37,7 @@ FIELDS: Final = (
     "frozen_at",
     "offline_alert_after",
 )
+_values = attrgetter(*FIELDS)
 # Of these, what the receiver of a share is told as well.
 _SHOWN: Final = ("product_id", "name", "icon", "position", "firmware", "offline_alert_after")
 _INSIDE: Final = ("gateway_id", "link", "trust", "serial", "holder", "standby")
@@ -68,14 +70,14 @@ class DeviceFact(Struct, frozen=True, kw_only=True):
 def fact_of(fields: Mapping[str, Any]) -> DeviceFact | None:
     """The fields of an entity; None where no device can be made of them."""
     try:
-        return msgspec.convert(fields, DeviceFact)
+        return msgspec.convert(filled(fields), DeviceFact)
     except msgspec.ValidationError:
         return None
 
 
 def fields_of(device: Device, public_key: bytes | None, hub_id: str | None) -> dict[str, Any]:
     """The fields of a device here, whose row leaves it open that this hub holds it."""
-    fields = {name: getattr(device, name) for name in FIELDS}
+    fields = _said(device)
     fields["holder"] = hub_id if device.holder is None else device.holder
     fields["public_key"] = None if public_key is None else public_key.hex()
     return filled(fields)
@@ -88,16 +90,16 @@ def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def entered(fact: DeviceFact, device_id: str, home_id: str, now: int, **places: Any) -> Device:
     """A device that is new here; `places` are its room and gateway, where they are there."""
-    said = {name: getattr(fact, name) for name in FIELDS} | {"holder": fact.holder or ""} | places
+    said = _said(fact) | {"holder": fact.holder or ""} | places
     return Device(id=device_id, home_id=home_id, version=1, updated_at=now, **said)
 
 
 def changed(old: Device, fact: DeviceFact, hub_id: str | None, now: int, **places: Any) -> Device | None:
     """A device that was here, in its next version; None where nothing of it is another. Its epoch is only raised."""
-    said = {name: getattr(fact, name) for name in FIELDS} | places
+    said = _said(fact) | places
     said["owner_epoch"] = max(old.owner_epoch, fact.owner_epoch)
     said["holder"] = None if old.holder is None and fact.holder == hub_id else fact.holder or ""
-    if all(getattr(old, name) == value for name, value in said.items()):
+    if tuple(said.values()) == _values(old):
         return None
     return msgspec.structs.replace(old, version=old.version + 1, updated_at=now, **said)
 
@@ -110,6 +112,10 @@ def shown_changes(old: Device, now: Device) -> dict[str, Any]:
 def inside_changes(old: Device, now: Device) -> dict[str, Any]:
     """What only its home is told of."""
     return _differing(_INSIDE, old, now)
+
+
+def _said(it: Device | DeviceFact) -> dict[str, Any]:
+    return dict(zip(FIELDS, _values(it), strict=True))
 
 
 def _differing(names: tuple[str, ...], old: Device, now: Device) -> dict[str, Any]:

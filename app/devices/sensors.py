@@ -42,6 +42,19 @@ class Sensors:
         tx.run("INSERT OR REPLACE INTO sensors(device_id, counter) VALUES(?,?)", (device_id, secret.counter))
         self._known.put(tx, device_id, secret)
 
+    def told_in(self, tx: Tx, device_id: str) -> None:
+        """The key of a sensor that joined at another hub is in the vault now, or there no more.
+
+        What that hub has taken is not known here: the first advertisement taken here says where it stands.
+        """
+        key = self._store.vault.fetch(tx, _row(device_id))
+        if key is None:
+            self._known.drop(tx, device_id)
+        elif tx.one("SELECT 1 FROM devices WHERE id=?", (device_id,)) is not None:
+            tx.run("INSERT OR IGNORE INTO sensors(device_id, counter) VALUES(?,-1)", (device_id,))
+            row = tx.one("SELECT counter FROM sensors WHERE device_id=?", (device_id,))
+            self._known.put(tx, device_id, SensorSecret(key, -1 if row is None else row[0]))
+
     def took_in(self, tx: Tx, device_id: str, counter: int) -> None:
         """An advertisement with this counter is taken in `tx`: none that is older will be."""
         known = self._known.get(device_id)

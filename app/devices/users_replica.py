@@ -64,11 +64,12 @@ class DeviceUserFacts:
             old = known.get(user_id)
             if old is not None and old.device_id not in here:
                 continue
-            if item.fields is None and old is not None:
+            if fact is not None and fact.device_id in here:
+                _put_in(tx, item, fact, here, old)
+            elif old is not None and (fact is not None or item.fields is None):
+                # Gone, or of a device that is not there yet: of the former it is no more.
                 queries.delete(tx, user_id)
                 _tell_in(tx, item.by, here[old.device_id], "device.user_removed", user_id)
-            elif fact is not None and fact.device_id in here:
-                _put_in(tx, item, fact, here, old)
 
 
 def _put_in(tx: Tx, item: Item, fact: _UserFact, here: dict[str, Device], old: DeviceUser | None) -> None:
@@ -87,7 +88,7 @@ def _put_in(tx: Tx, item: Item, fact: _UserFact, here: dict[str, Device], old: D
 
 def _fact(fields: Fields | None) -> _UserFact | None:
     try:
-        return None if fields is None else msgspec.convert(fields, _UserFact)
+        return None if fields is None else msgspec.convert(filled(fields), _UserFact)
     except msgspec.ValidationError:
         return None
 

@@ -101,8 +101,9 @@ class GroupFacts:
 
 
 def _fact(fields: Fields | None) -> _GroupFact | None:
+    said = {name: value for name, value in (fields or {}).items() if value is not None}
     try:
-        return None if fields is None else msgspec.convert(fields, _GroupFact)
+        return None if fields is None else msgspec.convert(said, _GroupFact)
     except msgspec.ValidationError:
         return None
 

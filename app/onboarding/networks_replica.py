@@ -68,6 +68,9 @@ class NetworkFacts:
         other = queries.named(tx, now.home_id, now.ssid)
         if other is not None and other.id != now.id:
             if _last_used(other) > _last_used(now) and other.id not in gone:
+                if old is not None:
+                    # It has another name than it had.
+                    self._networks.forgotten_in(tx, item.by.actor, old)
                 return
             self._networks.forgotten_in(tx, item.by.actor, other)
         if now != old:
@@ -80,8 +83,9 @@ def _last_used(network: Network) -> tuple[int, str]:
 
 def _fact(fields: Fields | None) -> _NetworkFact | None:
     """None where no device could ever join such a network."""
+    said = {name: value for name, value in (fields or {}).items() if value is not None}
     try:
-        fact = None if fields is None else msgspec.convert(fields, _NetworkFact)
+        fact = None if fields is None else msgspec.convert(said, _NetworkFact)
         if fact is not None:
             network_of(fact.ssid, "", fact.bssid)
     except (msgspec.ValidationError, UnfitNetworkError):

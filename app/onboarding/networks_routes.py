@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from app.caller import Caller
 from app.companion.conditions import Page
+from app.companion.hub_only import hub_only
 from app.onboarding.network_model import Bssid, NetworkView, Ssid, WifiPassword, checked
 from app.onboarding.networks import Networks
 from app.policy import Action
@@ -28,7 +29,7 @@ async def list_networks(
     return Page(await networks.list(caller.actor, home_id))
 
 
-@post("/homes/{home_id:str}/networks", operation_id="keepWifiNetwork", opt={"action": Action.PAIR})
+@post("/homes/{home_id:str}/networks", operation_id="keepWifiNetwork", opt={"action": Action.PAIR}, guards=[hub_only])
 async def keep_network(
     caller: NamedDependency[Caller],
     networks: NamedDependency[Networks],

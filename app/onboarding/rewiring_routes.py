@@ -6,6 +6,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
 from app.caller import Caller
+from app.companion.hub_only import hub_only
 from app.onboarding.network_model import Bssid, Ssid, WifiPassword
 from app.onboarding.rewiring import Rewiring
 from app.onboarding.rewiring_model import WifiChangeView
@@ -20,7 +21,7 @@ class NextNetwork(Struct, forbid_unknown_fields=True):
     bssid: Bssid = ""
 
 
-@post("/homes/{home_id:str}/wifi-change", operation_id="changeWifi", opt={"action": Action.PAIR})
+@post("/homes/{home_id:str}/wifi-change", operation_id="changeWifi", opt={"action": Action.PAIR}, guards=[hub_only])
 async def change_wifi(
     caller: NamedDependency[Caller],
     rewiring: NamedDependency[Rewiring],

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 
 from app.caller import Caller
 from app.companion.conditions import ApiRequest, Cursor, Limit, Page, decode_cursor, encode_cursor, limit_of
+from app.companion.hub_only import hub_only
 from app.onboarding.codes import Code, ScannedCode
 from app.onboarding.model import DeviceId, HandoverView, InboxView, MethodView, PairingView, Pin, view_of
 from app.onboarding.service import Onboarding
@@ -68,7 +69,7 @@ async def read_printed_code(
     return unkept(onboarding.scanned(caller.actor, data.code))
 
 
-@post("/homes/{home_id:str}/pairing", operation_id="startPairing", opt={"action": Action.PAIR})
+@post("/homes/{home_id:str}/pairing", operation_id="startPairing", opt={"action": Action.PAIR}, guards=[hub_only])
 async def start_pairing(
     caller: NamedDependency[Caller],
     onboarding: NamedDependency[Onboarding],

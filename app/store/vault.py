@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,8 @@ class Vault:
     def __init__(self, key: bytes) -> None:
         self._aead = AESGCM(key)
         self._mac_key = HKDF(SHA256(), KEY_BYTES, salt=None, info=_MAC).derive(key)
+        # Asked before a secret is kept, of the row; what it raises keeps it out.
+        self.on_keep: Callable[[str], None] | None = None
 
     @classmethod
     def at(cls, path: Path) -> "Vault":
@@ -59,6 +62,8 @@ class Vault:
 
     def keep(self, tx: Tx, row: str, secret: bytes) -> None:
         """Store `secret` under `row` in the vault's own table."""
+        if self.on_keep is not None:
+            self.on_keep(row)
         tx.run("INSERT OR REPLACE INTO secrets(row, sealed) VALUES(?,?)", (row, self.seal(secret, row)))
 
     def fetch(self, reader: Reader, row: str) -> bytes | None:

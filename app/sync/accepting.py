@@ -47,6 +47,7 @@ class Accepting:
         shared, before = self._log.shared, self._log.head
         results: list[Result] = []
         expected = None
+        self._log.preload((part.kind, part.id) for op in ops for part in op.parts)
         for op in ops:
             # This node's own are nobody else's, and a phone's are its person's, through whichever hub they come.
             of_another = op.node == self._own.node_in(self._tx) or not self._sender.speaks_as(op.node)
@@ -123,7 +124,7 @@ class Accepting:
                 return True  # other hardware is another device
             moves = "holder" in part.fields and part.fields["holder"] != entity.fields.get("holder")
             return (epoch is not None and epoch < current) or (moves and (epoch is None or epoch <= current))
-        bound = queries.binding(self._tx, part.fields.get("hardware_id", "")) if part.what == "new" else None
+        bound = self._log.binding(part.fields.get("hardware_id", "")) if part.what == "new" else None
         return bound is not None and bound[1] != part.id and (epoch or 0) <= bound[2]
 
     def _without_what_is_gone(self, op: Op) -> tuple[list[Part], list[Loss]]:

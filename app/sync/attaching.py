@@ -20,7 +20,7 @@ from app.sync.cloud_end import EPOCH_BYTES, CloudEnd
 from app.sync.engine import Engine
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.model import EnrolledHub
-from app.sync.model import NOBODY, Part
+from app.sync.model import NOBODY
 from app.sync.wire import Attached, Failed, Found, Reset
 
 # Of one operation, as a home becomes a log.
@@ -127,18 +127,10 @@ class Attaching:
             raise NotFound
         self._hubs.demand_cloud()
         self._hubs.detach_in(tx, hub_id, home_id)
-        self._key_out_in(tx, by, home_id, hub_id)
-
-    def _key_out_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str) -> None:
-        """Those who stay see that it is gone, and seal the home's secrets anew."""
-        if queries.entity(tx, home_id, "hub", hub_id) is not None:
-            key = self._people.key_in(tx, home_id, by.actor.account_id) or NOBODY
-            self._authority.local_in(tx, home_id, key, [Part("hub", hub_id, "del")])
 
     def _revoking_in(self, tx: Tx, by: Caller, hub: EnrolledHub) -> None:
         for home_id in self._hubs.homes_in(tx, hub.id):
             self._hubs.detach_in(tx, hub.id, home_id)
-            self._key_out_in(tx, by, home_id, hub.id)
 
     # at a hub
 

@@ -13,14 +13,12 @@ from app.sync.accepting import Accepting, Sender
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, shown_of
 from app.sync.log import HomeLog
-from app.sync.model import Entity, Op, Part
+from app.sync.model import JUMP, Entity, Op, Part
 from app.sync.own import OwnWork
 from app.sync.queries import NodeRow, Shared
 from app.sync.restating import join_in
 from app.sync.wire import Changes, Pull, Pushed, Reset, Snapshot, SnapshotPage
 
-# Numbers a lost life of this log may have given out (section 2c).
-JUMP: Final = 1 << 40
 ROWS_AT_ONCE: Final = 1_000
 TOMBSTONE_MS: Final = 90 * 24 * 3_600_000
 # Of one sweep.
@@ -46,7 +44,7 @@ class Authority:
 
     def renew_in(self, tx: Tx, shared: Shared, epoch: str) -> Shared:
         """This node is back from a backup: the log begins a new life, in which hubs restate what they have."""
-        renewed = replace(shared, epoch=epoch, head=shared.head + JUMP, state="recovering")
+        renewed = replace(shared, epoch=epoch, head=shared.head + JUMP, kept=shared.head, state="recovering")
         queries.put_shared(tx, renewed)
         return renewed
 

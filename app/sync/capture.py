@@ -5,14 +5,14 @@ service has to remember to say what it did, and what a foreign key takes along i
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from app.store.tx import Reader, Tx
 from app.sync import merge, queries
 from app.sync.authority import Authority
-from app.sync.facts import Facts, shown_of
+from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
 from app.sync.model import NOBODY, Part
 from app.sync.replica import Replica
@@ -45,6 +45,8 @@ class Capture:
     ) -> None:
         self._facts = facts
         self._kinds = facts.kinds
+        # Found once: asking an object whether it is of a Protocol takes longer than reading a fact.
+        self._of_several_ids = {name: kind for name, kind in facts.kinds.items() if isinstance(kind, SeveralIds)}
         self._authority = authority
         self._replica = replica
         self._key_in = key_in
@@ -83,19 +85,23 @@ class Capture:
         self._facts.put.clear()
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:
-        kind = self._kinds[name]
-        if not isinstance(kind, SeveralIds):
+        kind = self._of_several_ids.get(name)
+        if kind is None:
             return entity_id
         return kind.id_of_in(reader, home_id, entity_id, partial(_is_known, reader, home_id, name))
 
     def parts_in(self, reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> list[Part]:
         """How the tables differ from what the log shows, of these entities."""
-        is_authority = self.homes.get(home_id, False)
+        keys = list(keys)
+        shown = self._shown(reader, home_id, keys, is_authority=self.homes.get(home_id, False))
         parts: dict[tuple[str, str], Part] = {}
         for name, entity_id in keys:
             kind = self._kinds[name]
-            was = self._shown(reader, home_id, name, entity_id, is_authority=is_authority)
+            was = shown(name, entity_id)[0]
             now = kind.read_in(reader, home_id, entity_id, was)
+            if was and now is not None and queries.is_dangling(reader, home_id, name, entity_id):
+                # What it refers to has not come yet: nobody took that away.
+                now = {**was, **now}
             if (changed := merge.difference(_without_defaults(was, now), now)) is not None:
                 parts[name, entity_id] = Part(name, entity_id, *changed)  # type: ignore[arg-type]
         ended = parts.get(("home", home_id))
@@ -103,10 +109,13 @@ class Capture:
             return [ended]
         return sorted(parts.values(), key=lambda part: RANK[part.kind])
 
-    def _shown(self, reader: Reader, home_id: str, kind: str, entity_id: str, *, is_authority: bool) -> Any:
-        if is_authority:
-            return shown_of(queries.entity(reader, home_id, kind, entity_id))[0]
-        return self._replica.view(reader, home_id, kind, entity_id)[0]
+    def _shown(
+        self, reader: Reader, home_id: str, keys: Collection[tuple[str, str]], *, is_authority: bool
+    ) -> Callable[[str, str], Shown]:
+        if not is_authority:
+            return self._replica.views(reader, home_id, keys)
+        known = queries.entities(reader, home_id, keys)
+        return lambda kind, entity_id: shown_of(known.get((kind, entity_id)))
 
     def _put_down(self, tx: Tx, home_id: str, actor: str, parts: list[Part]) -> None:
         if self.homes[home_id]:
@@ -137,7 +146,8 @@ def _is_known(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
 
 def _triggers(kind: str, number: int, watch: Watch) -> Iterator[tuple[str, str]]:
     columns = "" if watch.columns is None else " OF " + ", ".join(watch.columns)
-    for event, row in (("INSERT", "NEW"), (f"UPDATE{columns}", "NEW"), (f"UPDATE{columns}", "OLD"), ("DELETE", "OLD")):
+    inserts = (("INSERT", "NEW"),) if watch.inserted else ()
+    for event, row in (*inserts, (f"UPDATE{columns}", "NEW"), (f"UPDATE{columns}", "OLD"), ("DELETE", "OLD")):
         name = f"{kind}_{number}_{event.split(' ')[0].lower()}_{row.lower()}"
         facts = {"name": name, "event": event, "table": watch.table, "function": _FUNCTION, "kind": kind}
         many = getattr(watch, "many", None)

@@ -1,12 +1,10 @@
 """A cloud's end of the talk: each request of a hub is one act, answered once it is on disk (PROTOCOL.md 7)."""
 
-import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -17,6 +15,7 @@ from app.sync.accepting import Sender
 from app.sync.authority import Authority
 from app.sync.capture import Capture
 from app.sync.model import MAX_OPS, decode_entity
+from app.sync.polls import Polls
 from app.sync.rules import By
 from app.sync.wire import (
     Answer,
@@ -34,11 +33,9 @@ from app.sync.wire import (
     Wait,
     Welcome,
     Wiped,
-    encode,
 )
 
 EPOCH_BYTES: Final = 8
-MOST_WAIT_S: Final = 55.0
 
 
 class Peer(Struct, frozen=True):
@@ -84,7 +81,7 @@ class CloudEnd:
         self.heads: dict[str, tuple[str, int]] = {}
         # Logs that the hub which brought them has not said all of.
         self._founding: set[str] = set()
-        self._grown = asyncio.Event()
+        self._polls = Polls(self.heads)
         # By hub, how to tell each connection of it something; False: it takes no more.
         self._lines: dict[str, list[Tell]] = {}
         self.on_connected: list[Callable[[Peer], None]] = []
@@ -143,8 +140,6 @@ class CloudEnd:
         for hub_id in tuple(self._lines):
             if self._serving.serves(hub_id, home_id):
                 self.tell(hub_id, Head(0, home_id, epoch, head))
-        grown, self._grown = self._grown, asyncio.Event()
-        grown.set()
 
     async def answer(self, peer: Peer, request: Request) -> Answer:
         """What a hub asked, done; raises what the store does."""
@@ -155,6 +150,7 @@ class CloudEnd:
             return Failed(request.id, "home_unknown", "This cloud does not know that home.", True)
         match request:
             case Hello():
+                self._polls.end(peer)
                 answer: Answer = await self._hello(peer, request)
             case Found():
                 answer = await self._store.write(lambda tx: self._found_in(tx, peer, request))
@@ -167,7 +163,7 @@ class CloudEnd:
             case Restate():
                 answer = await self._store.write(lambda tx: self._restate_in(tx, peer, request))
             case Wait():
-                answer = await self._wait(peer, request)
+                answer = await self._polls.wait(peer, request, partial(self.connect, peer))
             case _:
                 answer = await self._handled(peer, request)
         return replace(answer, id=request.id)
@@ -254,34 +250,6 @@ class CloudEnd:
                 tx.after(lambda: self._founding.discard(request.home))
         return Done(0)
 
-    async def _wait(self, peer: Peer, request: Wait) -> Answer:
-        """A connection for as long as it takes until there is something to say."""
-        wanted = {home_id: (epoch, head) for home_id, epoch, head in request.homes}
-        notices: list[msgspec.Raw] = []
-
-        def tell(notice: Answer) -> bool:
-            if not isinstance(notice, Head):
-                notices.append(msgspec.Raw(encode(notice)))
-            self._grown.set()
-            return True
-
-        end = self.connect(peer, tell)
-        found: list[tuple[str, str, int]] = []
-        try:
-            async with asyncio.timeout(min(max(request.seconds, 0.0), MOST_WAIT_S)):
-                while not (found := self._beyond(wanted)) and not notices:
-                    if self._grown.is_set():
-                        self._grown = asyncio.Event()
-                    await self._grown.wait()
-        except TimeoutError:
-            pass
-        finally:
-            end()
-        return Done(0, heads=found, notices=notices)
-
-    def _beyond(self, wanted: dict[str, tuple[str, int]]) -> list[tuple[str, str, int]]:
-        return [
-            (home_id, *self.heads[home_id])
-            for home_id, had in wanted.items()
-            if home_id in self.heads and self.heads[home_id] != had
-        ]
+    def close(self) -> None:
+        """This node stops: who waits is answered."""
+        self._polls.close()

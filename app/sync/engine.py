@@ -90,6 +90,8 @@ class Engine:
         self.on_disconnected: list[Callable[[], None]] = []
         # How far the cloud's logs have come, as far as it has said.
         self.remote: dict[str, int] = {}
+        # When the cloud answered over the line of now, by the loop's clock.
+        self._stands_since: float | None = None
         # Homes of this hub's that the cloud has said yes to, and that have no log here yet.
         self.giving: set[str] = set()
         self._wake = asyncio.Event()
@@ -128,7 +130,7 @@ class Engine:
     async def _run(self) -> None:
         ceiling = LEAST_BACKOFF_S
         while True:
-            began = asyncio.get_running_loop().time()
+            self._stands_since = None
             try:
                 async with self._door.line() as line:
                     await self._speak(line)
@@ -143,10 +145,17 @@ class Engine:
                 return
             except StoreError as error:
                 self._ended(f"the disk does not take what the cloud says ({error.code})")
-            lasted = asyncio.get_running_loop().time() - began
+            except Exception as error:
+                # Whatever a cloud says, this hub goes on asking it.
+                self._ended(f"this hub cannot do what the cloud says ({type(error).__name__})")
+                _log.exception("the talk with the cloud failed")
             # A connection that stood was none of the tries that failed.
-            ceiling = LEAST_BACKOFF_S if lasted > MOST_BACKOFF_S else min(ceiling * 2, MOST_BACKOFF_S)
+            ceiling = LEAST_BACKOFF_S if self._stood_for() > ceiling else min(ceiling * 2, MOST_BACKOFF_S)
             await asyncio.sleep(random.uniform(0, ceiling))  # noqa: S311 - spreads load, keeps no secret
+
+    def _stood_for(self) -> float:
+        """How long the cloud has answered over the last line, in seconds."""
+        return 0.0 if self._stands_since is None else self._time() - self._stands_since
 
     def _ended(self, why: str) -> None:
         self.line = None
@@ -170,6 +179,7 @@ class Engine:
 
     async def _work(self, line: Line) -> None:
         await self._greet(line)
+        self._stands_since = self._time()
         self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
         self.talk.refused = False
@@ -359,6 +369,9 @@ class Engine:
                 raise LineLost(f"{detail} ({code})")
             case _:
                 return False
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _now(self) -> int:
         return self._store.clock.now().ms

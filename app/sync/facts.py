@@ -1,6 +1,7 @@
 """Between the log and the tables: entities put where their nouns keep them, in an order that fits (PROTOCOL.md 2)."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from app.caller import Caller
@@ -25,8 +26,8 @@ class Facts:
 
     def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key], shown: Callable[[str, str], Shown]) -> None:
         """Make the tables show these entities as `shown` says, and what waited for those that are there now."""
-        todo = dict.fromkeys(keys)
-        for key in tuple(todo):
+        todo, shown = dict.fromkeys(keys), cache(shown)
+        for key in tuple(todo) if queries.anything_hangs(tx, home_id) else ():
             if key[0] in self.kinds and shown(*key)[0] is not None:
                 todo.update(dict.fromkeys(queries.released(tx, home_id, *key)))
         by_kind: dict[str, list[Item]] = {}

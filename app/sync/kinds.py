@@ -19,7 +19,8 @@ class Watch(Struct, frozen=True):
 
     `id` and `home_id` are SQL over the row, whose columns are written `$.name`; a NULL of either: it is none of ours.
     `columns`: those whose update matters; None: all. `many` is for a row that is part of several facts: a SELECT of
-    their id and home_id (so named), with the row's columns in it, instead of the two.
+    their id and home_id (so named), with the row's columns in it, instead of the two. `inserted`: whether a row that is
+    new says something.
     """
 
     table: str
@@ -27,6 +28,7 @@ class Watch(Struct, frozen=True):
     home_id: str = "NULL"
     columns: tuple[str, ...] | None = None
     many: str | None = None
+    inserted: bool = True
 
 
 class Item(Struct, frozen=True):

@@ -38,20 +38,16 @@ class CloudLines:
     async def line(self) -> AsyncIterator[Line]:
         """A new one; raises LineLost, LineRefused."""
         try:
+            # A cloud that answers no requests either says nothing about WebSockets.
+            await self._door.session()
             if self._missed >= BEFORE_REQUESTS:
+                self._missed = 0
                 async with asyncio.timeout(REQUESTS_S):
                     yield RequestLine(self._door, self._traffic)
                 return
-            # Where not even that is to be had, it says nothing of WebSockets.
-            await self._door.session()
-            async with self._socket() as socket:
-                line = SocketLine(socket, self._traffic)
-                try:
-                    yield line
-                finally:
-                    await line.close()
+            async with self._socket() as line:
+                yield line
         except TimeoutError as error:
-            self._missed = 0
             raise LineLost("looking again whether WebSockets get through") from error
         except (Revoked, Superseded, NotEnrolled) as error:
             raise LineRefused(error.code, str(error)) from error
@@ -61,11 +57,15 @@ class CloudLines:
             raise LineLost(str(error)) from error
 
     @asynccontextmanager
-    async def _socket(self) -> AsyncIterator[ClientConnection]:
+    async def _socket(self) -> AsyncIterator[Line]:
         self._missed += 1
         async with self._door.websocket("/sync/stream") as socket:
             self._missed = 0
-            yield socket
+            line = SocketLine(socket, self._traffic)
+            try:
+                yield line
+            finally:
+                await line.close()
 
 
 class SocketLine:
@@ -137,12 +137,14 @@ class RequestLine:
         self._ids = itertools.count(1)
         # What this hub has of each log, as far as it has been told or has said.
         self._heads: dict[str, tuple[str, int]] = {}
+        self._welcomed = asyncio.Event()
 
     async def ask(self, request: Request) -> Answer:
         """The answer; raises LineLost."""
         answer = await self._post(replace(request, id=next(self._ids)), ANSWER_S)
         if isinstance(answer, Welcome):
             self._heads = {home_id: (epoch, head) for home_id, epoch, head, _ in answer.homes}
+            self._welcomed.set()
         return answer
 
     async def _post(self, request: Request, seconds: float) -> Answer:
@@ -160,6 +162,8 @@ class RequestLine:
 
     async def told(self) -> AsyncIterator[Answer]:
         """What the cloud says of itself; raises LineLost."""
+        # Which logs to ask about is known then.
+        await self._welcomed.wait()
         while True:
             had = [(home_id, epoch, head) for home_id, (epoch, head) in self._heads.items()]
             answer = await self._post(Wait(next(self._ids), had, WAIT_S), WAIT_S + ANSWER_S)

@@ -8,6 +8,8 @@ from app.sync.model import Entity
 from app.sync.queries import Shared
 
 Key = tuple[str, str]
+# Home, device and owner epoch of a piece of hardware.
+Bound = tuple[str, str, int]
 
 
 class HomeLog:
@@ -20,6 +22,8 @@ class HomeLog:
         self.head = shared.head
         self._known: dict[Key, Entity | None] = {}
         self.changed: dict[Key, Entity] = {}
+        self._bindings: dict[str, Bound | None] = {}
+        self._bound: dict[str, Bound] = {}
 
     def get(self, kind: str, entity_id: str) -> Entity | None:
         """An entity as it is now, a tombstone too."""
@@ -54,8 +58,30 @@ class HomeLog:
     def write_in(self, tx: Tx) -> None:
         """Have what was changed on disk; `sync_homes` is the caller's."""
         queries.put_entities(tx, self.home_id, self.changed.values())
+        queries.put_bindings(tx, self._bound.items())
 
     def preload(self, keys: Iterable[Key]) -> None:
         """Read several at once."""
-        for kind, entity_id in keys:
-            self.get(kind, entity_id)
+        missing = dict.fromkeys(key for key in keys if key not in self._known)
+        self._known |= missing | queries.entities(self._reader, self.home_id, missing)
+
+    def preload_bindings(self, hardware_ids: Iterable[str]) -> None:
+        """Read where several pieces of hardware are."""
+        missing = dict.fromkeys(it for it in hardware_ids if it not in self._bindings)
+        self._bindings |= missing | queries.bindings(self._reader, missing)
+
+    def binding(self, hardware_id: str) -> Bound | None:
+        """Where a piece of hardware is, over all homes."""
+        if hardware_id not in self._bindings:
+            self._bindings[hardware_id] = queries.binding(self._reader, hardware_id)
+        return self._bindings[hardware_id]
+
+    def bind(self, hardware_id: str, device_id: str, owner_epoch: int) -> None:
+        """It is in this home from now on."""
+        self._bindings[hardware_id] = self._bound[hardware_id] = (self.home_id, device_id, owner_epoch)
+
+    def free_bindings_in(self, tx: Tx) -> None:
+        """No hardware is in this home."""
+        self._bound.clear()
+        self._bindings.clear()
+        queries.free_bindings(tx, self.home_id)

@@ -11,6 +11,7 @@ from app.sync import hybrid, merge, queries
 from app.sync.applying import apply_in
 from app.sync.log import HomeLog
 from app.sync.model import NOBODY, Entity, Loss, Op, Part, Stamp
+from app.sync.sealing.model import AGAIN
 
 
 class OwnWork:
@@ -33,7 +34,7 @@ class OwnWork:
 
     def keep_in(self, tx: Tx, log: HomeLog, losses: Iterable[Loss]) -> None:
         """Conflict records of what was lost (section 6)."""
-        parts = [Part("conflict", new_id(tx.now), "new", _record(loss)) for loss in losses]
+        parts = [Part("conflict", new_id(tx.now), "new", _record(it)) for it in losses if not _is_sealed_again(it)]
         if parts:
             op = self.op_in(tx, log, NOBODY, parts)
             apply_in(log, op, op.at)
@@ -46,7 +47,7 @@ class OwnWork:
             elif part.kind == "device":
                 self.bind_in(tx, log, part)
             elif part.kind == "home" and part.what == "del":
-                queries.free_bindings(tx, log.home_id)
+                log.free_bindings_in(tx)
 
     def bind_in(self, tx: Tx, log: HomeLog, part: Part) -> None:
         """Keep where a piece of hardware is now."""
@@ -54,14 +55,14 @@ class OwnWork:
         if device is None or "owner_epoch" not in part.fields:
             return
         hardware_id, epoch = device.fields.get("hardware_id", ""), device.fields.get("owner_epoch", 0)
-        bound = queries.binding(tx, hardware_id)
+        bound = log.binding(hardware_id)
         if bound is not None and bound[2] > epoch:
             if bound[1] != part.id:
                 self._end(tx, log, part.id)  # it is elsewhere already
             return
         if bound is not None and bound[1] != part.id:
             self._moved_in(tx, log, bound[0], bound[1])
-        queries.put_binding(tx, hardware_id, log.home_id, part.id, epoch)
+        log.bind(hardware_id, part.id, epoch)
 
     def _leave_room(self, log: HomeLog, op: Op, room_id: str, at: int) -> None:
         for device in tuple(log.each("device")):
@@ -91,6 +92,11 @@ class OwnWork:
         if device is not None:
             op = self.op_in(tx, log, NOBODY, [Part("device", device_id, "del")])
             apply_in(log, op, merge.time_of(op, op.at, [device]))
+
+
+def _is_sealed_again(loss: Loss) -> bool:
+    """Whether nothing was lost but a secret's being sealed with another key: whoever has that does it again."""
+    return loss.kind == "secret" and isinstance(loss.lost, str) and loss.lost.startswith(AGAIN)
 
 
 def _record(loss: Loss) -> dict[str, Any]:

@@ -1,21 +1,26 @@
 """The SQL of sync; blobs become structs here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
+from app.sync.kinds import ORDER, RANK
 from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
 
 _HOME = (
-    "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms FROM sync_homes"
+    "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms,kept"
+    " FROM sync_homes"
 )
 
 
 class Shared(Struct, frozen=True):
-    """A home's log as this node has it. `cloud_id` None: it is the authority. Times in ms, `last_at` hybrid."""
+    """A home's log as this node has it. `cloud_id` None: it is the authority. Times in ms, `last_at` hybrid.
+
+    `kept`: what was numbered beyond it, by less than `JUMP`, was in a life of the log that is lost.
+    """
 
     home_id: str
     cloud_id: str | None
@@ -28,6 +33,7 @@ class Shared(Struct, frozen=True):
     snapshot_place: bytes | None = None
     contact_at: int | None = None
     offset_ms: int = 0
+    kept: int = 0
 
 
 class Waiting(Struct, frozen=True):
@@ -66,7 +72,7 @@ def shared(reader: Reader, home_id: str) -> Shared | None:
 
 def put_shared(tx: Tx, it: Shared) -> None:
     """Store it, new or changed."""
-    tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
+    tx.run("INSERT OR REPLACE INTO sync_homes VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(it))
 
 
 def note_contact(tx: Tx, home_id: str, at: int) -> None:
@@ -90,6 +96,24 @@ def entity(reader: Reader, home_id: str, kind: str, entity_id: str) -> Entity | 
     """One entity, a tombstone too."""
     row = reader.one("SELECT body FROM sync_entities WHERE home_id=? AND kind=? AND id=?", (home_id, kind, entity_id))
     return None if row is None else decode_entity(row[0])
+
+
+def entities(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entity]:
+    """Those that there are of several, tombstones too, by (kind, id)."""
+    sql = "SELECT id, body FROM sync_entities WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
+    return {
+        (kind, row[0]): decode_entity(row[1])
+        for kind, ids in _by_kind(keys)
+        for row in reader.all(sql, (home_id, kind, ids))
+    }
+
+
+def _by_kind(keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Ids as a JSON array, by kind: so that any number of them is one question."""
+    ids: dict[str, list[str]] = {}
+    for kind, entity_id in keys:
+        ids.setdefault(kind, []).append(entity_id)
+    return ((kind, msgspec.json.encode(some).decode()) for kind, some in ids.items())
 
 
 def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
@@ -151,9 +175,18 @@ def bodies_since(reader: Reader, home_id: str, since: int, limit: int) -> list[t
 
 
 def every_body_after(reader: Reader, home_id: str, place: tuple[str, str], limit: int) -> list[tuple[str, str, bytes]]:
-    """(kind, id, encoded entity) of everything, tombstones too, after a place in that order."""
-    sql = "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND (kind, id) > (?, ?) ORDER BY kind, id LIMIT ?"
-    return reader.all(sql, (home_id, *place, limit))
+    """(kind, id, encoded entity) of everything, tombstones too, after a place in the order of kinds, then of ids.
+
+    What is referred to comes first, so that little waits for what it refers to. `limit` -1: no limit.
+    """
+    sql = "SELECT kind, id, body FROM sync_entities WHERE home_id=? AND kind=? AND id>? ORDER BY id LIMIT ?"
+    rows: list[tuple[str, str, bytes]] = []
+    for kind in ORDER[RANK.get(place[0], 0) :]:
+        after = place[1] if kind == place[0] else ""
+        rows += reader.all(sql, (home_id, kind, after, limit if limit < 0 else limit - len(rows)))
+        if len(rows) == limit:
+            break
+    return rows
 
 
 def count_entities(reader: Reader, home_id: str) -> int:
@@ -236,6 +269,13 @@ def pending_of(reader: Reader, home_id: str, kind: str, entity_id: str) -> list[
 def pending_keys(reader: Reader, home_id: str) -> set[tuple[str, str]]:
     """(kind, id) of all that the outbox is about."""
     return set(reader.all("SELECT DISTINCT kind, id FROM sync_pending WHERE home_id=?", (home_id,)))
+
+
+def pending_among(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of several about which something waits."""
+    sql = "SELECT DISTINCT id FROM sync_pending WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
+    found = ((kind, row[0]) for kind, ids in _by_kind(keys) for row in reader.all(sql, (home_id, kind, ids)))
+    return set(found)
 
 
 def settle_op(tx: Tx, place: int, seq: int) -> None:
@@ -335,10 +375,31 @@ def hang(tx: Tx, home_id: str, kind: str, entity_id: str, on: Iterable[tuple[str
     tx.db.executemany(sql, [(home_id, on_kind, on_id, kind, entity_id) for on_kind, on_id in on])
 
 
+def is_dangling(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
+    """Whether it waits for another."""
+    sql = "SELECT 1 FROM sync_dangling WHERE home_id=? AND kind=? AND id=? LIMIT 1"
+    return reader.one(sql, (home_id, kind, entity_id)) is not None
+
+
+def anything_hangs(reader: Reader, home_id: str) -> bool:
+    """Whether anything waits for another entity."""
+    return reader.one("SELECT 1 FROM sync_dangling WHERE home_id=? LIMIT 1", (home_id,)) is not None
+
+
 def released(tx: Tx, home_id: str, kind: str, entity_id: str) -> list[tuple[str, str]]:
     """(kind, id) of what waited for it, and waits no more."""
     sql = "DELETE FROM sync_dangling WHERE home_id=? AND on_kind=? AND on_id=? RETURNING kind, id"
     return tx.all(sql, (home_id, kind, entity_id))
+
+
+def bindings(reader: Reader, hardware_ids: Iterable[str]) -> dict[str, tuple[str, str, int]]:
+    """The same of several pieces of hardware."""
+    sql = (
+        "SELECT hardware_id, home_id, device_id, owner_epoch FROM sync_bindings"
+        " WHERE hardware_id IN (SELECT value FROM json_each(?))"
+    )
+    rows = reader.all(sql, (msgspec.json.encode(list(hardware_ids)).decode(),))
+    return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
 def binding(reader: Reader, hardware_id: str) -> tuple[str, str, int] | None:
@@ -348,9 +409,10 @@ def binding(reader: Reader, hardware_id: str) -> tuple[str, str, int] | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
-def put_binding(tx: Tx, hardware_id: str, home_id: str, device_id: str, owner_epoch: int) -> None:
-    """From now on that is where it is."""
-    tx.run("INSERT OR REPLACE INTO sync_bindings VALUES(?,?,?,?)", (hardware_id, home_id, device_id, owner_epoch))
+def put_bindings(tx: Tx, bindings: Iterable[tuple[str, tuple[str, str, int]]]) -> None:
+    """From now on hardware is there: (home, device, owner epoch), by hardware id."""
+    sql = "INSERT OR REPLACE INTO sync_bindings VALUES(?,?,?,?)"
+    tx.db.executemany(sql, [(hardware_id, *bound) for hardware_id, bound in bindings])
 
 
 def free_bindings(tx: Tx, home_id: str) -> None:

@@ -1,6 +1,6 @@
 """The end that has a copy of a log, and an outbox (PROTOCOL.md 2). Everything inside one act."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -83,6 +83,17 @@ class Replica:
         base = queries.entity(reader, home_id, kind, entity_id)
         pending = queries.pending_of(reader, home_id, kind, entity_id)
         return _shown(base, pending, (kind, entity_id))
+
+    def views(self, reader: Reader, home_id: str, keys: Collection[Key]) -> Callable[[str, str], Shown]:
+        """`view` of any, with these read at once."""
+        bases, pending = queries.entities(reader, home_id, keys), queries.pending_among(reader, home_id, keys)
+        here = {key: _shown(bases.get(key), (), key) for key in keys if key not in pending}
+
+        def view(kind: str, entity_id: str) -> Shown:
+            known = here.get((kind, entity_id))
+            return self.view(reader, home_id, kind, entity_id) if known is None else known
+
+        return view
 
     def act_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part], not_after: int | None = None) -> Op:
         """Put an act down in the outbox; the tables show it already."""
@@ -198,8 +209,9 @@ class Replica:
         self._moved(tx, home_id)
 
     def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
-        rows = map(decode_entity, raw)
-        return [(row, queries.entity(tx, home_id, row.kind, row.id)) for row in rows]
+        rows = [decode_entity(row) for row in raw]
+        bases = queries.entities(tx, home_id, ((row.kind, row.id) for row in rows))
+        return [(row, bases.get((row.kind, row.id))) for row in rows]
 
     def _leave_reached(self, tx: Tx, home_id: str) -> set[Key]:
         """Operations that the base has by now leave the outbox; returns what they were about."""
@@ -287,10 +299,9 @@ class Replica:
         head = answer.head if state.head < 0 else state.head
         given = self._with_base(tx, home_id, answer.rows)
         # Numbers of another life say nothing: the page is right.
-        changed = [row for row, base in given if base != row]
-        queries.put_entities(tx, home_id, changed, state.round)
-        queries.mark_round(tx, home_id, [(row.kind, row.id) for row, _ in given], state.round)
-        self.show_in(tx, home_id, {(row.kind, row.id) for row in changed})
+        queries.put_entities(tx, home_id, [row for row, base in given if base != row], state.round)
+        queries.mark_round(tx, home_id, [(row.kind, row.id) for row, base in given if base == row], state.round)
+        self.show_in(tx, home_id, {(row.kind, row.id) for row, base in given if _differs(row, base)})
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
@@ -329,10 +340,10 @@ class Replica:
 
     # showing
 
-    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
+    def show_in(self, tx: Tx, home_id: str, keys: Collection[Key]) -> None:
         """Have the tables show these entities as they are with what waits."""
         if self._facts is not None:
-            self._facts.show_in(tx, home_id, keys, lambda kind, it: self.view(tx, home_id, kind, it))
+            self._facts.show_in(tx, home_id, keys, self.views(tx, home_id, keys))
 
     def _acted(self, tx: Tx, home_id: str) -> None:
         for told in self.on_acted:
@@ -353,6 +364,11 @@ def _is_made_anew(part: Part, log: HomeLog) -> bool:
     """Over a tombstone that is here, and at the authority may be forgotten."""
     known = log.get(part.kind, part.id) if part.what == "new" else None
     return known is not None and known.dead is not None
+
+
+def _differs(row: Entity, base: Entity | None) -> bool:
+    """Whether people see another, and not only other numbers."""
+    return base is None or base.fields != row.fields or (base.dead is None) != (row.dead is None)
 
 
 def _shown(base: Entity | None, pending: Sequence[Waiting], key: Key) -> Shown:

@@ -1,6 +1,6 @@
 """What a replica had confirmed in an earlier life of the log, joined to this one (PROTOCOL.md 2c)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from app.policy import RANK, Role
@@ -8,14 +8,16 @@ from app.store.tx import Tx
 from app.sync import merge
 from app.sync.applying import apply_in
 from app.sync.log import HomeLog
-from app.sync.model import NOBODY, Entity, Part
+from app.sync.model import JUMP, NOBODY, Entity, Loss, Part, Stamp
 from app.sync.own import OwnWork
 from app.sync.shapes import fits_entity
 
 
 def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last: bool) -> None:
     """Join a page of rows, members all on one; `last`: there are no more, and what refers to nothing is cleaned."""
-    before = _owners(log)
+    before, rows, losses = _owners(log), list(rows), list[Loss]()
+    log.preload((row.kind, row.id) for row in rows)
+    log.preload_bindings(_hardware_of(rows))
     for row in rows:
         known = log.get(row.kind, row.id)
         if not fits_entity(row) or (known is None and row.seq <= log.shared.floor):
@@ -23,10 +25,51 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
         # No number that this life gives is one the other has given.
         log.head = max(log.head, row.seq)
         joined = row if known is None else merge.join(known, row)
+        if known is not None and known.inc == row.inc and row.kind != "conflict":
+            losses += _lost_between(known, row, log.shared.kept)
         if known is None or not merge.same(known, joined):
             _put(tx, log, own, joined)
     _one_owner_in(tx, log, own, before)
-    _leave_rooms_in(tx, log, own, last=last)
+    _leave_rooms_in(tx, log, own, rows, last=last)
+    if losses:
+        told = {_recorded(it.fields) for it in log.each("conflict")}
+        own.keep_in(tx, log, [it for it in losses if (*_place(it), it.lost_by.node, it.lost_by.n) not in told])
+
+
+def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
+    """What this life wrote and a lost one did (or two lost ones), each without the other: one of both loses."""
+
+    def are_apart(ours: Stamp, theirs: Stamp) -> bool:
+        early, late = sorted((ours.seq, theirs.seq))
+        return 0 < kept < early < kept + JUMP < late
+
+    for name, value in known.fields.items():
+        ours, theirs = known.stamp_of(name), row.dead or row.stamp_of(name)
+        if (row.dead is None and (name not in row.fields or row.fields[name] == value)) or not are_apart(ours, theirs):
+            continue
+        if row.dead is not None:
+            yield Loss(row.kind, row.id, name, "deleted", value, ours, None, theirs)
+            continue
+        sides = (row.fields[name], theirs), (value, ours)
+        lost, wins = sides if ours.later_than(theirs) else sides[::-1]
+        yield Loss(row.kind, row.id, name, "newer", *lost, *wins)
+    if known.dead is not None and row.dead is None:
+        for name, value in row.fields.items():
+            if value is not None and are_apart(known.dead, row.stamp_of(name)):
+                yield Loss(row.kind, row.id, name, "deleted", value, row.stamp_of(name), None, known.dead)
+
+
+def _place(it: Loss) -> tuple[str, str, str]:
+    return it.kind, it.id, it.field
+
+
+def _recorded(fields: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(fields.get(name) for name in ("kind", "id", "field", "lost_node", "lost_n"))
+
+
+def _hardware_of(rows: Iterable[Entity]) -> Iterator[str]:
+    found = (row.fields.get("hardware_id") for row in rows if row.kind == "device")
+    return (it for it in found if isinstance(it, str))
 
 
 def _put(tx: Tx, log: HomeLog, own: OwnWork, joined: Entity) -> None:
@@ -45,6 +88,9 @@ def _one_owner_in(tx: Tx, log: HomeLog, own: OwnWork, before: list[Entity]) -> N
     parts = [Part("member", it.id, "put", {"role": Role.ADMIN.value}) for it in owners[:-1]]
     if not owners and (heir := _heir(log, before)) is not None:
         parts = [Part("member", heir, "put", {"role": Role.OWNER.value})]
+    elif not owners and before:
+        # Put out in the other life, and nobody else is left: a home is not left to nobody.
+        parts = [Part("member", before[0].id, "new", {**before[0].fields, "role": Role.OWNER.value})]
     _do_in(tx, log, own, parts)
 
 
@@ -58,13 +104,17 @@ def _heir(log: HomeLog, before: list[Entity]) -> str | None:
     return max(there, key=fitness).id if there else None
 
 
-def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, *, last: bool) -> None:
+def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Sequence[Entity], *, last: bool) -> None:
     """A room that went in one life is left by what was put into it in the other; one may also not be told yet."""
-    _do_in(tx, log, own, [Part("device", device, "put", {"room_id": None}) for device in _astray(log, last=last)])
+    _do_in(tx, log, own, [Part("device", device, "put", {"room_id": None}) for device in _astray(log, rows, last=last)])
 
 
-def _astray(log: HomeLog, *, last: bool) -> Iterator[str]:
-    for device in log.each("device"):
+def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[str]:
+    if last or any(row.kind == "room" and row.dead is not None for row in rows):
+        devices = log.each("device")
+    else:
+        devices = (it for row in rows if row.kind == "device" and (it := log.live("device", row.id)) is not None)
+    for device in devices:
         room_id: Any = device.fields.get("room_id")
         room = None if room_id is None else log.get("room", room_id)
         if room_id is not None and (last if room is None else room.dead is not None):

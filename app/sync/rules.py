@@ -4,16 +4,15 @@ Every question of rights is `app.policy.allowed`; here stands only which questio
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from msgspec import Struct
 
 from app.clock import Moment
-from app.hours import Window
-from app.policy import NOBODY as NO_STANDING
-from app.policy import RANK, Action, Actor, Resource, Role, Standing, Terms, allowed
+from app.policy import Action, Actor, Resource, Role, allowed
 from app.sync.merge import RIGHTS
 from app.sync.model import NOBODY, Entity, Op, Part
+from app.sync.standing import TERMS, Facts, standing_of, takes_away
 
 # What devices and hubs say of themselves, and nobody does; the rest of a device is its home's people's.
 OF_THE_HUB: Final = frozenset(
@@ -33,23 +32,8 @@ OF_THE_HUB: Final = frozenset(
         "unbound_at",
     }
 )
-_TERMS: Final = ("until", "hours", "only")
 # What a share is of stays what it is.
 _FIXED: Final = {"share": frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})}
-
-
-class Facts(Protocol):
-    """The entities of a home as they are now."""
-
-    @property
-    def home_id(self) -> str:
-        """Whose."""
-
-    def get(self, kind: str, entity_id: str) -> Entity | None:
-        """One, a tombstone too."""
-
-    def live(self, kind: str, entity_id: str) -> Entity | None:
-        """One that is there."""
 
 
 class By(Struct, frozen=True):
@@ -71,34 +55,6 @@ def judge(op: Op, facts: Facts, now: Moment, by: By) -> str:
         return next((why for part in op.parts if (why := asked.part(part))), "")
     except (KeyError, TypeError, ValueError):
         return "malformed"
-
-
-def standing_of(facts: Facts, key: str) -> Standing:
-    """What somebody is to the home."""
-    member = facts.live("member", key)
-    if member is None:
-        return NO_STANDING
-    fields = member.fields
-    home = facts.live("home", facts.home_id)
-    zone = "UTC" if home is None else home.fields.get("time_zone", "UTC")
-    hours = tuple(Window(**window) for window in fields.get("hours") or ())
-    only = fields.get("only")
-    return Standing(
-        Role(fields["role"]), Terms(fields.get("until"), hours, zone), None if only is None else frozenset(only)
-    )
-
-
-def takes_away(part: Part, entity: Entity | None) -> bool:
-    """Whether it takes a right of somebody's away."""
-    if part.kind not in RIGHTS or entity is None:
-        return False
-    if part.what == "del":
-        return True
-    was, now = entity.fields, part.fields
-    if part.kind == "member":
-        lower = "role" in now and RANK[Role(now["role"])] < RANK[Role(was["role"])]
-        return lower or any(name in now and now[name] != was.get(name) for name in _TERMS)
-    return now.get("state") in ("ended", "refused", "revoked", "expired")
 
 
 def _enters(op: Op) -> bool:
@@ -308,7 +264,7 @@ class _Asked:
         return self._by_invitation(part, invitation.fields)
 
     def _by_invitation(self, part: Part, invitation: Mapping[str, Any]) -> str:
-        terms = ("role", *_TERMS)
+        terms = ("role", *TERMS)
         given = {name: invitation.get(name) or None for name in terms}
         if invitation.get("state") != "pending" or (invitation.get("expires_at") or 0) <= self.now.ms:
             return "invitation_over"
@@ -339,13 +295,22 @@ class _Asked:
             return ""
         return self.may(Action.HOME_DISSOLVE)
 
-    def sealed(self, part: Part) -> str:
-        """Secrets and the keys they are sealed with are hubs' alone."""
+    def secret(self, part: Part) -> str:
+        """Sealed at a hub; what people did there for it to be another is what who pairs may do."""
+        if self.by.hub_id is None:
+            return "not_a_hub"
+        return "" if self.is_hub else self.may(Action.PAIR)
+
+    def home_key(self, part: Part) -> str:
+        """The keys that secrets are sealed with are hubs' alone."""
         return "" if self.is_hub else "not_a_hub"
 
     def conflict(self, part: Part) -> str:
         """Made by the authority; settled by who manages the home."""
         fit = part.what == "put" and set(part.fields) <= {"state"}
+        entity = self.facts.live("conflict", part.id)
+        if fit and self.is_hub and entity is not None and entity.fields.get("kind") == "secret":
+            return ""  # what only a hub can read
         return self.may(Action.HOME_UPDATE) if fit else "not_yours"
 
 
@@ -361,8 +326,8 @@ _RULES: Mapping[str, Callable[[_Asked, Part], str]] = {
     "invitation": _Asked.invitation,
     "member": _Asked.member,
     "hub": _Asked.hub,
-    "home_key": _Asked.sealed,
-    "secret": _Asked.sealed,
+    "home_key": _Asked.home_key,
+    "secret": _Asked.secret,
     "conflict": _Asked.conflict,
 }
 
@@ -389,7 +354,7 @@ def _had_seen(op: Op, entity: Entity) -> bool:
 
 
 def _terms_differ(part: Part, entity: Entity) -> bool:
-    return any(name in part.fields and part.fields[name] != entity.fields.get(name) for name in _TERMS)
+    return any(name in part.fields and part.fields[name] != entity.fields.get(name) for name in TERMS)
 
 
 def _only_shrinks(part: Part, entity: Entity) -> bool:

@@ -128,20 +128,21 @@ class _Network(_Shape):
 
 
 class _Secret(_Shape):
-    key: Id | None = None
     sealed: Annotated[str, Meta(max_length=100_000)] | None = None
-    mac: Text | None = None
 
 
 class _Hub(_Shape):
     name: Text | None = None
     seal_key: Key | None = None
+    proof: Key | None = None
     state: Text | None = None
 
 
 class _HomeKey(_Shape):
     number: Count | None = None
     made_by: Text | None = None
+    after: Id | None = None
+    proof: Key | None = None
 
 
 class _Conflict(_Shape):

@@ -99,6 +99,7 @@ class HubStreams:
 
     def close(self) -> None:
         """The cloud stops: every stream ends, and hubs come back once it is up again."""
+        self._cloud_end.close()
         for ends in tuple(self._ending.values()):
             for end in tuple(ends):
                 end()

@@ -97,7 +97,10 @@ class Reports(_Message, frozen=True, tag="reports"):
 
 
 class JournalPart(_Message, frozen=True, tag="journal"):
-    """Entries (seq, device, at, type, code, value as JSON, source) of the hub's journal; `lost` more had made room."""
+    """Entries (seq, device, at, type, code, value as JSON, source) of the hub's journal.
+
+    `lost` more had made room; entries of type gap stand where they were.
+    """
 
     home: str
     node: str

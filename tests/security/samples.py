@@ -222,6 +222,11 @@ SAMPLES: dict[str, Sample] = {
     "startPairing": Sample("pair", body=lambda w, a: {"method": "wired"}, ok=(400,)),
     "listPairings": Sample("pair"),
     "listPairingInbox": Sample("pair"),
+    "listHomeKeys": Sample("own the home"),
+    "admitHub": Sample("own the home", path=lambda w, a: {"hub_id": "h-2"}, ok=(404,)),
+    "makeRecoveryCode": Sample("own the home", ok=(409,)),
+    "recoverHome": Sample("own the home", ok=(409,)),
+    "listSealedSecrets": Sample("own the home"),
     "exportMesh": Sample("own the home", ok=(404,)),
     "importMesh": Sample("own the home", ok=(409,), also=("pair",)),
     "attachUpstream": Sample(

@@ -31,6 +31,7 @@ HEARS: dict[tuple[Action, str], str] = {
     (Action.PAIR, "home"): "pair",
     (Action.MESH_MANAGE, "home"): "own the home",
     (Action.UPSTREAM_MANAGE, "home"): "own the home",
+    (Action.HOME_KEYS, "home"): "own the home",
     (Action.DEVICE_READ, "device"): "see the device",
     (Action.DEVICE_UPDATE, "device"): "manage the device",
     (Action.DEVICE_JOURNAL, "device"): "see the device's journal",

@@ -34,7 +34,7 @@ def template() -> bytes:
     migrate(db)
     db.execute("PRAGMA foreign_keys=OFF")
     for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type='table'").fetchall():
-        if not name.startswith(("sync_", "sqlite_")):
+        if not name.startswith(("sync_", "sqlite_")) and name != "devices":
             db.execute(f"DROP TABLE {name}")
     db.execute(
         "CREATE TABLE shown(home_id TEXT, kind TEXT, id TEXT, fields BLOB, PRIMARY KEY(home_id,kind,id)) WITHOUT ROWID"

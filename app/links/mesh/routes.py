@@ -8,6 +8,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from app.caller import Caller
+from app.companion.hub_only import hub_only
 from app.links.mesh.moving import Imported, MeshMoving
 from app.policy import Action
 
@@ -20,7 +21,12 @@ class MeshImport(Struct, forbid_unknown_fields=True):
     iv_index: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
 
 
-@get("/homes/{home_id:str}/mesh", operation_id="exportMesh", opt={"action": Action.MESH_MANAGE, "conflicts": False})
+@get(
+    "/homes/{home_id:str}/mesh",
+    operation_id="exportMesh",
+    opt={"action": Action.MESH_MANAGE, "conflicts": True},
+    guards=[hub_only],
+)
 async def export_mesh(
     caller: NamedDependency[Caller], mesh_moving: NamedDependency[MeshMoving], home_id: FromPath[str]
 ) -> Response[bytes]:
@@ -31,7 +37,12 @@ async def export_mesh(
     return Response(file, media_type="application/json", headers=headers)
 
 
-@post("/homes/{home_id:str}/mesh", operation_id="importMesh", opt={"action": Action.MESH_MANAGE, "conflicts": True})
+@post(
+    "/homes/{home_id:str}/mesh",
+    operation_id="importMesh",
+    opt={"action": Action.MESH_MANAGE, "conflicts": True},
+    guards=[hub_only],
+)
 async def import_mesh(
     caller: NamedDependency[Caller],
     mesh_moving: NamedDependency[MeshMoving],

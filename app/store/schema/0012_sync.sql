@@ -31,7 +31,8 @@ CREATE TABLE sync_homes (
   state TEXT NOT NULL,                     -- joining snapshot synced refused
   snapshot_place BLOB,                     -- how far the snapshot under way has come
   contact_at INTEGER,                      -- when both last spoke
-  offset_ms INTEGER NOT NULL DEFAULT 0     -- the authority's clock less this one's, then
+  offset_ms INTEGER NOT NULL DEFAULT 0,    -- the authority's clock less this one's, then
+  kept INTEGER NOT NULL DEFAULT 0          -- at an authority that is back from a backup: the last number that was in it
 ) WITHOUT ROWID;
 
 -- One row an entity: at the authority as it is, at a replica as the authority confirmed it.
@@ -102,6 +103,7 @@ CREATE TABLE sync_dangling (
   id TEXT NOT NULL,
   PRIMARY KEY (home_id, on_kind, on_id, kind, id)
 ) WITHOUT ROWID;
+CREATE INDEX sync_dangling_of ON sync_dangling(home_id, kind, id);
 
 -- At a cloud, over all homes: the newest binding of each piece of hardware.
 CREATE TABLE sync_bindings (

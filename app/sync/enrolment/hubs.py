@@ -35,6 +35,8 @@ class Hubs:
         self.rows: Resident[str, EnrolledHub] = Resident(lambda r: ((hub.id, hub) for hub in queries.all_hubs(r)))
         self.homes: Resident[tuple[str, str], int] = Resident(queries.all_hub_homes)
         self.on_revoking: list[Callable[[Tx, Caller, EnrolledHub], None]] = []
+        # Told in the same transaction: a hub (its id) serves a home no longer.
+        self.on_detached: list[Callable[[Tx, str, str], None]] = []
         self._homes_of: dict[str, set[str]] = {}
         self._hubs_of: dict[str, set[str]] = {}
         self._heard: dict[str, int] = {}
@@ -98,7 +100,12 @@ class Hubs:
             return False
         self.homes.drop(tx, (hub_id, home_id))
         self._tell(tx, SYSTEM, "hub.detached", hub_id, home_id)
+        self._tell_detached_in(tx, hub_id, home_id)
         return True
+
+    def _tell_detached_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
+        for told in self.on_detached:
+            told(tx, hub_id, home_id)
 
     def current_in(self, reader: Reader, hub_id: str) -> EnrolledHub:
         """A hub that may speak; raises NotFound, Revoked."""
@@ -159,6 +166,8 @@ class Hubs:
         """End a hub's enrolment; who calls has checked that it may be."""
         for told in self.on_revoking:
             told(tx, by, hub)
+        for home_id in queries.homes_of_hub(tx, hub.id):
+            self._tell_detached_in(tx, hub.id, home_id)
         revoked = msgspec.structs.replace(hub, revoked_at=tx.now, version=hub.version + 1)
         self.keep_in(tx, by.actor, "hub.revoked", revoked)
 

@@ -1,6 +1,7 @@
 """What people and hubs do in a home: every kind of edit, as far as policy lets them, where they are."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -93,7 +94,7 @@ class Doing:
             return None
         part = self.rng.choice(("1/a", "1/b", "2/a"))
         known = self.view.live("names", device.id)
-        if known is not None and self.rng.random() < 0.3:
+        if known is not None and self.rng.random() < 0.4:
             return [Part("names", device.id, "del")]
         return [Part("names", device.id, "new" if known is None else "put", {part: self.world.new_id("part")})]
 
@@ -212,7 +213,12 @@ class Doing:
         device, outside = self.one("device"), [it for it in PEOPLE if it not in MEMBERS]
         if device is None:
             return None
-        fields = {"kind": "device", "thing_id": device.id, "giver": actor, "receiver": self.rng.choice(outside)}
+        fields: dict[str, Any] = {
+            "kind": "device",
+            "thing_id": device.id,
+            "giver": actor,
+            "receiver": self.rng.choice(outside),
+        }
         fields |= {"level": "view", "state": "pending", "expires_at": self.node.now + 400 * DAY_MS}
         return [Part("share", self.world.new_id("share"), "new", fields)]
 

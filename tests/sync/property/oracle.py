@@ -1,4 +1,4 @@
-"""What a home's log must be: accepted operations folded one by one in the simplest way, by none of the program's code."""
+"""What a home's log must be: what was accepted, folded in the simplest way, by none of the program's code."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -133,31 +133,39 @@ class Oracle:
         if part.kind == "conflict":
             return
         if part.what == "del":
-            if fact is not None and not fact.dead:
-                for name, (value, by) in fact.fields.items():
-                    if value is not None and not saw(op, by):
-                        self._lose(part, name, "deleted", value, by.node, by.n)
-                fact.dead, fact.fields = mark, {}
-            return
+            self._end(op, part, fact, mark)
+        elif fact is not None and not fact.dead:
+            self._write(op, part, fact, fields, mark)
+        elif part.what == "new" and self._can_begin(op, part):
+            fact = self.facts[part.kind, part.id] = Fact()
+            fact.fields = {name: (value, mark) for name, value in fields.items()}
+        else:
+            for name, value in fields.items():
+                self._lose(part, name, "deleted", value, op.node, op.n)
+
+    def _end(self, op: Op, part: Part, fact: Fact | None, mark: Mark) -> None:
         if fact is None or fact.dead:
-            if part.what == "new" and self._can_begin(op, part):
-                fact = self.facts[part.kind, part.id] = Fact()
-                fact.fields = {name: (value, mark) for name, value in fields.items()}
-            else:
-                for name, value in fields.items():
-                    self._lose(part, name, "deleted", value, op.node, op.n)
             return
+        for name, (value, by) in fact.fields.items():
+            if value is not None and not saw(op, by):
+                self._lose(part, name, "deleted", value, by.node, by.n)
+        fact.dead, fact.fields = mark, {}
+
+    def _write(self, op: Op, part: Part, fact: Fact, fields: Mapping[str, Any], mark: Mark) -> None:
         for name, value in fields.items():
-            was, by = fact.fields.get(name, (None, None))
-            wins = by is None or mark.order > by.order
-            if by is not None and was != value and not saw(op, by):
+            if name not in fact.fields:
+                fact.fields[name] = value, mark
+                continue
+            was, by = fact.fields[name]
+            wins, seen = mark.order > by.order, saw(op, by)
+            if was != value and not seen:
                 loser = (was, by) if wins else (value, mark)
                 self._lose(part, name, "newer", loser[0], loser[1].node, loser[1].n)
             if wins:
                 fact.fields[name] = value, mark
-            elif by is not None:
+            else:
                 must(name not in RIGHTS.get(part.kind, ()), "rights went by time", op)
-                must(not saw(op, by), "what had been seen was not overwritten", op, name)
+                must(not seen, "what had been seen was not overwritten", op, name)
 
     def _leave_room(self, room_id: str, mark: Mark) -> None:
         for (kind, _), fact in self.facts.items():

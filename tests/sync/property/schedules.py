@@ -1,13 +1,15 @@
 """Schedules: what happens in which order, decided by a seed, and what must hold at the end of each."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
+import pytest
 from msgspec import Struct
 
-from app.sync import authority, merge, own, queries, replica
-from app.sync.model import Entity, Op
-from tests.sync.nodes import Key, Node
+from app.sync import merge, queries
+from app.sync.model import Op
+from tests.sync.nodes import Node
 from tests.sync.property.acts import Doing
 from tests.sync.property.oracle import Oracle, Wrong, must
 from tests.sync.property.world import (
@@ -21,6 +23,8 @@ from tests.sync.property.world import (
     Acked,
     CloudBackup,
     World,
+    has,
+    recorded,
 )
 
 STEPS = 60
@@ -39,16 +43,19 @@ PEOPLES = {
 THINGS = {"pair": 3, "unpair": 1, "take_over": 2, "firmware": 2, "command": 2}
 SHARES = {"share": 2, "take_share": 2, "end_share": 2, "widen_share": 1}
 NETWORK = {"exchange": 34, "again": 3, "come_late": 4, "cut": 1, "heal_one": 2, "phone": 4, "restart": 1}
+MOVES = {"join": 2, "part": 1}
 TIME = {"jump": 3, "compact": 1}
-DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1, "join": 1, "part": 1}
+DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1}
 
 
 class Mood(Struct, frozen=True):
     """How often what happens."""
 
     acts: dict[str, int]
-    disasters: int
-    time: int
+    disasters: int = 0
+    time: int = 1
+    network: int = 1
+    moves: int = 0
 
 
 def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
@@ -57,12 +64,15 @@ def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
 
 
 MOODS = {
-    "all": Mood(_acts(2, 2, 2, 2), 1, 1),
-    "places": Mood(_acts(6, 0, 2, 0), 0, 1),
-    "people": Mood(_acts(1, 6, 0, 2), 0, 1),
-    "things": Mood(_acts(2, 0, 6, 1), 1, 1),
-    "disasters": Mood(_acts(3, 2, 1, 0), 4, 1),
-    "ages": Mood(_acts(3, 2, 1, 1), 2, 6),
+    "all": Mood(_acts(2, 2, 2, 2), disasters=1, moves=1),
+    "places": Mood(_acts(6, 0, 2, 0)),
+    "people": Mood(_acts(1, 6, 0, 2)),
+    "things": Mood(_acts(2, 0, 6, 1), disasters=1),
+    "disasters": Mood(_acts(3, 2, 1, 0) | {"pull_down": 12, "place": 16}, disasters=4, moves=1),
+    "ages": Mood(_acts(3, 2, 1, 1) | {"call": 50, "unpair": 0}, disasters=1, time=8, moves=1),
+    "heirs": Mood(_acts(1, 3, 0, 0) | {"hand_over": 16}, disasters=4),
+    "slow": Mood(_acts(3, 2, 1, 1), disasters=1, time=2, network=3),
+    "moves": Mood(_acts(4, 1, 1, 0), network=3, moves=8),
 }
 
 
@@ -74,9 +84,14 @@ class Schedule:
         self.world = world(seed)
         self.rng: Random = self.world.rng
         self.mood = MOODS[mood or list(MOODS)[seed % len(MOODS)]]
-        weights = {"act": 90, **NETWORK}
-        weights |= {name: times * self.mood.time for name, times in TIME.items()}
-        weights |= {name: times * self.mood.disasters for name, times in DISASTERS.items()}
+        weights = {"act": 90}
+        for steps, times in (
+            (NETWORK, self.mood.network),
+            (TIME, self.mood.time),
+            (DISASTERS, self.mood.disasters),
+            (MOVES, self.mood.moves),
+        ):
+            weights |= {name: weight * times for name, weight in steps.items()}
         self._steps: list[Callable[[], None]] = [getattr(self, name) for name in weights]
         self._weights = list(weights.values())
         self._acts, self._act_weights = list(self.mood.acts), list(self.mood.acts.values())
@@ -101,8 +116,7 @@ class Schedule:
 
     def act(self) -> None:
         world = self.world
-        nodes = [*world.hubs.values(), world.cloud]
-        node = self.rng.choice(nodes)
+        node = world.cloud if self.rng.random() < 0.3 else self._hub()
         home = HOME if self.rng.random() < 0.85 else OTHER
         if not node.serves(home):
             return
@@ -121,7 +135,12 @@ class Schedule:
             return
 
     def exchange(self) -> None:
-        self.world.exchange(self.rng.choice(list(self.world.hubs.values())), self.rng.choice((HOME, HOME, OTHER)))
+        self.world.exchange(self._hub(), self.rng.choice((HOME, HOME, OTHER)))
+
+    def _hub(self) -> Node:
+        hubs = list(self.world.hubs.values())
+        # Where one comes and goes, that one does most.
+        return hubs[-1] if self.mood.moves > 1 and self.rng.random() < 0.4 else self.rng.choice(hubs)
 
     def again(self) -> None:
         self.world.again()
@@ -158,7 +177,7 @@ class Schedule:
         world.tick()
         for home in HOMES:
             shared = world.cloud.shared(home)
-            gone = world.cloud.act(lambda tx, it=shared: world.cloud.authority.compact_in(tx, it))
+            gone = world.cloud.act(partial(world.cloud.authority.compact_in, shared=shared))
             if gone:
                 world.say("tombstones forgotten in", home, gone)
                 self._forget(home)
@@ -223,7 +242,7 @@ class Schedule:
         knew = {(hub.name, home): hub.log(home) for hub in world.hubs.values() for home in HOMES if hub.serves(home)}
         for key in world.taken[backup.taken :]:
             acked = world.acked[key]
-            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and _has(log, acked)}
+            world.fragile[key] = {name for (name, home), log in knew.items() if home == key[0] and has(log, acked)}
         now = world.cloud.now
         world.cloud = Node(world.life(CLOUD), None, backup.image)
         world.cloud.now = now
@@ -233,7 +252,8 @@ class Schedule:
         del world.taken[backup.taken :]
         for home in HOMES:
             shared, epoch = world.cloud.shared(home), world.life("e")
-            world.cloud.act(lambda tx, it=shared, e=epoch: world.cloud.authority.renew_in(tx, it, e))
+            renewed = world.cloud.act(partial(world.cloud.authority.renew_in, shared=shared, epoch=epoch))
+            world.begins[home] = shared.head, renewed.head
         for key, holders in world.fragile.items():
             if not holders and not self._waits(key):
                 world.lost.add(key)
@@ -274,7 +294,8 @@ class Schedule:
             holders.discard(hub.name)
             if not holders and not self._waits(key):
                 world.lost.add(key)
-        # It asks its owner before it tells again what it had said: its numbers go on.
+        if self.rng.random() < 0.6:
+            self.join()
 
     def _elsewhere(self, hub: Node, op: Op) -> bool:
         key = HOME, op.node, op.n
@@ -339,18 +360,18 @@ class Schedule:
         """Every acknowledged edit is there, or was overwritten, or refused so that it shows; or lost with a disk."""
         world = self.world
         alive = {hub.name: hub for hub in world.hubs.values()}
-        recorded = {home: _recorded(world.cloud, home) for home in HOMES}
+        records = {home: recorded(world.cloud.log(home)) for home in HOMES}
         for key, acked in world.acked.items():
             if key in world.lost:
                 continue
             must(acked.status is not None, "acknowledged, and lost:", key, acked.op)
             if acked.status == "ok":
                 log = world.oracles[key[0]]
-                self._check_there(log, key, acked, recorded[key[0]])
+                self._check_there(log, key, acked, records[key[0]])
             elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
                 must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
 
-    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, recorded: set[object]) -> None:
+    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, records: set[object]) -> None:
         for part in acked.op.parts:
             if part.kind == "conflict":
                 continue
@@ -360,29 +381,11 @@ class Schedule:
                 continue
             if (key[0], part.kind, part.id) in self.world.forgotten:
                 continue
-            must(part.what != "del" or fact.fields, "came back:", key, part)
             for name in part.fields if part.what != "del" else ():
                 mark = fact.fields.get(name, (None, None))[1]
                 order = acked.at, acked.op.node, acked.op.n
                 is_there = mark is not None and mark.order >= order
-                must(is_there or (part.kind, part.id, name, *key[1:]) in recorded, "not there:", key, part, name, mark)
-
-
-def _has(log: dict[Key, Entity], acked: Acked) -> bool:
-    """Whether what was done is there, or was overwritten."""
-    for part in acked.op.parts:
-        entity = log.get((part.kind, part.id))
-        if entity is None or (part.what == "del" and entity.dead is None):
-            return False
-        order = acked.at, acked.op.node, acked.op.n
-        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
-            return False
-    return True
-
-
-def _recorded(cloud: Node, home: str) -> set[object]:
-    found = [it.fields for it in queries.entities_of(cloud.reader, home, "conflict")]
-    return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found}
+                must(is_there or (part.kind, part.id, name, *key[1:]) in records, "not there:", key, part, name, mark)
 
 
 def _differences(one: dict, other: dict) -> list:  # type: ignore[type-arg]
@@ -392,13 +395,12 @@ def _differences(one: dict, other: dict) -> list:  # type: ignore[type-arg]
 def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:
     """One schedule, with pages of a few rows and ids that the seed decides; raises Wrong with all that happened."""
     schedule = Schedule(seed, mood, world)
-    kept = authority.ROWS_AT_ONCE, replica.ROWS_AT_ONCE, own.new_id
-    authority.ROWS_AT_ONCE = replica.ROWS_AT_ONCE = 7
-    own.new_id = lambda _: schedule.world.new_id("conflict")
-    try:
-        schedule.run()
-    except Exception as error:
-        happened = "\n".join(schedule.world.log)
-        raise Wrong(f"seed {seed}, mood {mood}: {type(error).__name__}: {error}\n{happened}") from error
-    finally:
-        authority.ROWS_AT_ONCE, replica.ROWS_AT_ONCE, own.new_id = kept  # type: ignore[misc]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.sync.authority.ROWS_AT_ONCE", 7)
+        patch.setattr("app.sync.replica.ROWS_AT_ONCE", 7)
+        patch.setattr("app.sync.own.new_id", lambda _: schedule.world.new_id("conflict"))
+        try:
+            schedule.run()
+        except Exception as error:
+            happened = "\n".join(schedule.world.log)
+            raise Wrong(f"seed {seed}, mood {mood}: {type(error).__name__}: {error}\n{happened}") from error

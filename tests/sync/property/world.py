@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -13,11 +14,11 @@ from app.clock import Moment
 from app.store.tx import Tx
 from app.sync import hybrid, queries, rules
 from app.sync.accepting import Sender
-from app.sync.model import Op, Part, Result, Status, decode_entity
+from app.sync.model import Entity, Op, Part, Result, Status, decode_entity
 from app.sync.queries import Shared, Waiting
 from app.sync.rules import By
 from app.sync.wire import Changes, Pull, Pushed, Reset
-from tests.sync.nodes import START_MS, Crashed, Node
+from tests.sync.nodes import START_MS, Crashed, Key, Node
 from tests.sync.property.oracle import Bound, Oracle, must
 
 HOME, OTHER = "home-h", "home-g"
@@ -75,6 +76,8 @@ class World:
         self.ghosts: list[Node] = []
         self.bound: Bound = {}
         self.oracles = {home: Oracle(home, self.bound) for home in HOMES}
+        # Where the lost life of a log began, and the present one.
+        self.begins: dict[str, tuple[int, int]] = {}
         self.acquaint()
         # Tombstones of these were forgotten.
         self.forgotten: set[tuple[str, str, str]] = set()
@@ -126,7 +129,7 @@ class World:
     def found(self, serves: dict[str, Sequence[str]]) -> None:
         """Both homes at the cloud, and hubs that have them."""
         for home in HOMES:
-            self.cloud.act(lambda tx, home=home: self.cloud.authority.found_in(tx, home, "e1"))
+            self.cloud.act(partial(self.cloud.authority.found_in, home_id=home, epoch="e1"))
         for home in HOMES:
             parts = [Part("home", home, "new", {"name": home})]
             people = MEMBERS if home == HOME else {OWNER: "owner", BEA: "admin"}
@@ -272,7 +275,29 @@ class World:
         for key, entity in before.items():
             must(entity.dead is None or entity.inc < log[key].inc or log[key].dead is not None, "came back", entity)
         self.check_home(home)
+        self.check_lives(home, before, rows, log)
+        for device in log.values() if following is None else ():
+            room = device.fields.get("room_id") if device.kind == "device" else None
+            must(room is None or log["room", room].dead is None, "in a room that went in another life", device)
         return following
+
+    def check_lives(self, home: str, before: dict[Key, Entity], rows: list[Entity], log: dict[Key, Entity]) -> None:
+        """What one life wrote and the other lost is on record, both ways."""
+        begins = self.begins.get(home, (0, 0))
+        for row in rows:
+            known = before.get((row.kind, row.id))
+            if known is None or known.inc != row.inc or row.kind == "conflict":
+                continue
+            for one, other in ((known, row), (row, known)):
+                for name, value in one.fields.items():
+                    by = one.stamp_of(name)
+                    against = other.dead or (other.stamp_of(name) if name in other.fields else by)
+                    seqs = sorted((by.seq, against.seq))
+                    is_apart = begins[0] < seqs[0] < begins[1] < seqs[1]
+                    is_there = log[row.kind, row.id].fields.get(name) == value
+                    if value is not None and is_apart and not is_there:
+                        record = row.kind, row.id, name, by.node, by.n
+                        must(record in recorded(log), "lost between two lives, and not on record:", record)
 
     def joined(self, heads: dict[str, int]) -> None:
         """The oracle learns what the log has become, where it has changed."""
@@ -333,9 +358,9 @@ class World:
         self.say(hub.name, home, "push", [(it.node, it.n) for it in ops], said(answer))
         self.requests.append((hub, home, push.epoch, hub.now, ops))
         if isinstance(answer, Reset):
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.reset_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
         elif answer is not None:
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.pushed_in(tx, home, waiting, it))
+            self.deliver(hub, home, partial(hub.replica.pushed_in, home_id=home, sent=waiting, answer=answer))
 
     def after_send(self, hub: Node, home: str, waiting: Sequence[Waiting]) -> None:
         """Nothing leaves the outbox when it is sent."""
@@ -359,9 +384,9 @@ class World:
             self.cloud.act(lambda tx: self.cloud.authority.heard_in(tx, *args))
         self.say(hub.name, home, "pull", shared.head, said(answer))
         if isinstance(answer, Reset):
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.reset_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
         else:
-            self.deliver(hub, home, lambda tx, it=answer: hub.replica.changed_in(tx, home, it))
+            self.deliver(hub, home, partial(hub.replica.changed_in, home_id=home, answer=answer))
 
     def take_page(self, hub: Node, home: str) -> None:
         ask = hub.replica.next_page(hub.reader, home)
@@ -379,7 +404,7 @@ class World:
                 return
             place = self.restate(hub, home, place)
             if isinstance(place, Reset):
-                self.deliver(hub, home, lambda tx, it=place: hub.replica.reset_in(tx, home, it))
+                self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=place))
                 return
         self.say(hub.name, home, "restated to", knew.epoch)
         for key, holders in list(self.fragile.items()):
@@ -401,9 +426,10 @@ class World:
 
         def come() -> None:
             if self.hubs.get(hub.hub_id or "") is hub and hub.serves(home):
-                before = hub.shared(home)
+                before, waited = hub.shared(home), hub.outbox(home)
                 hub.act(apply)
                 self.check_cursor(home, before, hub.shared(home))
+                self.check_outbox(hub, home, waited)
 
         way = 1.0 if self.calm else self.rng.random()
         if way < 0.1:
@@ -433,6 +459,18 @@ class World:
             must(after.head >= before.head, "the cursor went back", home, before.head, after.head)
         if after.epoch == self.cloud.shared(home).epoch and after.state == "synced":
             must(after.head <= self.cloud.shared(home).head, "the cursor is ahead", home)
+
+    def check_outbox(self, hub: Node, home: str, waited: list[Op]) -> None:
+        """What waits no more is in the base, or was refused."""
+        if not waited:
+            return
+        waits = {(op.node, op.n) for op in hub.outbox(home)}
+        for op in waited:
+            key = home, op.node, op.n
+            if (op.node, op.n) not in waits and op.parts and self.acked[key].status is Status.OK and key in self.taken:
+                acked = self.acked[key]
+                is_here = has(hub.log(home), acked) or not has(self.cloud.log(home), acked)
+                must(is_here, "waits no more, and is not here:", op)
 
     def come_late(self) -> None:
         if self.late:
@@ -470,10 +508,28 @@ class World:
             shifted = max(1, op.at + hybrid.of_ms(ahead))
             until = None if op.not_after is None else op.not_after + ahead
             op = replace(op, at=shifted, not_after=until, parts=[] if why else op.parts)  # noqa: PLW2901 - as relayed
-            to.act(lambda tx, op=op: to.replica.relay_in(tx, HOME, op))
+            to.act(partial(to.replica.relay_in, home_id=HOME, op=op))
             self.say("phone, at", to.name, op.n, why)
             if not why and (HOME, op.node, op.n) not in self.acked:
                 self.acked[HOME, op.node, op.n] = Acked(op, to.name)
+
+
+def has(log: dict[Key, Entity], acked: Acked) -> bool:
+    """Whether what was done is there, or was overwritten."""
+    order = acked.at, acked.op.node, acked.op.n
+    for part in acked.op.parts:
+        entity = log.get((part.kind, part.id))
+        if entity is None or (part.what == "del" and entity.dead is None and entity.inc == 1):
+            return False
+        if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
+            return False
+    return True
+
+
+def recorded(log: dict[Key, Entity]) -> set[object]:
+    """Of what there are conflict records: of which entity and field, and who wrote what was lost."""
+    found = [it.fields for it in log.values() if it.kind == "conflict"]
+    return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found if "kind" in it}
 
 
 def said(answer: Any) -> str:

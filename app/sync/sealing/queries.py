@@ -1,0 +1,66 @@
+"""What sealing reads: entities as this node shows them, the vault's home keys, an owner's phones."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from app.store.tx import Reader
+from app.sync import merge, queries
+
+_IDS = (
+    "SELECT id FROM sync_entities WHERE home_id=?1 AND kind=?2 AND dead_at IS NULL"
+    " UNION SELECT id FROM sync_pending WHERE home_id=?1 AND kind=?2 ORDER BY id"
+)
+
+
+class Phone(Struct, frozen=True):
+    """One that an owner has secrets sealed for; `seal_key` is X25519."""
+
+    id: str
+    seal_key: bytes
+
+
+def shown(reader: Reader, home_id: str, kind: str, entity_id: str) -> Mapping[str, Any] | None:
+    """An entity as this node shows it: what is confirmed, and what waits."""
+    pending = queries.pending_of(reader, home_id, kind, entity_id)
+    parts = [part for it in pending for part in it.op.parts if (part.kind, part.id) == (kind, entity_id)]
+    return merge.view(queries.entity(reader, home_id, kind, entity_id), parts)
+
+
+def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Those of a kind, in order of id."""
+    for (entity_id,) in reader.all(_IDS, (home_id, kind)):
+        if (fields := shown(reader, home_id, kind, entity_id)) is not None:
+            yield entity_id, fields
+
+
+def open_conflicts(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Those about entities of a kind that nobody has settled."""
+    for conflict_id, record in each(reader, home_id, "conflict"):
+        if record.get("kind") == kind and record.get("state") == "open":
+            yield conflict_id, record
+
+
+def removed(reader: Reader, home_id: str, kind: str) -> list[str]:
+    """Those of a kind that were taken away, as long as their tombstones are kept."""
+    sql = "SELECT id FROM sync_entities WHERE home_id=? AND kind=? AND dead_at IS NOT NULL ORDER BY id"
+    return [row[0] for row in reader.all(sql, (home_id, kind))]
+
+
+def is_first(reader: Reader, home_id: str, hub_id: str) -> bool:
+    """Whether of the hubs that the log has this one came first, and the log has it already."""
+    entities = queries.entities_of(reader, home_id, "hub")
+    first = min(entities, key=lambda it: it.seq, default=None)
+    return first is not None and first.id == hub_id
+
+
+def rows_below(reader: Reader, beginning: str) -> list[str]:
+    """The vault's rows whose names begin so; `beginning` ends with a slash."""
+    sql = "SELECT row FROM secrets WHERE row>=? AND row<? ORDER BY row"
+    return [row[0] for row in reader.all(sql, (beginning, beginning[:-1] + "0"))]
+
+
+def phones(reader: Reader, account_id: str) -> list[Phone]:
+    """Those somebody has registered at this node."""
+    return [Phone(*row) for row in reader.all("SELECT id, seal_key FROM readers WHERE account_id=?", (account_id,))]

@@ -1,0 +1,218 @@
+"""A hub, its cloud and a second hub as processes; what comes to the other side is looked for in its own database."""
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from app.client import Client
+from app.commands.child import HubProcess
+from app.sync.enrolment.link import enrol_link
+from tests.bench.__main__ import PATIENT
+from tests.bench.counting import Wire
+from tests.bench.folder import TOKEN
+from tests.bench.homes import FOLDERS, Prepared
+from tests.bench.measured import Measured, Taken
+
+LOOK_S = 0.002
+PATIENCE_S = 120.0
+AT_ONCE = 16
+PLAIN = ("--no-tls", "--no-mqtt", "--log-level", "warning")
+
+
+class Disk:
+    """What is durable in a node's database: a reader sees a commit once its log has been synchronised."""
+
+    def __init__(self, folder: Path, home_id: str) -> None:
+        self._db = sqlite3.connect(f"file:{folder / 'doorstep.db'}?mode=ro", uri=True, isolation_level=None)
+        self._home_id = home_id
+
+    def one(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row; None where there is none."""
+        row = self._db.execute(sql, args).fetchone()
+        return None if row is None else row[0]
+
+    def synced(self) -> int | None:
+        """How far the log is here; None while it is not whole."""
+        return self.one("SELECT head FROM sync_homes WHERE home_id=? AND state='synced'", self._home_id)  # type: ignore[no-any-return]
+
+    def named(self, like: str) -> int:
+        """Devices of such a name in the tables."""
+        return int(self.one("SELECT count(*) FROM devices WHERE home_id=? AND name LIKE ?", self._home_id, like))
+
+    def told(self, kind: str) -> int:
+        """Events of a type."""
+        return int(self.one("SELECT count(*) FROM events WHERE home_id=? AND type=?", self._home_id, kind))
+
+    def close(self) -> None:
+        """Look no more."""
+        self._db.close()
+
+
+async def until(met: Callable[[], bool]) -> float:
+    """When it was."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not met():
+            await asyncio.sleep(LOOK_S)
+    return time.perf_counter()
+
+
+class Round:
+    """One round in fresh folders."""
+
+    def __init__(self, prepared: Prepared, folder: Path, edits: int) -> None:
+        self._made = prepared
+        self._folder = folder
+        self._edits = edits
+        self._disks: dict[str, Disk] = {}
+        self.cloud: HubProcess
+        self.at_cloud: Client
+        self.taken: dict[str, Taken] = {}
+
+    async def run(self, *, tls: bool, changes: int) -> Measured:
+        """All of it."""
+        async with AsyncExitStack() as opened:
+            for name in FOLDERS:
+                await asyncio.to_thread(shutil.copytree, self._made.folder / name, self._folder / name)
+                self._disks[name] = Disk(self._folder / name, self._made.home_id)
+                opened.callback(self._disks[name].close)
+            arguments = PLAIN[1:] if tls else PLAIN
+            self.cloud = await opened.enter_async_context(
+                HubProcess(self._folder / "cloud", "--role", "cloud", *arguments, environ=PATIENT)
+            )
+            self.at_cloud = await opened.enter_async_context(self.cloud.client(TOKEN))
+            async with self._hub("hub") as (at_hub, wire):
+                await self._all_out(at_hub, wire)
+                async with self._hub("second") as (_, other):
+                    await self._all_in("second", other)
+                await self._edited(at_hub, wire)
+                to_cloud = await self._changes(at_hub, self.at_cloud, changes)
+                to_hub = await self._changes(self.at_cloud, at_hub, changes)
+        return Measured(self.taken, to_cloud, to_hub)
+
+    @asynccontextmanager
+    async def _hub(self, name: str) -> AsyncIterator[tuple[Client, Wire]]:
+        """Enrolled with the cloud, over a wire of its own."""
+        port = int(self.cloud.ready["port"])
+        async with (
+            Wire(port).laid() as wire,
+            HubProcess(self._folder / name, *PLAIN, environ=PATIENT) as hub,
+            hub.client(TOKEN) as at_hub,
+        ):
+            made = await self.at_cloud.post("/api/hubs/enrolments")
+            pin = self.cloud.ready["pin"] or None
+            url = f"http{'s' if pin else ''}://127.0.0.1:{wire.port}"
+            await at_hub.post("/api/cloud", {"code": enrol_link(url, pin, made["code"])})
+            await self.at_cloud.post(f"/api/hubs/enrolments/{made['id']}/confirm")
+            async with asyncio.timeout(PATIENCE_S):
+                while not (await at_hub.get("/api/cloud"))["connected"]:
+                    await asyncio.sleep(0.05)
+            yield at_hub, wire
+
+    def _is_all(self, name: str) -> bool:
+        disk = self._disks[name]
+        return disk.synced() is not None and disk.named("Lamp %") == len(self._made.device_ids)
+
+    def _took(self, what: str, documents: int, seconds: float, octets: int) -> None:
+        self.taken[what] = Taken(documents, seconds, octets)
+
+    async def _all_out(self, at_hub: Client, wire: Wire) -> None:
+        before, began = wire.octets, time.perf_counter()
+        path = f"/api/homes/{self._made.home_id}/sync"
+        giving = asyncio.create_task(self._give(at_hub, path))
+        ended = await until(lambda: self._is_all("cloud"))
+        await giving
+        self._took("all_out", self._made.documents, ended - began, wire.octets - before)
+        await until(lambda: self._is_all("hub"))
+        self._demand(self._disks["cloud"].told("device.added"), len(self._made.device_ids))
+
+    async def _give(self, at_hub: Client, path: str) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while (await at_hub.post(path))["state"] not in ("joining", "snapshot", "synced"):
+                await asyncio.sleep(0.05)
+
+    async def _all_in(self, name: str, wire: Wire) -> None:
+        hub_id = (await self._cloud_hubs())[-1]
+        before, began = wire.octets, time.perf_counter()
+        await self.at_cloud.post(f"/api/homes/{self._made.home_id}/hubs", {"hub_id": hub_id})
+        ended = await until(lambda: self._is_all(name))
+        self._took("all_in", self._made.documents, ended - began, wire.octets - before)
+        self._demand(self._disks[name].told("device.added"), len(self._made.device_ids))
+
+    async def _cloud_hubs(self) -> list[str]:
+        hubs = (await self.at_cloud.get("/api/hubs"))["items"]
+        return [hub["id"] for hub in sorted(hubs, key=lambda hub: str(hub["enrolled_at"]))]
+
+    # edits
+
+    async def _edited(self, at_hub: Client, wire: Wire) -> None:
+        ids, edits = self._made.device_ids, self._edits
+        await self._apart("edits_out", wire, {"Out": (at_hub, ids[:edits])})
+        await self._apart("edits_in", wire, {"In": (self.at_cloud, ids[edits : 2 * edits])})
+        both = {"Both out": (at_hub, ids[:edits]), "Both in": (self.at_cloud, ids[edits : 2 * edits])}
+        await self._apart("edits_both", wire, both)
+
+    async def _apart(self, what: str, wire: Wire, edits: dict[str, tuple[Client, list[str]]]) -> None:
+        """Edit while nothing gets through; timed from when the hub reaches the cloud again, its session and all."""
+        hub, cloud = self._disks["hub"], self._disks["cloud"]
+        count = sum(len(ids) for _, ids in edits.values())
+        wire.cut()
+        told = {name: disk.told("device.updated") for name, disk in self._disks.items()}
+        for name, (client, ids) in edits.items():
+            await _rename(client, ids, name)
+        before = wire.octets
+        wire.join()
+        await until(lambda: wire.met_at is not None)
+        wanted = {name: len(ids) for name, (_, ids) in edits.items()}
+
+        def is_level() -> bool:
+            if hub.one("SELECT count(*) FROM sync_outbox") or hub.synced() != cloud.synced():
+                return False
+            return all(disk.named(f"{name} %") == many for name, many in wanted.items() for disk in (hub, cloud))
+
+        ended = await until(is_level)
+        assert wire.met_at is not None
+        self._took(what, count, ended - wire.met_at, wire.octets - before)
+        for name in ("hub", "cloud"):
+            self._demand(self._disks[name].told("device.updated") - told[name], count)
+
+    def _demand(self, found: int, wanted: int) -> None:
+        if found != wanted:
+            raise SystemExit(f"{found} events were told of {wanted}")
+
+    async def _changes(self, here: Client, there: Client, count: int) -> list[float]:
+        """ms from asking for a change to the other side's event of it, one after another."""
+        spent: list[float] = []
+        async with there.events() as events:
+            for number in range(count):
+                name, began = f"Change {number} {id(spent)}", time.perf_counter()
+                await here.patch(f"/api/devices/{self._made.device_ids[number]}", {"name": name})
+                async for event in events:
+                    if event.event == "device.updated" and name in event.data:
+                        break
+                spent.append((time.perf_counter() - began) * 1000)
+        return spent
+
+
+async def _rename(client: Client, ids: list[str], name: str) -> None:
+    left = iter(ids)
+
+    async def some() -> None:
+        for device_id in left:
+            await client.patch(f"/api/devices/{device_id}", {"name": f"{name} {device_id}"})
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(some())
+
+
+async def measure(prepared: Prepared, folder: Path, edits: int, *, tls: bool, changes: int) -> Measured:
+    """One round."""
+    with contextlib.ExitStack() as undone:
+        undone.callback(shutil.rmtree, folder, ignore_errors=True)
+        return await Round(prepared, folder, edits).run(tls=tls, changes=changes)

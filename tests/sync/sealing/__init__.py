@@ -1,0 +1,1 @@
+"""A home's secrets, sealed."""
