@@ -135,8 +135,20 @@ def conflicts_since(reader: Reader, home_id: str, since: int, limit: int) -> lis
 
 
 def count_open_conflicts(reader: Reader, home_id: str) -> int:
-    """How many nobody has settled."""
-    return sum(it.fields.get("state", "open") == "open" for it in entities_of(reader, home_id, "conflict"))
+    """How many nobody has settled, here or there."""
+    here = settled_here(reader, home_id)
+    found = entities_of(reader, home_id, "conflict")
+    return sum(it.id not in here and it.fields.get("state", "open") == "open" for it in found)
+
+
+def settled_here(reader: Reader, home_id: str) -> dict[str, str]:
+    """What conflicts are by acts that wait for the authority."""
+    sql = (
+        "SELECT o.op FROM sync_pending p JOIN sync_outbox o ON o.place=p.place"
+        " WHERE p.home_id=? AND p.kind='conflict' ORDER BY o.place"
+    )
+    parts = [part for row in reader.all(sql, (home_id,)) for part in decode_op(row[0]).parts]
+    return {part.id: part.fields["state"] for part in parts if part.kind == "conflict" and "state" in part.fields}
 
 
 def every_entity(reader: Reader, home_id: str) -> list[Entity]:
@@ -323,6 +335,12 @@ def node(reader: Reader, home_id: str, node_id: str) -> NodeRow | None:
     sql = "SELECT node,hub_id,account_key,last_n,last_at,cursor,heard_at FROM sync_nodes WHERE home_id=? AND node=?"
     row = reader.one(sql, (home_id, node_id))
     return None if row is None else NodeRow(*row)
+
+
+def nodes(reader: Reader, home_id: str) -> list[NodeRow]:
+    """How far each was heard."""
+    sql = "SELECT node,hub_id,account_key,last_n,last_at,cursor,heard_at FROM sync_nodes WHERE home_id=?"
+    return [NodeRow(*row) for row in reader.all(sql, (home_id,))]
 
 
 def put_node(tx: Tx, home_id: str, it: NodeRow) -> None:
