@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from app.client import Client
+from app.client import ApiError, Client
 from app.commands.child import HubProcess
 from app.sync.enrolment.link import enrol_link
 from tests.bench.__main__ import PATIENT
@@ -124,17 +124,22 @@ class Round:
     async def _all_out(self, at_hub: Client, wire: Wire) -> None:
         before, began = wire.octets, time.perf_counter()
         path = f"/api/homes/{self._made.home_id}/sync"
-        giving = asyncio.create_task(self._give(at_hub, path))
+        await self._give(at_hub, path)
         ended = await until(lambda: self._is_all("cloud"))
-        await giving
         self._took("all_out", self._made.documents, ended - began, wire.octets - before)
         await until(lambda: self._is_all("hub"))
         self._demand(self._disks["cloud"].told("device.added"), len(self._made.device_ids))
 
     async def _give(self, at_hub: Client, path: str) -> None:
-        async with asyncio.timeout(PATIENCE_S):
-            while (await at_hub.post(path))["state"] not in ("joining", "snapshot", "synced"):
-                await asyncio.sleep(0.05)
+        """Its connection stands, but may not have greeted yet."""
+        while True:
+            try:
+                await at_hub.post(path)
+                return
+            except ApiError as error:
+                if error.code != "cloud_away":
+                    raise
+                await asyncio.sleep(LOOK_S)
 
     async def _all_in(self, name: str, wire: Wire) -> None:
         hub_id = (await self._cloud_hubs())[-1]
