@@ -29,12 +29,14 @@ class Disk:
     """What is durable in a node's database: a reader sees a commit once its log has been synchronised."""
 
     def __init__(self, folder: Path, home_id: str) -> None:
-        self._db = sqlite3.connect(f"file:{folder / 'doorstep.db'}?mode=ro", uri=True, isolation_level=None)
+        self._uri = f"file:{folder / 'doorstep.db'}?mode=ro"
         self._home_id = home_id
 
     def one(self, sql: str, *args: Any) -> Any:
         """The first column of the first row; None where there is none."""
-        row = self._db.execute(sql, args).fetchone()
+        # Each look by itself: none sees what an earlier one has seen.
+        with contextlib.closing(sqlite3.connect(self._uri, uri=True)) as db:
+            row = db.execute(sql, args).fetchone()
         return None if row is None else row[0]
 
     def synced(self) -> int | None:
@@ -48,10 +50,6 @@ class Disk:
     def told(self, kind: str) -> int:
         """Events of a type."""
         return int(self.one("SELECT count(*) FROM events WHERE home_id=? AND type=?", self._home_id, kind))
-
-    def close(self) -> None:
-        """Look no more."""
-        self._db.close()
 
 
 async def until(met: Callable[[], bool]) -> float:
@@ -80,7 +78,6 @@ class Round:
             for name in FOLDERS:
                 await asyncio.to_thread(shutil.copytree, self._made.folder / name, self._folder / name)
                 self._disks[name] = Disk(self._folder / name, self._made.home_id)
-                opened.callback(self._disks[name].close)
             arguments = PLAIN[1:] if tls else PLAIN
             self.cloud = await opened.enter_async_context(
                 HubProcess(self._folder / "cloud", "--role", "cloud", *arguments, environ=PATIENT)
