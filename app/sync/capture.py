@@ -13,7 +13,7 @@ from app.store.tx import Reader, Tx
 from app.sync import merge, queries
 from app.sync.authority import Authority
 from app.sync.facts import Facts, Shown, shown_of
-from app.sync.kinds import RANK, SeveralIds, Watch
+from app.sync.kinds import RANK, Fields, SeveralIds, Watch
 from app.sync.model import NOBODY, Part
 from app.sync.replica import Replica
 
@@ -102,7 +102,7 @@ class Capture:
             if was and now is not None and queries.is_dangling(reader, home_id, name, entity_id):
                 # What it refers to has not come yet: nobody took that away.
                 now = {**was, **now}
-            if (changed := merge.difference(was, now)) is not None:
+            if (changed := merge.difference(_without_defaults(was, now), now)) is not None:
                 parts[name, entity_id] = Part(name, entity_id, *changed)  # type: ignore[arg-type]
         ended = parts.get(("home", home_id))
         if ended is not None and ended.what == "del":
@@ -129,6 +129,13 @@ class Capture:
             if name in self._kinds:
                 for entity_id in self._kinds[name].ids_in(reader, home_id):
                     yield name, entity_id
+
+
+def _without_defaults(was: Fields | None, now: Fields | None) -> Fields | None:
+    """`was` without what somebody has said in as many words, and what the tables say by leaving it out."""
+    if was is None or now is None:
+        return was
+    return {name: value for name, value in was.items() if value or name in now}
 
 
 def _is_known(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any, Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.accounts.people import People
 from app.caller import Caller, demand
@@ -71,7 +72,9 @@ class Conflicts:
 
         def ask(reader: Reader) -> list[ConflictView]:
             found = queries.entities_after(reader, home_id, "conflict", after, limit if state is None else 1 << 30)
-            fit = [it for it in found if state is None or it.fields.get("state", "open") == state]
+            here = queries.settled_here(reader, home_id)
+            shown = [_shown(it, here) for it in found]
+            fit = [it for it in shown if state is None or it.fields.get("state", "open") == state]
             return [self._view(reader, it) for it in fit[:limit]]
 
         return await self._store.read(ask)
@@ -144,4 +147,10 @@ def _found(reader: Reader, home_id: str, conflict_id: str) -> Entity:
     conflict = queries.entity(reader, home_id, "conflict", conflict_id)
     if conflict is None or conflict.dead is not None:
         raise NotFound
-    return conflict
+    return _shown(conflict, queries.settled_here(reader, home_id))
+
+
+def _shown(conflict: Entity, here: dict[str, str]) -> Entity:
+    """As it is with what waits for the authority."""
+    state = here.get(conflict.id)
+    return conflict if state is None else replace(conflict, fields={**conflict.fields, "state": state})

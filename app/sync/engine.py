@@ -269,7 +269,7 @@ class Engine:
         """A home that an earlier cloud of this hub ordered is this hub's alone."""
 
         def act(tx: Tx) -> None:
-            queries.drop_shared(tx, home_id)
+            self._replica.let_go_in(tx, home_id)
             self._contact.ended_in(tx, home_id)
 
         await self._store.write(act)

@@ -135,8 +135,20 @@ def conflicts_since(reader: Reader, home_id: str, since: int, limit: int) -> lis
 
 
 def count_open_conflicts(reader: Reader, home_id: str) -> int:
-    """How many nobody has settled."""
-    return sum(it.fields.get("state", "open") == "open" for it in entities_of(reader, home_id, "conflict"))
+    """How many nobody has settled, here or there."""
+    here = settled_here(reader, home_id)
+    found = entities_of(reader, home_id, "conflict")
+    return sum(it.id not in here and it.fields.get("state", "open") == "open" for it in found)
+
+
+def settled_here(reader: Reader, home_id: str) -> dict[str, str]:
+    """What conflicts are by acts that wait for the authority."""
+    sql = (
+        "SELECT o.op FROM sync_pending p JOIN sync_outbox o ON o.place=p.place"
+        " WHERE p.home_id=? AND p.kind='conflict' ORDER BY o.place"
+    )
+    parts = [part for row in reader.all(sql, (home_id,)) for part in decode_op(row[0]).parts]
+    return {part.id: part.fields["state"] for part in parts if part.kind == "conflict" and "state" in part.fields}
 
 
 def every_entity(reader: Reader, home_id: str) -> list[Entity]:
@@ -325,6 +337,12 @@ def node(reader: Reader, home_id: str, node_id: str) -> NodeRow | None:
     return None if row is None else NodeRow(*row)
 
 
+def nodes(reader: Reader, home_id: str) -> list[NodeRow]:
+    """How far each was heard."""
+    sql = "SELECT node,hub_id,account_key,last_n,last_at,cursor,heard_at FROM sync_nodes WHERE home_id=?"
+    return [NodeRow(*row) for row in reader.all(sql, (home_id,))]
+
+
 def put_node(tx: Tx, home_id: str, it: NodeRow) -> None:
     """Store it."""
     tx.run("INSERT OR REPLACE INTO sync_nodes VALUES(?,?,?,?,?,?,?,?)", (home_id, *msgspec.structs.astuple(it)))
@@ -372,31 +390,3 @@ def released(tx: Tx, home_id: str, kind: str, entity_id: str) -> list[tuple[str,
     """(kind, id) of what waited for it, and waits no more."""
     sql = "DELETE FROM sync_dangling WHERE home_id=? AND on_kind=? AND on_id=? RETURNING kind, id"
     return tx.all(sql, (home_id, kind, entity_id))
-
-
-def bindings(reader: Reader, hardware_ids: Iterable[str]) -> dict[str, tuple[str, str, int]]:
-    """The same of several pieces of hardware."""
-    sql = (
-        "SELECT hardware_id, home_id, device_id, owner_epoch FROM sync_bindings"
-        " WHERE hardware_id IN (SELECT value FROM json_each(?))"
-    )
-    rows = reader.all(sql, (msgspec.json.encode(list(hardware_ids)).decode(),))
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
-
-
-def binding(reader: Reader, hardware_id: str) -> tuple[str, str, int] | None:
-    """(home, device, owner epoch) of a piece of hardware."""
-    sql = "SELECT home_id, device_id, owner_epoch FROM sync_bindings WHERE hardware_id=?"
-    row = reader.one(sql, (hardware_id,))
-    return None if row is None else (row[0], row[1], row[2])
-
-
-def put_bindings(tx: Tx, bindings: Iterable[tuple[str, tuple[str, str, int]]]) -> None:
-    """From now on hardware is there: (home, device, owner epoch), by hardware id."""
-    sql = "INSERT OR REPLACE INTO sync_bindings VALUES(?,?,?,?)"
-    tx.db.executemany(sql, [(hardware_id, *bound) for hardware_id, bound in bindings])
-
-
-def free_bindings(tx: Tx, home_id: str) -> None:
-    """Nothing is in that home."""
-    tx.run("DELETE FROM sync_bindings WHERE home_id=?", (home_id,))

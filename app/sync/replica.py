@@ -329,6 +329,15 @@ class Replica:
         if self._facts is not None:
             self._facts.show_in(tx, home_id, keys, lambda _kind, _id: (None, NOBODY))
 
+    def let_go_in(self, tx: Tx, home_id: str) -> None:
+        """The home stays, and is this node's alone; should it meet that log again, all go on counting."""
+        shared, node = self._shared(tx, home_id), self._node(tx)
+        heard = queries.nodes(tx, home_id)
+        queries.drop_shared(tx, home_id)
+        for row in heard:
+            queries.put_node(tx, home_id, row)
+        queries.put_node(tx, home_id, NodeRow(node, None, None, shared.next_n - 1, shared.last_at, 0, tx.now))
+
     # showing
 
     def show_in(self, tx: Tx, home_id: str, keys: Collection[Key]) -> None:

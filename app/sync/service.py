@@ -149,7 +149,7 @@ class Sync:
         def act(tx: Tx) -> list[str]:
             left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]
             for home_id in left:
-                queries.drop_shared(tx, home_id)
+                self.replica.let_go_in(tx, home_id)
                 self._standings.contacts.drop(tx, home_id)
             return left
 

@@ -1,8 +1,10 @@
 """A hub and a cloud as processes: enrolled, shown, renamed, left and revoked by the command."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+from app.admin_client import call
 from app.commands.child import Child, HubProcess
 from tests.e2e.verbs import command
 
@@ -73,3 +75,54 @@ async def test_a_number_that_differs_and_a_code_by_hand(tmp_path: Path) -> None:
         _, asked = await command("cloud", "join", made["link"], *at_hub)
         assert (await command("hub", "confirm", made["id"], "--number", asked["number"], *at_cloud))[0] == 0
         assert (await until("enrolled", at_hub))["number"] == asked["number"]
+
+
+async def test_a_home_is_given_to_the_cloud_and_followed(tmp_path: Path) -> None:
+    at_hub, at_cloud = ("--data", tmp_path / "hub"), ("--data", tmp_path / "cloud")
+    async with (
+        HubProcess(tmp_path / "hub", "--name", "Cottage") as hub,
+        HubProcess(tmp_path / "cloud", "--role", "cloud", "--name", "Harbour") as cloud,
+    ):
+        for at in (at_hub, at_cloud):
+            assert (await command("account", "claim", "anna", *at, environ=PASSWORD))[0] == 0
+        assert (await command("home", "create", "Lindenweg", *at_hub))[0] == 0
+        assert (await command("sync", "status", "Lindenweg", *at_hub))[1]["state"] == "alone"
+        done, refused = await command("sync", "give", "Lindenweg", *at_hub)
+        assert (done, refused["error"]["code"]) == (6, "no_cloud")
+        await enrolled(at_hub, at_cloud)
+        token = (await asyncio.to_thread(call, tmp_path / "cloud", "token"))["token"]
+        there = ("--to", cloud.ready["url"], "--to-pin", cloud.ready["pin"], "--to-token", token)
+        assert (await command("account", "link", *there, *at_hub))[0] == 0
+        async with Child("sync", "give", "Lindenweg", *at_hub) as giving:
+            level = await giving.until(event="level")
+            assert await giving.ended() == 0
+        assert (level["state"], level["to_push"], level["to_pull"]) == ("synced", 0, 0)
+        assert (await command("room", "create", "Kitchen", *at_hub))[0] == 0
+        async with Child("sync", "status", "Lindenweg", "--follow", *at_hub) as following:
+            await following.until(event="level")
+        async with cloud.client(token) as api:
+            (home,) = [home async for home in api.pages("/api/homes")]
+            assert [room["name"] async for room in api.pages(f"/api/homes/{home['id']}/rooms")] == ["Kitchen"]
+        assert (await command("sync", "status", "Lindenweg", *at_cloud))[1]["hubs"] == 1
+        assert (await command("sync", "dismiss", "Lindenweg", "none", *at_hub))[0] == 4
+        async with Child("doctor", *at_hub) as doctor:
+            said = {it["what"]: it for it in (await doctor.line())["findings"]}
+        assert said["cloud"]["state"] == "ok"
+        assert "Harbour" in said["cloud"]["detail"]
+        assert "by one WebSocket; its certificate is pinned" in said["cloud"]["detail"]
+        assert (await command("hub", "attach", "Cottage", "Lindenweg", *at_cloud))[0] == 0
+        done, gone = await command("hub", "detach", "Cottage", "Lindenweg", *at_cloud)
+        assert (done, gone["hub_id"]) == (0, hub.ready["hub"])
+        assert (await command("hub", "detach", "Cottage", "Lindenweg", *at_cloud))[0] == 4
+
+
+async def enrolled(at_hub: tuple[str, Path], at_cloud: tuple[str, Path]) -> None:
+    """The cloud takes the hub in."""
+    _, made = await command("hub", "enrol", "--no-wait", *at_cloud)
+    _, asked = await command("cloud", "join", made["link"], *at_hub)
+    assert (await command("hub", "confirm", made["id"], "--number", asked["number"], *at_cloud))[0] == 0
+    for _ in range(60):
+        _, shown = await command("cloud", "show", *at_hub)
+        if shown["connected"]:
+            return
+    raise AssertionError(f"it is not connected: {shown}")

@@ -252,7 +252,7 @@ async def test_a_mistake_of_the_hub_tells_its_id_alone(
         raise RuntimeError("canary")
 
     monkeypatch.setattr(world.api.services.devices, "view_bytes", mistaken)
-    monkeypatch.setattr(world.api.services.control, "_command_in", mistaken)
+    monkeypatch.setattr(world.api.services.control, "command_in", mistaken)
     token, path = world.tokens["owner"], f"/api/devices/{world.here.device_id}"
     for answer in (await both(token, "GET", path), await both(token, "POST", f"{path}/commands", ON)):
         assert (answer.status, answer.json()["code"]) == (500, "internal")

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import msgspec
@@ -16,6 +17,22 @@ from app import admin as admin_socket
 from app.admin import Admin
 from app.admin_verbs import AdminVerbs
 from app.serving import Endpoint
+from app.sync.model import Op, Part
+from app.sync.wire import (
+    MAX_MESSAGE,
+    Changes,
+    Failed,
+    Found,
+    Pull,
+    Push,
+    Restate,
+    Snapshot,
+    Welcome,
+    Wiped,
+    decode_answer,
+    encode,
+)
+from app.sync.wire import Hello as SyncHello
 from app.virtual.device import VirtualDevice
 from app.virtual.parts import Place
 from app.virtual.process import product_named
@@ -368,3 +385,136 @@ async def test_the_port_of_hubs(tmp_path: Path) -> None:
         assert (await anna.get(way)).json()["revoked_at"] is None
         token = msgspec.msgpack.decode(good)["token"]
         assert (await hub.post("/sync/leave", token=token)).status_code == 204
+
+
+class Caller:
+    """A program at the other end of a WebSocket to a cloud, with nothing between but ASGI."""
+
+    def __init__(self, cloud: Api, token: str | None) -> None:
+        self._app = cloud.app
+        given = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
+        self._scope = {
+            "type": "websocket",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "scheme": "ws",
+            "path": "/sync/stream",
+            "raw_path": b"/sync/stream",
+            "root_path": "",
+            "query_string": b"",
+            "headers": [(b"host", b"cloud"), *given],
+            "client": ("192.0.2.9", 9),
+            "server": ("cloud", 80),
+            "subprotocols": [],
+            "state": {},
+        }
+
+    async def said(self, *frames: bytes | str) -> list[str]:
+        """What comes of it: `accepted`, each answer by its type, and `closed`."""
+        heard: list[str] = []
+        say: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+        say.put_nowait({"type": "websocket.connect"})
+        answered = asyncio.Event()
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "websocket.accept":
+                heard.append("accepted")
+                for frame in frames:
+                    kind = "bytes" if isinstance(frame, bytes) else "text"
+                    say.put_nowait({"type": "websocket.receive", kind: frame})
+            elif message["type"] == "websocket.send":
+                heard.append(type(decode_answer(message["bytes"])).__name__)
+                answered.set()
+            else:
+                heard.append("closed")
+
+        async with asyncio.timeout(WAIT):
+            talk: asyncio.Task[None] = asyncio.create_task(self._app(self._scope, say.get, send))  # type: ignore[arg-type]
+            waiting = asyncio.create_task(answered.wait())
+            await asyncio.wait([talk, waiting], return_when=asyncio.FIRST_COMPLETED)
+            say.put_nowait({"type": "websocket.disconnect", "code": 1000})
+            await talk
+            waiting.cancel()
+        return heard
+
+
+NOISE: dict[str, bytes | str] = {
+    "nothing": b"",
+    "text": "hello",
+    "no MessagePack": b"\xc1",
+    "no request": b"\x80",
+    "deep": b"\x91" * 50_000,
+    "a list that says it is longer than memory": b"\xdd\xff\xff\xff\xff",
+    "more than a message": b"x" * (MAX_MESSAGE + 1),
+}
+
+
+async def test_the_stream_and_the_exchange_of_hubs(tmp_path: Path) -> None:
+    """Whoever speaks as a hub has proved itself as one that is enrolled here, is not revoked, and was not restored."""
+    async with Api(tmp_path / "cloud", is_cloud=True) as cloud, Api(tmp_path / "other", is_cloud=True) as other:
+        for each in (cloud, other):
+            each.services.enrolment.cloud_end.known("https://cloud.example", None)
+        anna, hub, revoked, restored = await cloud.person("anna"), Stranger(cloud), Stranger(cloud), Stranger(cloud)
+        await hub.enrolled_by(anna)
+        gone = await revoked.enrolled_by(anna)
+        await restored.enrolled_by(anna)
+        elsewhere = Stranger(other)
+        await elsewhere.enrolled_by(await other.person("bert"))
+        tokens: dict[str, str | None] = {
+            "none": None,
+            "wrong": "x" * 43,
+            "a person's": str(anna.headers["authorization"]).removeprefix("Bearer "),
+            "of a revoked hub": await revoked.token(),
+            "of a life before": await restored.token(),
+            "of another cloud": await elsewhere.token(),
+            "more than a token": f"{await hub.token()}x",
+        }
+        await restored.token(node="node-2", incarnation=2)
+        assert (await anna.delete(gone)).status_code == 204
+        asked = encode(SyncHello(1, 0, []))
+        for what, token in tokens.items():
+            answer = await hub.post("/sync/exchange", asked, token=token)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), what
+            assert await Caller(cloud, token).said(asked) == ["closed"], what
+        good = await hub.token()
+        assert await Caller(cloud, good).said(asked) == ["accepted", "Welcome"]
+        for what, frame in NOISE.items():
+            assert await Caller(cloud, good).said(frame) == ["accepted", "closed"], what
+            if isinstance(frame, bytes):
+                refused = await hub.post("/sync/exchange", frame, token=good)
+                assert refused.status_code == (413 if len(frame) > MAX_MESSAGE else 400), what
+        cloud.forward(3_600_001)
+        assert (await hub.post("/sync/exchange", asked, token=good)).status_code == 401
+        assert await Caller(cloud, good).said(asked) == ["closed"]
+
+
+async def test_a_hub_asks_of_homes_that_are_not_its(tmp_path: Path) -> None:
+    """Whatever it asks of them, it is told no more than that it does not serve them."""
+    async with Api(tmp_path / "cloud", is_cloud=True) as cloud:
+        cloud.services.enrolment.cloud_end.known("https://cloud.example", None)
+        anna, bert, mine, theirs = await cloud.person("anna"), await cloud.person("bert"), *map(Stranger, [cloud] * 2)
+        await mine.enrolled_by(anna)
+        await theirs.enrolled_by(bert)
+        home = (await anna.post("/api/homes", json={"name": "Mine", "time_zone": "UTC"})).json()["id"]
+        attached = await anna.post(f"/api/homes/{home}/hubs", json={"hub_id": mine.hub_id})
+        assert attached.status_code == 201, attached.text
+        token, epoch = await theirs.token(), cloud.services.sync.cloud_end.heads[home][0]
+        op = Op("00000000000000ff", 1, "", 1 << 30, 0, [Part("room", "r", "new", {"name": "Eve's"})])
+        requests = (
+            Pull(1, home, epoch, 0),
+            Push(2, home, epoch, 0, [op]),
+            Snapshot(3, home, ("", "")),
+            Restate(4, home, epoch, [], True, []),
+        )
+        for request in requests:
+            answer = decode_answer((await theirs.post("/sync/exchange", encode(request), token=token)).content)
+            assert answer == Wiped(request.id, home), request
+        found = decode_answer((await theirs.post("/sync/exchange", encode(Found(5, home, "x")), token=token)).content)
+        assert isinstance(found, Failed)
+        assert found.code == "home_exists"
+        welcome = decode_answer((await theirs.post("/sync/exchange", encode(SyncHello(6, 0, [])), token=token)).content)
+        assert isinstance(welcome, Welcome)
+        assert welcome.homes == []
+        pulled = await mine.post("/sync/exchange", encode(Pull(7, home, epoch, 0)), token=await mine.token())
+        assert isinstance(decode_answer(pulled.content), Changes)
+        assert (await anna.get(f"/api/homes/{home}/rooms")).json()["items"] == []

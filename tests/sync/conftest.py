@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.sync import engine
 from tests.api.harness import Api
 from tests.sync.household import Household, build
 from tests.sync.pair import Ends, ends
@@ -46,8 +47,9 @@ async def ends_apart(tmp_path: Path) -> AsyncIterator[Ends]:
 
 
 @pytest.fixture
-async def together(ends_apart: Ends) -> Together:
-    """Anna's hub and her cloud, level, with one home."""
+async def together(ends_apart: Ends, monkeypatch: pytest.MonkeyPatch) -> Together:
+    """Anna's hub and her cloud, level, with one home; a line that stands again is found at once."""
+    monkeypatch.setattr(engine, "MOST_BACKOFF_S", 0.05)
     made = Together(ends_apart)
     await made.begin()
     return made

@@ -19,10 +19,10 @@ WAIT = 30.0
 class Together:
     """Anna's home at her hub, kept by her cloud too; one key names her at both."""
 
-    def __init__(self, both: Ends) -> None:
+    def __init__(self, both: Ends, door: DirectDoor | None = None) -> None:
         self.hub, self.cloud = both.hub, both.cloud
         self.at_hub, self.at_cloud = both.at_hub, both.at_cloud
-        self.door = DirectDoor(self.cloud, self.hub)
+        self.door = door or DirectDoor(self.cloud, self.hub)
         self.engine: Engine
         self.home = ""
         self.both = both
@@ -31,10 +31,23 @@ class Together:
         """Anna gives a home of her hub's to the cloud."""
         await self.meet()
         await link(self.hub, self.at_hub, self.cloud, self.at_cloud)
+        await self.give()
+
+    async def give(self) -> None:
+        """A new home of the hub's, which the cloud keeps too."""
         self.home = await new_home(self.at_hub)
         given = await self.at_hub.post(f"{self.home}/sync")
         assert given.status_code == 200, given.text
         await self.level()
+
+    async def another(self) -> "Together":
+        """The same two with another home; the line stands."""
+        other = Together(self.both, self.door)
+        other.engine = self.engine
+        self.door.up.set()
+        await until(lambda: self.engine.line is not None)
+        await other.give()
+        return other
 
     async def meet(self) -> None:
         """The hub is enrolled, and talks; there is no home yet."""
@@ -51,6 +64,31 @@ class Together:
         assert made.status_code == 201, made.text
         taken = await guest.post("/api/invitations/accept", json={"code": made.json()["code"]})
         assert taken.status_code == 200, taken.text
+
+    async def room(self, name: str = "Kitchen") -> str:
+        """A room that both have; returns its path."""
+        made = await self.at_hub.post(f"{self.home}/rooms", json={"name": name})
+        assert made.status_code == 201, made.text
+        await self.level()
+        return f"{self.home}/rooms/{made.json()['id']}"
+
+    async def member_at_cloud(self, name: str) -> str:
+        """The path of a member at the cloud."""
+        members = (await self.at_cloud.get(f"{self.home}/members")).json()["items"]
+        (found,) = [it["account_id"] for it in members if it["name"] == name]
+        return f"{self.home}/members/{found}"
+
+    async def conflicts(self, **query: str) -> list[dict[str, Any]]:
+        """As the hub has them."""
+        listed = await self.at_hub.get(f"{self.home}/conflicts", params=query)
+        assert listed.status_code == 200, listed.text
+        items: list[dict[str, Any]] = listed.json()["items"]
+        return items
+
+    async def again(self) -> None:
+        """The line stands again, and both are level."""
+        self.door.up.set()
+        await self.level()
 
     @property
     def home_id(self) -> str:
