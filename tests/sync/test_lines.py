@@ -1,6 +1,7 @@
 """How a hub talks where WebSockets do not get through, and what ends a talk."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -233,3 +234,48 @@ async def test_a_talk_that_fails_in_a_way_nobody_thought_of_is_begun_again(both:
 
     await until(is_connected)
     assert door.tries == 2
+
+
+class Waits:
+    """Stands for chance: how long a hub might have waited before each try; it never waits long."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ceilings: list[float] = []
+        self.come = asyncio.Event()
+        monkeypatch.setattr(random, "uniform", self._uniform)
+
+    def _uniform(self, least: float, most: float) -> float:
+        assert least == 0
+        self.ceilings.append(most)
+        self.come.set()
+        return 0.001
+
+    async def until(self, tries: int) -> list[float]:
+        async with asyncio.timeout(WAIT):
+            while len(self.ceilings) < tries:
+                self.come.clear()
+                await self.come.wait()
+        return self.ceilings[:tries]
+
+
+async def test_tries_come_further_and_further_apart_and_near_again_after_a_connection_that_stood(
+    both: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await both.enrol()
+    await both.hub.services.sync.close()
+    monkeypatch.undo()
+    waits = Waits(monkeypatch)
+    door = DirectDoor(both.cloud, both.hub)
+    door.cut()
+    engine: Engine = both.hub.services.sync.join(both.cloud.services.hub.view().id, "Cloud", door)
+    engine.start()
+    assert await waits.until(7) == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    now, connected = engine._time, asyncio.Event()
+    engine.on_connected.append(lambda _: connected.set())
+    door.up.set()
+    await connected.wait()
+    tried = len(waits.ceilings)
+    # It has stood for a minute when it ends.
+    monkeypatch.setattr(engine, "_time", lambda: now() + 60.0)
+    door.cut()
+    assert (await waits.until(tried + 3))[tried:] == [1.0, 2.0, 4.0]
