@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
+from app.caller import Caller
+from app.devices.credential_model import NewRegistration
+from app.devices.model import Device
 from app.devices.names_replica import NameFacts
 from app.devices.replica import DeviceFacts
 from app.devices.users_replica import DeviceUserFacts
@@ -25,7 +28,7 @@ from app.sync.lines import CloudLines, SocketLine
 from app.sync.model import NOBODY, Part
 from app.sync.sealing.facts import HomeKeyFacts, SecretFacts
 from app.sync.sealing.keeping import HomeKeys
-from app.sync.sealing.places import refuse_of_homes
+from app.sync.sealing.places import AtTheHub, refuse_of_homes
 from app.sync.sealing.ring import Ring
 from app.sync.sealing.service import Sealing
 from app.sync.service import Sync
@@ -107,6 +110,7 @@ def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
     store, devices = services.store, services.devices
     if is_cloud:
         store.vault.on_keep = refuse_of_homes
+        devices.credentials.on_registered.append(_only_where_no_hub_is)
     ring = Ring(store.vault)
     told = {
         "bindings/": lambda tx, hardware_id: devices.memory.rebond_in(tx, [hardware_id]),
@@ -116,6 +120,12 @@ def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
     facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
     keys = HomeKeys(ring, facts, services.people.account_of_in, is_cloud=is_cloud)
     return Sealing(store, services.standings, keys, is_cloud=is_cloud)
+
+
+def _only_where_no_hub_is(tx: Tx, by: Caller, device: Device, new: NewRegistration) -> None:
+    """A cloud lets devices in by itself only in homes that no hub keeps: else it would know a secret of theirs."""
+    if queries.shared(tx, device.home_id) is not None:
+        raise AtTheHub
 
 
 class HubsLeaving:

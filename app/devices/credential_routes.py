@@ -6,7 +6,6 @@ from litestar.params import FromPath, JSONBody
 
 from app.accounts.routes import secret
 from app.caller import Caller
-from app.companion.hub_only import hub_only
 from app.devices.credential_model import NewRegistration, NewSecret, Registered, SecretMade
 from app.devices.service import Devices
 from app.policy import Action
@@ -17,7 +16,6 @@ from app.policy import Action
     operation_id="registerDevice",
     opt={"action": Action.PAIR},
     status_code=201,
-    guards=[hub_only],
 )
 async def register_device(
     caller: NamedDependency[Caller],
@@ -34,7 +32,6 @@ async def register_device(
     operation_id="renewDeviceSecret",
     opt={"action": Action.DEVICE_UPDATE},
     status_code=200,
-    guards=[hub_only],
 )
 async def renew_secret(
     caller: NamedDependency[Caller],

@@ -26,7 +26,7 @@ from app.devices.credential_model import (
     of_bond,
 )
 from app.devices.memory import Memory
-from app.devices.model import REGISTERED, Device, DeviceUnbound, NewDevice, entry_of
+from app.devices.model import REGISTERED, Device, DeviceUnbound, HeldElsewhere, NewDevice, entry_of
 from app.devices.registry import Registry
 from app.errors import Invalid
 from app.policy import SYSTEM, Action
@@ -140,7 +140,7 @@ class DeviceCredentials:
     # changing
 
     async def renew(self, by: Caller, device_id: str, new: NewSecret) -> SecretMade:
-        """Another secret or certificate for a device. Raises NotFound, Refused, Invalid, NoCredential."""
+        """Another secret or certificate. Raises NotFound, Refused, Invalid, NoCredential, HeldElsewhere."""
         return await self._store.write(
             lambda tx: self.renew_in(tx, by, device_id, new), once=by.once, returns=SecretMade
         )
@@ -148,6 +148,8 @@ class DeviceCredentials:
     def renew_in(self, tx: Tx, by: Caller, device_id: str, new: NewSecret) -> SecretMade:
         """`renew` inside `tx`. A paired device has from now on this secret, not the one of its binding."""
         device = self._registry.changing_in(tx, by, Action.DEVICE_UPDATE, device_id)
+        if not self._memory.holds(device):
+            raise HeldElsewhere
         if device.gateway_id is not None:
             raise NoCredential
         if device.unbound_at is not None:

@@ -189,6 +189,13 @@ class DeviceFrozen(Conflict):
     hint = "Have the owner or an admin of its home unfreeze it first."
 
 
+class HeldElsewhere(Conflict):
+    """Another hub holds this device, and what it proves itself with is told there alone."""
+
+    code = "held_elsewhere"
+    hint = "Ask the hub that holds it."
+
+
 class DeviceMoved(NotFound):
     """The device has been bound anew since, here or in another home."""
 

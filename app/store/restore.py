@@ -236,7 +236,7 @@ def _renewal(now: int) -> list[tuple[str, tuple[object, ...]]]:
         # too, with numbers that the lost one cannot have given (app/sync/PROTOCOL.md, 2c).
         ("UPDATE sync_homes SET next_n=1", ()),
         (
-            "UPDATE sync_homes SET epoch=lower(hex(randomblob(8))), head=head+?, state='recovering'"
+            "UPDATE sync_homes SET epoch=lower(hex(randomblob(8))), kept=head, head=head+?, state='recovering'"
             " WHERE cloud_id IS NULL",
             (JUMP,),
         ),

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from app.clock import Moment
 from app.store.tx import Reader, Tx
-from app.sync import merge, queries
+from app.sync import hybrid, merge, queries
 from app.sync.accepting import Accepting, Sender
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, shown_of
@@ -114,6 +114,9 @@ class Authority:
             heard = queries.node(tx, shared.home_id, node) or NodeRow(node, None, None, 0, 0, 0, tx.now)
             if heard.hub_id in (None, hub_id):
                 queries.put_node(tx, shared.home_id, replace(heard, last_n=max(heard.last_n, last)))
+        if shared.state == "founding":
+            # Its hub gave these times by a clock that may be a year ahead: so far off, they would win for a year.
+            rows = [merge.held_to(row, hybrid.of_ms(tx.now)) for row in rows]
         log = HomeLog(tx, shared)
         join_in(tx, log, self._own, rows, last=bool(counted))
         self._settle_in(tx, log)

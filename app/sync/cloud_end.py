@@ -181,6 +181,8 @@ class CloudEnd:
                 known is not None
                 and known[0] == epoch
                 and known[1] < cursor
+                # What a hub brings, it has not said all of yet.
+                and home_id not in self._founding
                 and self._serving.serves(peer.hub_id, home_id)
             ):
                 await self._store.write(partial(self._renew_in, home_id=home_id))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from app.store.tx import Reader, Tx
-from app.sync import queries
+from app.sync import binding_queries, queries
 from app.sync.model import Entity
 from app.sync.queries import Shared
 
@@ -58,7 +58,7 @@ class HomeLog:
     def write_in(self, tx: Tx) -> None:
         """Have what was changed on disk; `sync_homes` is the caller's."""
         queries.put_entities(tx, self.home_id, self.changed.values())
-        queries.put_bindings(tx, self._bound.items())
+        binding_queries.put_bindings(tx, self._bound.items())
 
     def preload(self, keys: Iterable[Key]) -> None:
         """Read several at once."""
@@ -68,12 +68,12 @@ class HomeLog:
     def preload_bindings(self, hardware_ids: Iterable[str]) -> None:
         """Read where several pieces of hardware are."""
         missing = dict.fromkeys(it for it in hardware_ids if it not in self._bindings)
-        self._bindings |= missing | queries.bindings(self._reader, missing)
+        self._bindings |= missing | binding_queries.bindings(self._reader, missing)
 
     def binding(self, hardware_id: str) -> Bound | None:
         """Where a piece of hardware is, over all homes."""
         if hardware_id not in self._bindings:
-            self._bindings[hardware_id] = queries.binding(self._reader, hardware_id)
+            self._bindings[hardware_id] = binding_queries.binding(self._reader, hardware_id)
         return self._bindings[hardware_id]
 
     def bind(self, hardware_id: str, device_id: str, owner_epoch: int) -> None:
@@ -84,4 +84,4 @@ class HomeLog:
         """No hardware is in this home."""
         self._bound.clear()
         self._bindings.clear()
-        queries.free_bindings(tx, self.home_id)
+        binding_queries.free_bindings(tx, self.home_id)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from app.sync.model import Entity, Loss, Op, Part, Stamp, encode
@@ -99,6 +100,19 @@ def compact(entity: Entity, seq: int, fields: Mapping[str, Any], stamps: Mapping
     common = max(stamps.values(), key=_whole_order, default=entity.stamp)
     own = {name: stamps[name] for name in sorted(stamps) if stamps[name] != common}
     return Entity(entity.kind, entity.id, seq, entity.inc, common, dict(sorted(fields.items())), own)
+
+
+def held_to(entity: Entity, at: int) -> Entity:
+    """`entity`, but nothing of it was written after the hybrid time `at`: what a clock said that was ahead."""
+    if entity.dead is not None:
+        return msgspec.structs.replace(entity, stamp=_held(entity.stamp, at), dead=_held(entity.dead, at))
+    stamps = {name: _held(entity.stamp_of(name), at) for name in entity.fields}
+    whole = msgspec.structs.replace(entity, stamp=_held(entity.stamp, at))
+    return compact(whole, entity.seq, entity.fields, stamps)
+
+
+def _held(stamp: Stamp, at: int) -> Stamp:
+    return stamp if stamp.at <= at else msgspec.structs.replace(stamp, at=at)
 
 
 def join(one: Entity, other: Entity) -> Entity:

@@ -390,31 +390,3 @@ def released(tx: Tx, home_id: str, kind: str, entity_id: str) -> list[tuple[str,
     """(kind, id) of what waited for it, and waits no more."""
     sql = "DELETE FROM sync_dangling WHERE home_id=? AND on_kind=? AND on_id=? RETURNING kind, id"
     return tx.all(sql, (home_id, kind, entity_id))
-
-
-def bindings(reader: Reader, hardware_ids: Iterable[str]) -> dict[str, tuple[str, str, int]]:
-    """The same of several pieces of hardware."""
-    sql = (
-        "SELECT hardware_id, home_id, device_id, owner_epoch FROM sync_bindings"
-        " WHERE hardware_id IN (SELECT value FROM json_each(?))"
-    )
-    rows = reader.all(sql, (msgspec.json.encode(list(hardware_ids)).decode(),))
-    return {row[0]: (row[1], row[2], row[3]) for row in rows}
-
-
-def binding(reader: Reader, hardware_id: str) -> tuple[str, str, int] | None:
-    """(home, device, owner epoch) of a piece of hardware."""
-    sql = "SELECT home_id, device_id, owner_epoch FROM sync_bindings WHERE hardware_id=?"
-    row = reader.one(sql, (hardware_id,))
-    return None if row is None else (row[0], row[1], row[2])
-
-
-def put_bindings(tx: Tx, bindings: Iterable[tuple[str, tuple[str, str, int]]]) -> None:
-    """From now on hardware is there: (home, device, owner epoch), by hardware id."""
-    sql = "INSERT OR REPLACE INTO sync_bindings VALUES(?,?,?,?)"
-    tx.db.executemany(sql, [(hardware_id, *bound) for hardware_id, bound in bindings])
-
-
-def free_bindings(tx: Tx, home_id: str) -> None:
-    """Nothing is in that home."""
-    tx.run("DELETE FROM sync_bindings WHERE home_id=?", (home_id,))

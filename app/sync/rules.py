@@ -154,7 +154,7 @@ class _Asked:
     def share(self, part: Part) -> str:
         """Given by who manages shares, taken up, refused and given back by its receiver; it ends by itself, too."""
         entity = self.facts.live("share", part.id)
-        if entity is None and part.fields.get("state") == "accepted":
+        if entity is None and part.fields.get("state") == "accepted" and self._is_told_by_a_hub(part):
             # Offered to a login, which only the node knows that it comes from; whose right it is, is asked as ever.
             return self._takes_up_share(part, part.fields | {"state": "pending"})
         if entity is None:
@@ -188,7 +188,7 @@ class _Asked:
         """Made and revoked by who may invite as such, taken up or refused by who is invited."""
         entity = self.facts.live("invitation", part.id)
         state = part.fields.get("state")
-        if entity is None and state == "accepted":
+        if entity is None and state == "accepted" and self._is_told_by_a_hub(part):
             return "" if _enters(self.op) else "not_yours"
         if entity is None:
             made = "" if part.fields.get("created_by") == self.op.actor else "not_yours"
@@ -256,6 +256,8 @@ class _Asked:
         invitation = self.facts.live("invitation", used[0].id)
         if len(used) > 1:
             return "invitation_over"
+        if invitation is None and (gone is not None or not self._is_told_by_a_hub(used[0])):
+            return "invitation_over"
         if invitation is None:
             # To a login, which only the node knows that it comes from; whose right it was, is asked as ever.
             return self._by_invitation(part, used[0].fields | {"state": "pending"})
@@ -271,6 +273,10 @@ class _Asked:
         if part.id != self.op.actor or any((part.fields.get(name) or None) != given[name] for name in terms):
             return "not_as_invited"
         return self._still(invitation.get("created_by", ""), Action.MEMBER_INVITE, role=_role(invitation))
+
+    def _is_told_by_a_hub(self, part: Part) -> bool:
+        """Whether a hub says of it what nobody has heard before: not a phone, and not what has ended."""
+        return self.by.hub_id is not None and part.what == "new" and self.facts.get(part.kind, part.id) is None
 
     def _still(self, key: str, action: Action, **about: Any) -> str:
         """Whether who gave it still could."""

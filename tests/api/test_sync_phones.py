@@ -136,7 +136,7 @@ async def test_somebody_is_let_in_by_a_phone_that_reaches_nobody(together: Toget
         lambda reader: together.hub.services.people.key_in(reader, together.home_id, account_of(together.at_hub))
     )
     now = together.hub.clock.now().ms
-    invitation = {
+    invitation: dict[str, Any] = {
         "code_hash": hash_code(code).hex(),
         "role": "guest",
         "state": "pending",

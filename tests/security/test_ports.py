@@ -429,7 +429,7 @@ class Caller:
                 heard.append("closed")
 
         async with asyncio.timeout(WAIT):
-            talk = asyncio.create_task(self._app(self._scope, say.get, send))  # type: ignore[arg-type]
+            talk: asyncio.Task[None] = asyncio.create_task(self._app(self._scope, say.get, send))  # type: ignore[arg-type]
             waiting = asyncio.create_task(answered.wait())
             await asyncio.wait([talk, waiting], return_when=asyncio.FIRST_COMPLETED)
             say.put_nowait({"type": "websocket.disconnect", "code": 1000})
@@ -438,7 +438,7 @@ class Caller:
         return heard
 
 
-NOISE = {
+NOISE: dict[str, bytes | str] = {
     "nothing": b"",
     "text": "hello",
     "no MessagePack": b"\xc1",

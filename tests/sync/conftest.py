@@ -1,6 +1,6 @@
-"""Fixtures of the tests of sync."""
+"""Fixtures of the tests of sync; figures they measured are printed at the end of the run."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,19 @@ from tests.api.harness import Api
 from tests.sync.household import Household, build
 from tests.sync.pair import Ends, ends
 from tests.sync.together import Together
+
+_FIGURES = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Have a line printed in the summary."""
+    return pytestconfig.stash.setdefault(_FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -133,9 +133,9 @@ class Noted:
 
 def _trigger(name: str, kind: str, watch: Watch, verb: str, rows: tuple[str, ...]) -> str:
     of = f" OF {','.join(watch.columns)}" if verb == "UPDATE" and watch.columns is not None else ""
+    about = watch.many or f"SELECT {watch.id} AS id, {watch.home_id} AS home_id"
     note = "".join(
-        f"INSERT INTO noted VALUES({watch.home_id.replace('$', row)}, '{kind}', {watch.id.replace('$', row)});"
-        for row in rows
+        f"INSERT INTO noted SELECT home_id, '{kind}', id FROM ({about.replace('$.', f'{row}.')});" for row in rows
     )
     return f"CREATE TEMP TRIGGER {name} AFTER {verb}{of} ON main.{watch.table} BEGIN {note} END"
 

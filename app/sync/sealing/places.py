@@ -35,7 +35,9 @@ OF_THIS_NODE: Final[dict[str, str]] = {
     "iotda-upstream/": "this hub's own at a platform where it is a gateway",
 }
 # Of these a cloud keeps none either: they are passing, and a home's all the same.
-_PASSING: Final = ("pairing_session/", "wifi_change/", "reset-secrets/")
+_PASSING: Final = ("pairing_session/", "wifi_change/")
+# Devices that are registered at a cloud prove themselves to it: that is known to both, and to no hub.
+_OF_ITS_OWN_DEVICES: Final = "device-secrets/"
 MOST: Final = 200
 
 
@@ -53,7 +55,7 @@ def is_of_homes(place: str) -> bool:
 
 def refuse_of_homes(place: str) -> None:
     """What a cloud's vault asks of each secret before it is kept; raises AtTheHub."""
-    if place.startswith((*OF_HOMES, *_PASSING)):
+    if place.startswith((*OF_HOMES, *_PASSING)) and not place.startswith(_OF_ITS_OWN_DEVICES):
         raise AtTheHub
 
 

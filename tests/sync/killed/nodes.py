@@ -16,7 +16,7 @@ import msgspec
 
 from app.commands.child import HubProcess
 from tests.lan.lan import ROOT, Host, Lan
-from tests.sync.killed.history import Edit
+from tests.sync.history import Edit
 
 WAIT: Final = 120.0
 PORT: Final = 8470
@@ -40,6 +40,8 @@ class Node:
         self.edits: list[Edit] = []
         self.refused: dict[str, int] = {}
         self.id = ""
+        # What it logged that should never be.
+        self.faults: list[str] = []
         self._lan = lan
         self._hub: HubProcess
         self._phone: Process
@@ -72,7 +74,9 @@ class Node:
     async def kill(self) -> None:
         """-9."""
         self._hub.send(signal.SIGKILL)
-        assert await self._hub.ended() == -signal.SIGKILL, await self._hub.last_words()
+        words = await self._hub.last_words()
+        assert await self._hub.ended() == -signal.SIGKILL, words
+        self.faults += [line for line in words.splitlines() if '"level": "error"' in line or "Traceback" in line]
 
     async def stop(self) -> None:
         """In order."""
@@ -191,11 +195,15 @@ class Three:
         made = await self.first.done("POST", "/api/homes", {"name": "Lindenweg", "time_zone": "Europe/Berlin"})
         self.home = f"/api/homes/{made['id']}"
         await self._invite_ben()
+        await self.arrive()
+        for node in (self.cloud, self.second):
+            node.people["ben"] = await self._signed_in("ben", node)
+
+    async def arrive(self) -> None:
+        """The home of the first hub is given to the cloud, and taken to the second: asked for until it is so."""
         await self._until(self.first, "POST", f"{self.home}/sync")
         await self._until(self.cloud, "POST", f"{self.home}/hubs", {"hub_id": self.second.id})
         await self.level()
-        for node in (self.cloud, self.second):
-            node.people["ben"] = await self._signed_in("ben", node)
 
     async def enrol(self, hub: Node) -> None:
         """As Anna does it: a code at the cloud, told to the hub, the number compared."""

@@ -3,7 +3,7 @@
 It stands in the node's own network, so that it reaches the node while the node reaches nobody. Lines on standard input:
 `["ask", id, method, path, body, token]`, answered by `["answered", id, status, said]`; `["edit", settings]` begins to
 edit and `["rest"]` ends that, once all that was asked has been answered: `["rested", refusals]`. Each edit that was
-acknowledged is a line of its own (`app` of `tests.sync.killed.history`).
+acknowledged is a line of its own (`app` of `tests.sync.history`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from app.client import ApiError, Client, HubUnreachable
-from tests.sync.killed.history import Edit
+from tests.sync.history import Edit
 
 HANDS = 2
 PAUSE_S = 0.1

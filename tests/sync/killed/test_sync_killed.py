@@ -3,26 +3,23 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import Struct
 
 from app.services import Services
 from app.store.prepare import open_store
-from app.store.tx import Reader
-from app.sync import merge, queries
-from app.sync.facts import shown_of
-from app.sync.kinds import Kind, SeveralIds
-from app.sync.model import Entity
 from tests.lan.lan import require_namespaces
-from tests.sync.killed.history import Outcome
+from tests.sync.copies import Copy, copy_in, the_same
+from tests.sync.history import Outcome
 from tests.sync.killed.nodes import Node, Three, three
 
 SEEDED, FULL = 6, 100
-BETWEEN_S = 1.5
+BETWEEN_S = 1.0
+# Homes that arrive while nodes are killed, and what is in each.
+ARRIVING, ROOMS, DEVICES = 12, 60, 30
 
 
 class Trouble(Struct):
@@ -33,21 +30,26 @@ class Trouble(Struct):
 
 
 async def make_trouble(all_: Three, kills: int, dice: random.Random) -> Trouble:
-    """One is killed after the other, and started again, while their networks come and go."""
+    """One after the other is killed, or two at once, and started again, while their networks come and go."""
     done, off = Trouble(Counter()), set[str]()
-    for _ in range(kills):
+    while (left := kills - done.kills.total()) > 0:
         await asyncio.sleep(dice.uniform(0, BETWEEN_S))
         for hub in (all_.first, all_.second):
             if dice.random() < 0.5:
                 await (hub.heal if hub.name in off else hub.cut)()
                 done.cuts += hub.name not in off
                 off ^= {hub.name}
-        victim = dice.choice(all_.nodes)
+        await kill_and_start(dice.sample(all_.nodes, min(left, dice.choice((1, 1, 2)))), done, dice)
+    return done
+
+
+async def kill_and_start(victims: list[Node], done: Trouble, dice: random.Random) -> None:
+    """All at once."""
+    for victim in victims:
         await victim.kill()
         done.kills[victim.name] += 1
-        await asyncio.sleep(dice.uniform(0, BETWEEN_S / 3))
-        await victim.start_again()
-    return done
+    await asyncio.sleep(dice.uniform(0, BETWEEN_S / 3))
+    await asyncio.gather(*(victim.start_again() for victim in victims))
 
 
 async def heal(all_: Three) -> float:
@@ -64,57 +66,14 @@ async def heal(all_: Three) -> float:
     return loop.time() - began
 
 
-class Copy(Struct):
-    """What a stopped node has on disk."""
-
-    name: str
-    entities: list[Entity]
-    differing: list[Any]
-    sound: str
-    waiting: int
-
-
 async def copy_of(node: Node, home_id: str) -> Copy:
-    """Its log, and what in its tables is otherwise."""
+    """Of a node that was stopped."""
     store = await open_store(node.folder / "data")
     try:
-        services = Services(store, is_cloud=node.name == "cloud")
-
-        def ask(reader: Reader) -> Copy:
-            entities = queries.every_entity(reader, home_id)
-            differing = [it for kind in services.facts for it in _differing(reader, kind, home_id, entities)]
-            (sound,) = reader.one("PRAGMA integrity_check") or ("",)
-            return Copy(node.name, entities, differing, sound, queries.waiting_count(reader, home_id))
-
-        return await store.read(ask)
+        kinds = Services(store, is_cloud=node.name == "cloud").facts
+        return await store.read(lambda reader: copy_in(reader, node.name, kinds, home_id))
     finally:
         await store.close()
-
-
-def _differing(reader: Reader, kind: Kind, home_id: str, entities: list[Entity]) -> list[Any]:
-    shown = {it.id: shown_of(it)[0] for it in entities if it.kind == kind.name}
-    there = set(kind.ids_in(reader, home_id))
-    if isinstance(kind, SeveralIds):
-        there = {kind.id_of_in(reader, home_id, said, shown.__contains__) for said in there}
-    live = {(it.kind, it.id) for it in entities if it.dead is None}
-    found = []
-    for entity_id in {*shown, *there}:
-        was = _without_what_is_gone(shown.get(entity_id), live)
-        now = kind.read_in(reader, home_id, entity_id, was)
-        if (how := merge.difference(was, now)) is not None:
-            found.append((kind.name, entity_id, *how, was))
-    return found
-
-
-def _without_what_is_gone(fields: Mapping[str, Any] | None, live: set[tuple[str, str]]) -> Mapping[str, Any] | None:
-    """A group that was made with a device which somebody else had removed meanwhile is shown without it."""
-    if fields is None:
-        return None
-    return {
-        name: value
-        for name, value in fields.items()
-        if not name.startswith("device/") or tuple(name.split("/")) in live
-    }
 
 
 def whole(copy: Copy) -> None:
@@ -132,15 +91,9 @@ def whole(copy: Copy) -> None:
 
 async def check(all_: Three) -> Outcome:
     copies = [await copy_of(node, all_.home_id) for node in all_.nodes]
-    assert [(copy.sound, copy.waiting) for copy in copies] == [("ok", 0)] * 3
-    differing = [(copy.name, *it) for copy in copies for it in copy.differing]
-    assert not differing, differing
+    the_same(copies)
     for copy in copies:
         whole(copy)
-    first, *others = ({(it.kind, it.id): it for it in copy.entities} for copy in copies)
-    for copy, other in zip(copies[1:], others, strict=True):
-        assert [(it, other.get(key)) for key, it in first.items() if other.get(key) != it] == [], copy.name
-    assert len({merge.digest(copy.entities) for copy in copies}) == 1
     outcome = Outcome(copies[0].entities, [edit for node in all_.nodes for edit in node.edits])
     assert outcome.lost() == []
     return outcome
@@ -157,6 +110,7 @@ async def kill_often(folder: Path, kills: int, seed: int, figure: Callable[[str]
         for node in all_.nodes:
             refused.update(node.refused)
     outcome = await check(all_)
+    assert [node.faults for node in all_.nodes] == [[], [], []]
     edits = [edit for node in all_.nodes for edit in node.edits]
     assert not [what for what in refused if " 5" in what], refused
     figure(
@@ -179,3 +133,36 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path, figure: Callable[[st
 @pytest.mark.full
 async def test_nothing_acknowledged_is_lost_by_many_kills(tmp_path: Path, figure: Callable[[str], None]) -> None:
     await kill_often(tmp_path, FULL, 2, figure)
+
+
+async def furnished(first: Node) -> str:
+    """A home with much in it; its path."""
+    made = await first.done("POST", "/api/homes", {"name": "Cottage", "time_zone": "Europe/Berlin"})
+    home = f"/api/homes/{made['id']}"
+    for number in range(ROOMS):
+        await first.done("POST", f"{home}/rooms", {"name": f"room {number}"})
+    for number in range(DEVICES):
+        new = {"product_id": "lamp", "node_id": f"{made['id']}-{number}", "name": f"{number}", "link": "heartbeat"}
+        await first.done("POST", f"{home}/devices", new)
+    return home
+
+
+@pytest.mark.full
+async def test_homes_arrive_whatever_is_killed_meanwhile(tmp_path: Path, figure: Callable[[str], None]) -> None:
+    dice, done, homes = random.Random(3), Trouble(Counter()), list[str]()
+    async with three(tmp_path) as all_:
+        for _ in range(ARRIVING):
+            all_.home = await furnished(all_.first)
+            homes.append(all_.home)
+            arriving = asyncio.create_task(all_.arrive())
+            while not arriving.done():
+                await asyncio.sleep(dice.uniform(0, BETWEEN_S))
+                await kill_and_start([dice.choice(all_.nodes)], done, dice)
+                await asyncio.wait([arriving], timeout=dice.uniform(0, 3 * BETWEEN_S))
+            await arriving
+    assert [node.faults for node in all_.nodes] == [[], [], []]
+    for all_.home in homes:
+        outcome = await check(all_)
+        assert outcome.count("room") == ROOMS
+        assert outcome.count("device") == DEVICES
+    figure(f"{ARRIVING} homes given to a cloud and taken to a second hub under {dict(done.kills)} kills -9: all whole")

@@ -42,6 +42,10 @@ class Outcome:
             for name, value in it.over.items()
         }
 
+    def count(self, kind: str) -> int:
+        """How many there are of a kind."""
+        return sum(it.kind == kind and it.dead is None for it in self._known.values())
+
     def lost(self) -> list[Edit]:
         """Acknowledged, and nowhere any more."""
         return [it for it in self._edits if it.act != "over" and not self._is_kept(it)]
