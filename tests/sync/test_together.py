@@ -1,6 +1,10 @@
 """A hub and its cloud with all their tables: what is done at one is seen at the other, through the companion API."""
 
-from tests.sync.together import Together
+import asyncio
+
+from app.policy import SYSTEM
+from app.sync.enrolment.joined import CloudState
+from tests.sync.together import WAIT, Together
 
 
 async def test_what_is_done_at_one_is_seen_at_the_other(together: Together) -> None:
@@ -34,3 +38,35 @@ async def test_what_two_edit_apart_is_a_conflict_that_can_be_undone(together: To
     assert (await together.at_cloud.get(path)).json()["name"] == conflict["lost"]["value"]
     (settled,) = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
     assert settled["state"] == "undone"
+
+
+async def test_a_hub_that_was_sent_away_keeps_its_homes_and_is_alone_once_its_owner_leaves(together: Together) -> None:
+    hub = together.hub
+    joined = hub.services.enrolment.joined
+    assert (await together.at_hub.get("/api/cloud")).json()["state"] == "enrolled"
+    gone = await together.at_cloud.delete(f"/api/hubs/{together.both.hub_id}")
+    assert gone.status_code == 204, gone.text
+    await hub.store.write(lambda tx: joined.end_in(tx, SYSTEM, CloudState.REVOKED))
+    view = (await together.at_hub.get(f"{together.home}/sync")).json()
+    assert (view["state"], view["problem"]) == ("refused", "Doorstep has revoked this hub")
+    room = await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
+    assert room.status_code == 201
+    assert (await together.at_hub.delete("/api/cloud")).status_code == 204
+    async with asyncio.timeout(WAIT):
+        while (await together.at_hub.get(f"{together.home}/sync")).json()["state"] != "alone":
+            await asyncio.sleep(0.01)
+    assert [it["name"] for it in (await together.at_hub.get(f"{together.home}/rooms")).json()["items"]] == ["Attic"]
+    assert (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Hall"})).status_code == 201
+
+
+async def test_another_cloud_finds_homes_that_are_the_hubs_alone(together: Together) -> None:
+    together.door.cut()
+    await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
+    await together.hub.services.sync.close()
+    engine = together.hub.services.sync.join("h-another", "Other", together.door)
+    engine.start()
+    together.door.up.set()
+    async with asyncio.timeout(WAIT):
+        while (await together.at_hub.get(f"{together.home}/sync")).json()["state"] != "alone":
+            await asyncio.sleep(0.01)
+    assert [it["name"] for it in (await together.at_hub.get(f"{together.home}/rooms")).json()["items"]] == ["Attic"]
