@@ -16,9 +16,10 @@ from app.homes.replica_people import InvitationFacts, MemberFacts
 from app.onboarding.networks_replica import NetworkFacts
 from app.sharing.replica import ShareFacts
 from app.store.store import Store
-from app.store.tx import Tx
+from app.store.tx import Reader, Tx
 from app.sync import queries
 from app.sync.authority import Authority
+from app.sync.enrolment import queries as enrolment_queries
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.joined import Cloud, CloudState
 from app.sync.enrolment.service import Enrolment
@@ -179,3 +180,11 @@ class HubsServing:
         """A node belongs to whom it was first heard from in a home; one that is new belongs to who says it."""
         known = queries.node(tx, home_id, node)
         return known is None or known.hub_id in (None, hub_id)
+
+    def restated_in(self, reader: Reader, hub_id: str, home_id: str) -> str | None:
+        """The epoch of the log in which it has said all it had."""
+        return enrolment_queries.restated(reader, hub_id, home_id)
+
+    def has_restated_in(self, tx: Tx, hub_id: str, home_id: str, epoch: str) -> None:
+        """It has, in this one."""
+        enrolment_queries.set_restated(tx, hub_id, home_id, epoch)

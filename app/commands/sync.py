@@ -14,7 +14,6 @@ WHY: Final = {
     "newer": "another edit was newer",
     "deleted": "it was removed meanwhile",
     "badref": "what it named is no more",
-    "moved": "it is in another home by now",
 }
 MOST_SHOWN: Final = 60
 

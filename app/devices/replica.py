@@ -117,6 +117,8 @@ class DeviceFacts:
                 wanted.pop(put.id, None)
             elif put.id == row.id and put.fact.hardware_id == row.hardware_id:
                 self._fetch_in(tx, home_id, put, row)
+            elif row.home_id != home_id and put.fact.hardware_id != row.hardware_id:
+                wanted.pop(put.id, None)  # an id of another home's: naming it takes nothing
             else:
                 self._leave_in(tx, put.by, row)
         return list(wanted.values())

@@ -1,12 +1,13 @@
 """One push at the authority: each operation judged, timed, merged, and what comes of it done (PROTOCOL.md 2a)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from app.clock import Moment
+from app.store.retention import KEEP, demand_room
 from app.store.tx import Tx
 from app.sync import hybrid, merge, queries, rules
 from app.sync.applying import apply_in
@@ -14,8 +15,21 @@ from app.sync.log import HomeLog
 from app.sync.model import Entity, Loss, Op, Part, Result, Stamp, Status
 from app.sync.own import OwnWork
 from app.sync.queries import NodeRow
-from app.sync.shapes import fits
+from app.sync.shapes import fits, is_named_well
 from app.sync.wire import Pushed
+
+# A device is bound once at each pairing: nobody pairs one a thousand times unheard.
+MAX_EPOCH_STEP: Final = 1_000
+# Of one push; a home at its largest takes some of them.
+MAX_PARTS_AT_ONCE: Final = 5_000
+# Kinds whose number in a home is bounded as where they are made (store.retention), by table.
+_BOUNDED: Final = {
+    "room": "rooms",
+    "member": "members",
+    "group": "groups",
+    "invitation": "invitations",
+    "wifi_network": "wifi_networks",
+}
 
 
 class Sender(Struct, frozen=True):
@@ -46,9 +60,17 @@ class Accepting:
         """All of them in order, until one is missing."""
         shared, before = self._log.shared, self._log.head
         results: list[Result] = []
-        expected = None
+        expected, room = None, MAX_PARTS_AT_ONCE
         self._log.preload((part.kind, part.id) for op in ops for part in op.parts)
         for op in ops:
+            room -= len(op.parts)
+            if room < 0 and results:
+                self._plain = False
+                break  # the rest comes with the next push: others wait for the writer, too
+            if not is_named_well(op):
+                self._plain = False
+                results.append(Result(Status.DENIED, self._log.head, 1, "malformed"))
+                continue
             # This node's own are nobody else's, and a phone's are its person's, through whichever hub they come.
             of_another = op.node == self._own.node_in(self._tx) or not self._sender.speaks_as(op.node)
             if of_another or self._row(op).account_key not in (None, op.actor):
@@ -71,6 +93,8 @@ class Accepting:
             if self._sender.node not in (None, op.node):
                 hub_id = None
             new = NodeRow(op.node, hub_id, None if hub_id else op.actor, 0, 0, 0, self._moment.ms)
+            if known is None:
+                demand_room(self._tx, "sync_nodes", self._log.home_id)
             self._nodes[op.node] = known or new
         return self._nodes[op.node]
 
@@ -113,7 +137,15 @@ class Accepting:
             return Status.GONE if why == "home_dissolved" else Status.DENIED, why
         if any(part.kind == "device" and self._is_fenced_out(part) for part in op.parts):
             return Status.MOVED, "owner_epoch"
+        if any(part.what == "new" and self._is_full(part.kind) for part in op.parts):
+            return Status.DENIED, "too_many"
         return None
+
+    def _is_full(self, kind: str) -> bool:
+        """Whether a home has as many of a kind as it may have."""
+        table = _BOUNDED.get(kind)
+        most = None if table is None else KEEP[table].most
+        return most is not None and queries.count_kind(self._tx, self._log.home_id, kind) >= most
 
     def _is_fenced_out(self, part: Part) -> bool:
         """Hardware is where its highest owner epoch is, and so is its holder (section 5)."""
@@ -122,10 +154,17 @@ class Accepting:
             current, hardware = entity.fields.get("owner_epoch", 0), entity.fields.get("hardware_id")
             if part.fields.get("hardware_id", hardware) != hardware:
                 return True  # other hardware is another device
+            if (epoch or 0) > current + MAX_EPOCH_STEP:
+                return True
             moves = "holder" in part.fields and part.fields["holder"] != entity.fields.get("holder")
             return (epoch is not None and epoch < current) or (moves and (epoch is None or epoch <= current))
-        bound = self._log.binding(part.fields.get("hardware_id", "")) if part.what == "new" else None
-        return bound is not None and bound[1] != part.id and (epoch or 0) <= bound[2]
+        if part.what != "new":
+            return False
+        bound = self._log.binding(part.fields.get("hardware_id", ""))
+        last = 0 if bound is None else bound[2]
+        # Who could name any epoch would keep a device for ever: its owner's next one must be able to lie beyond.
+        is_behind = bound is not None and bound[1] != part.id and (epoch or 0) <= last
+        return is_behind or (epoch or 0) > last + MAX_EPOCH_STEP
 
     def _without_what_is_gone(self, op: Op) -> tuple[list[Part], list[Loss]]:
         """A device is put into no room that is not there."""

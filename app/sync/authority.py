@@ -13,7 +13,7 @@ from app.sync.accepting import Accepting, Sender
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, shown_of
 from app.sync.log import HomeLog
-from app.sync.model import JUMP, Entity, Op, Part
+from app.sync.model import JUMP, MAX_NUMBER, MAX_OPS, Entity, Op, Part
 from app.sync.own import OwnWork
 from app.sync.queries import NodeRow, Shared
 from app.sync.restating import join_in
@@ -112,9 +112,9 @@ class Authority:
         counted = dict(counters)
         for node, last in counted.items():
             heard = queries.node(tx, shared.home_id, node) or NodeRow(node, None, None, 0, 0, 0, tx.now)
-            if heard.hub_id in (None, hub_id):
+            if heard.hub_id in (None, hub_id) and 0 <= last < MAX_NUMBER and _may_count(heard, last):
                 queries.put_node(tx, shared.home_id, replace(heard, last_n=max(heard.last_n, last)))
-        if shared.state == "founding":
+        if shared.state in ("founding", "recovering"):
             # Its hub gave these times by a clock that may be a year ahead: so far off, they would win for a year.
             rows = [merge.held_to(row, hybrid.of_ms(tx.now)) for row in rows]
         log = HomeLog(tx, shared)
@@ -137,3 +137,8 @@ class Authority:
             floor = max(shared.floor, *(seq for _, _, seq in gone))
             queries.put_shared(tx, replace(shared, floor=floor))
         return len(gone)
+
+
+def _may_count(heard: NodeRow, last: int) -> bool:
+    """A phone that is known here speaks for itself: a hub may be ahead of what it was heard, by what it relays."""
+    return heard.account_key is None or last <= heard.last_n + MAX_OPS

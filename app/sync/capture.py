@@ -14,7 +14,7 @@ from app.sync import merge, queries
 from app.sync.authority import Authority
 from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
-from app.sync.model import NOBODY, Part
+from app.sync.model import MAX_PARTS, NOBODY, Part
 from app.sync.replica import Replica
 
 _FUNCTION: Final = "doorstep_touched"
@@ -118,10 +118,17 @@ class Capture:
         return lambda kind, entity_id: shown_of(known.get((kind, entity_id)))
 
     def _put_down(self, tx: Tx, home_id: str, actor: str, parts: list[Part]) -> None:
-        if self.homes[home_id]:
-            self._authority.local_in(tx, home_id, actor, parts)
-        else:
-            self._replica.act_in(tx, home_id, actor, parts)
+        if len(parts) > MAX_PARTS:
+            # With a room that goes, the authority has its devices leave it.
+            by_themselves = ("device", {"room_id": None})
+            if any(part.kind == "room" and part.what == "del" for part in parts):
+                parts = [part for part in parts if (part.kind, part.fields) != by_themselves]
+        for begin in range(0, len(parts), MAX_PARTS):
+            some = parts[begin : begin + MAX_PARTS]
+            if self.homes[home_id]:
+                self._authority.local_in(tx, home_id, actor, some)
+            else:
+                self._replica.act_in(tx, home_id, actor, some)
 
     def everything_in(self, reader: Reader, home_id: str) -> Iterator[tuple[str, str]]:
         """All facts of a home that the tables have: what joining a cloud, or becoming one, begins with."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.store.store import Store
-from app.store.tx import Tx
+from app.store.tx import Reader, Tx
 from app.sync import queries
 from app.sync.accepting import Sender
 from app.sync.authority import Authority
@@ -59,6 +59,12 @@ class Serving(Protocol):
 
     def may_found_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
         """Whether a hub may bring that home here: there is none of its id that it does not serve."""
+
+    def restated_in(self, reader: Reader, hub_id: str, home_id: str) -> str | None:
+        """The epoch of the log in which it has said all it had."""
+
+    def has_restated_in(self, tx: Tx, hub_id: str, home_id: str, epoch: str) -> None:
+        """It has, in this one."""
 
     def speaks_as(self, tx: Tx, hub_id: str, home_id: str, node: str) -> bool:
         """Whether operations of that node may come through the hub: its own lives, and phones'."""
@@ -185,16 +191,16 @@ class CloudEnd:
                 and home_id not in self._founding
                 and self._serving.serves(peer.hub_id, home_id)
             ):
-                await self._store.write(partial(self._renew_in, home_id=home_id))
+                await self._store.write(partial(self._renew_in, home_id=home_id, epoch=epoch, cursor=cursor))
         served = [home_id for home_id in self._serving.homes_of(peer.hub_id) if home_id in self.heads]
         homes = [(home_id, *self.heads[home_id], home_id in self._founding) for home_id in served]
         gone = [home_id for home_id, *_ in request.homes if home_id in self.heads and home_id not in served]
         return Welcome(0, self._store.clock.now().ms, homes, gone)
 
-    def _renew_in(self, tx: Tx, home_id: str) -> None:
+    def _renew_in(self, tx: Tx, home_id: str, epoch: str, cursor: int) -> None:
         """A hub has more than was ever given here: this is an older copy of the log, put back by hand."""
         shared = queries.shared(tx, home_id)
-        if shared is not None:
+        if shared is not None and shared.epoch == epoch and shared.head < cursor:
             renewed = self._authority.renew_in(tx, shared, secrets.token_hex(EPOCH_BYTES))
             tx.after(lambda: self.heads.__setitem__(home_id, (renewed.epoch, renewed.head)))
 
@@ -243,8 +249,12 @@ class CloudEnd:
             return Reset(0, request.home, "" if shared is None else shared.epoch, restate=shared is not None)
         if shared.state not in ("founding", "recovering"):
             return Done(0)  # the log is what it says: what this hub had is in it, or came too late
+        if self._serving.restated_in(tx, peer.hub_id, request.home) == shared.epoch:
+            return Done(0)  # it has had its say: from then on it pushes, and is asked for its rights
         rows = [decode_entity(raw) for raw in request.rows]
         self._authority.restate_in(tx, shared, rows, request.counters, peer.hub_id)
+        if request.last:
+            self._serving.has_restated_in(tx, peer.hub_id, request.home, shared.epoch)
         if request.last and shared.state == "founding":
             grown = queries.shared(tx, request.home)
             if grown is not None:

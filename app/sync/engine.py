@@ -220,6 +220,8 @@ class Engine:
         self._again = False
         logs = await self._store.read(queries.all_shared)
         for other in logs:
+            # An act that failed, or whose end nobody waited for, may have left this otherwise.
+            self._capture.homes.setdefault(other.home_id, other.cloud_id is None)
             if other.cloud_id not in (None, self.cloud_id):
                 await self._let_go(other.home_id)
         shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
@@ -240,7 +242,7 @@ class Engine:
         try:
             await self._store.write(partial(self._enter_in, home_id=home_id, epoch=epoch, founding=founding))
             self.giving.discard(home_id)
-        except BaseException:
+        except Exception:
             # There is no log that what is done in the home from now on could go to.
             self._capture.homes.pop(home_id, None)
             raise
@@ -263,20 +265,20 @@ class Engine:
 
     async def _leave(self, home_id: str) -> None:
         await self._store.write(partial(self._leave_in, home_id=home_id))
-        self._capture.homes.pop(home_id, None)
         self.remote.pop(home_id, None)
 
     async def _let_go(self, home_id: str) -> None:
         """A home that an earlier cloud of this hub ordered is this hub's alone."""
 
         def act(tx: Tx) -> None:
+            self._capture.homes.pop(home_id, None)
             self._replica.let_go_in(tx, home_id)
             self._contact.ended_in(tx, home_id)
 
         await self._store.write(act)
-        self._capture.homes.pop(home_id, None)
 
     def _leave_in(self, tx: Tx, home_id: str) -> None:
+        self._capture.homes.pop(home_id, None)
         self._replica.leave_in(tx, home_id)
         self._contact.ended_in(tx, home_id)
 

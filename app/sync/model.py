@@ -13,6 +13,8 @@ MAX_ROWS: Final = 1_000
 MAX_PARTS: Final = 2_000
 # Numbers a lost life of a log may have given out (PROTOCOL.md 2c).
 JUMP: Final = 1 << 40
+# Of operations and incarnations: what JSON readers keep exact.
+MAX_NUMBER: Final = 1 << 53
 # The person of what nobody did: the hub itself.
 NOBODY: Final = ""
 

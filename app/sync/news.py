@@ -96,7 +96,7 @@ class SyncNews:
             return
         since = self._seen.get(home_id)
         # What a first sync brings is not news.
-        if since is not None and since < shared.head and shared.state == "synced":
+        if since is not None and since < shared.head and shared.state != "founding":
             self._tell_conflicts(tx, home_id, since)
         head = shared.head
 

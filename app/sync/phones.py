@@ -66,8 +66,10 @@ def _changes(reader: Reader, home_id: str, since: int, hidden: set[str]) -> Fact
         raise NoLog
     # Below the floor tombstones are missing: everything again.
     begin = since if shared.floor <= since <= shared.head else 0
-    rows = queries.bodies_since(reader, home_id, begin, MOST)
-    head = rows[-1][0] if len(rows) == MOST else shared.head
+    # A first page reaches the floor, however long: from below it nobody could go on.
+    most = max(MOST, queries.count_upto(reader, home_id, shared.floor)) if begin == 0 else MOST
+    rows = queries.bodies_since(reader, home_id, begin, most)
+    head = rows[-1][0] if len(rows) == most else shared.head
     found = [decode_entity(body) for _, body in rows]
     views = [
         FactView(it.kind, it.id, it.seq, None if it.dead is not None else _shown(it.fields))

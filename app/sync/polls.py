@@ -46,7 +46,7 @@ class Polls:
             poll.expiry.cancel()
             poll.expiry = None
         try:
-            async with asyncio.timeout(min(max(request.seconds, 0.0), MOST_WAIT_S)):
+            async with asyncio.timeout(min(max(0.0, request.seconds), MOST_WAIT_S)):
                 while not (self._closed or poll.notices or self._beyond(wanted)):
                     poll.woken.clear()
                     await poll.woken.wait()

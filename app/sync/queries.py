@@ -134,6 +134,25 @@ def conflicts_since(reader: Reader, home_id: str, since: int, limit: int) -> lis
     return [decode_entity(row[0]) for row in reader.all(f"{sql} ORDER BY seq LIMIT ?", (home_id, since, limit))]
 
 
+def count_kind(reader: Reader, home_id: str, kind: str) -> int:
+    """How many of a kind are there."""
+    sql = "SELECT count(*) FROM sync_entities WHERE home_id=? AND kind=? AND dead_at IS NULL"
+    row = reader.one(sql, (home_id, kind))
+    return 0 if row is None else int(row[0])
+
+
+def count_upto(reader: Reader, home_id: str, seq: int) -> int:
+    """How many entities there are whose number is at most that."""
+    row = reader.one("SELECT count(*) FROM sync_entities WHERE home_id=? AND seq<=?", (home_id, seq))
+    return 0 if row is None else int(row[0])
+
+
+def forget_results(tx: Tx, before_ms: int, most: int) -> int:
+    """Answers that nobody asks for again; returns how many."""
+    old = "SELECT home_id, node, n FROM sync_results WHERE at<? LIMIT ?"
+    return tx.run(f"DELETE FROM sync_results WHERE (home_id, node, n) IN ({old})", (before_ms, most))  # noqa: S608 - ours
+
+
 def count_open_conflicts(reader: Reader, home_id: str) -> int:
     """How many nobody has settled, here or there."""
     here = settled_here(reader, home_id)

@@ -14,7 +14,7 @@ from app.sync.merge import RIGHTS
 from app.sync.model import NOBODY, Entity, Op, Part
 from app.sync.standing import TERMS, Facts, standing_of, takes_away
 
-# What devices and hubs say of themselves, and nobody does; the rest of a device is its home's people's.
+# What devices and their hubs say; people do so through a hub alone, by pairing. The rest is the home's people's.
 OF_THE_HUB: Final = frozenset(
     {
         "firmware",
@@ -32,6 +32,7 @@ OF_THE_HUB: Final = frozenset(
         "unbound_at",
     }
 )
+_HUBS_WORD: Final = OF_THE_HUB - {"unbound_at"}
 # What a share is of stays what it is.
 _FIXED: Final = {"share": frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})}
 
@@ -114,6 +115,8 @@ class _Asked:
         entity = self.facts.live("device", part.id)
         if self.is_hub:
             return self._of_its_hub(part, entity)
+        if self.by.hub_id is None and (part.what == "new" or part.fields.keys() & _HUBS_WORD):
+            return "not_a_hub"  # a phone has spoken with no device
         if part.what == "new":
             return self.may(Action.PAIR)
         if part.what == "del":

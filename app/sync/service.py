@@ -16,7 +16,7 @@ from app.store.tx import Change, Tx
 from app.sync import queries
 from app.sync.acting import Acting
 from app.sync.attaching import Attaching
-from app.sync.authority import FORGOTTEN_AT_ONCE, Authority
+from app.sync.authority import FORGOTTEN_AT_ONCE, TOMBSTONE_MS, Authority
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
@@ -140,21 +140,19 @@ class Sync:
 
     async def leave_cloud(self) -> None:
         """The homes stay, each its own authority again; what the cloud had not answered is done here."""
-        if self.engine is not None:
-            await self.engine.stop()
-            self.engine = None
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            await engine.stop()
         for told in self.on_left:
             told()
 
-        def act(tx: Tx) -> list[str]:
-            left = [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]
-            for home_id in left:
+        def act(tx: Tx) -> None:
+            for home_id in [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]:
+                self.capture.homes.pop(home_id, None)
                 self.replica.let_go_in(tx, home_id)
                 self._standings.contacts.drop(tx, home_id)
-            return left
 
-        for home_id in await self._store.write(act):
-            self.capture.homes.pop(home_id, None)
+        await self._store.write(act)
 
     async def level(self, home_id: str) -> None:
         """Return once nothing of a home waits for its cloud, and nothing of the cloud's for this node."""
@@ -181,7 +179,7 @@ class Sync:
         tx.record(SYSTEM, Change("sync.refused", "home", home_id, home_id, Action.AUDIT_READ, data))
 
     def _compact_in(self, tx: Tx) -> int:
-        gone = 0
+        gone = queries.forget_results(tx, tx.now - TOMBSTONE_MS, FORGOTTEN_AT_ONCE)
         for shared in queries.all_shared(tx):
             if shared.cloud_id is None and gone < FORGOTTEN_AT_ONCE:
                 gone += self.authority.compact_in(tx, shared)

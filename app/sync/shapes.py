@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.hours import Window
-from app.sync.model import MAX_PARTS, Entity, Op, Part
+from app.sync.model import MAX_NUMBER, MAX_PARTS, Entity, Op, Part, Stamp
 
 Text = Annotated[str, Meta(max_length=200)]
 Long = Annotated[str, Meta(max_length=2_000)]
@@ -199,9 +199,22 @@ def fits(op: Op) -> bool:
     return all(_fits(part) for part in op.parts)
 
 
+def is_named_well(op: Op) -> bool:
+    """Whether its node and its person can be any."""
+    return 0 < len(op.node) <= MAX_NODE and _KEY.match(op.actor) is not None and 0 < op.n < MAX_NUMBER
+
+
+def _is_stamp(it: Stamp) -> bool:
+    named = 0 < len(it.node) <= MAX_NODE and _KEY.match(it.actor) is not None
+    return named and 0 < it.at < MAX_SEQ and 0 <= it.n < MAX_NUMBER and 0 <= it.seq < MAX_SEQ
+
+
 def fits_entity(it: Entity) -> bool:
     """Whether an entity of another node can be: what only the authority writes is as it has written it."""
-    if not 0 <= it.seq < MAX_SEQ:
+    stamps = (it.stamp, *it.stamps.values(), *((it.dead,) if it.dead is not None else ()))
+    if not 0 <= it.seq < MAX_SEQ or not 0 < it.inc < MAX_NUMBER or not all(map(_is_stamp, stamps)):
+        return False
+    if it.kind == "conflict" and it.dead is None and not {"kind", "id", "field", "why"} <= it.fields.keys():
         return False
     if it.dead is not None or it.kind == "conflict":
         return it.kind in _SHAPES or it.kind == "names"

@@ -118,12 +118,17 @@ class Streams:
 
     def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """One task of a name at a time."""
-        if name in self._tasks:
+        known = self._tasks.get(name)
+        if known is not None and not known.done():
             work.close()
             return
         task = asyncio.create_task(work, name="sync-relay")
         self._tasks[name] = task
-        task.add_done_callback(lambda _: self._tasks.pop(name, None))
+        task.add_done_callback(partial(self._done, name))
+
+    def _done(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
 
     def _ended(self, errand: Errand, end: CommandEnd) -> None:
         if errand.giver == CLOUD:

@@ -134,6 +134,7 @@ CREATE TABLE hub_homes (
   hub_id TEXT NOT NULL REFERENCES hubs(id) ON DELETE CASCADE,
   home_id TEXT NOT NULL,
   since INTEGER NOT NULL,
+  restated TEXT,                           -- the epoch of the log in which it has said what it had
   PRIMARY KEY (hub_id, home_id)
 ) WITHOUT ROWID;
 CREATE INDEX hub_homes_home ON hub_homes(home_id);

@@ -91,6 +91,17 @@ def attach(tx: Tx, hub_id: str, home_id: str) -> bool:
     return tx.run("INSERT OR IGNORE INTO hub_homes(hub_id,home_id,since) VALUES(?,?,?)", (hub_id, home_id, tx.now)) > 0
 
 
+def restated(reader: Reader, hub_id: str, home_id: str) -> str | None:
+    """The epoch of the log in which a hub has said what it had of a home."""
+    row = reader.one("SELECT restated FROM hub_homes WHERE hub_id=? AND home_id=?", (hub_id, home_id))
+    return None if row is None else row[0]
+
+
+def set_restated(tx: Tx, hub_id: str, home_id: str, epoch: str) -> None:
+    """It has, in this one."""
+    tx.run("UPDATE hub_homes SET restated=? WHERE hub_id=? AND home_id=?", (epoch, hub_id, home_id))
+
+
 def detach(tx: Tx, hub_id: str, home_id: str) -> bool:
     """A hub serves a home no longer; whether it did."""
     return tx.run("DELETE FROM hub_homes WHERE hub_id=? AND home_id=?", (hub_id, home_id)) > 0
