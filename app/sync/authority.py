@@ -72,10 +72,10 @@ class Authority:
 
     def _settle_in(self, tx: Tx, log: HomeLog, shown: Collection[tuple[str, str]] = ()) -> None:
         """Write what became of a log; the tables show it, but for what they show already."""
+        log.write_in(tx)
         if log.head == log.shared.head and not log.changed:
             queries.put_shared(tx, log.shared)
             return
-        log.write_in(tx)
         queries.put_shared(tx, replace(log.shared, head=log.head))
         if self._facts is not None:
             keys = [key for key in log.changed if key not in shown]

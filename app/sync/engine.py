@@ -32,6 +32,7 @@ from app.sync.wire import (
     Pull,
     Pushed,
     Reset,
+    Snapshot,
     SnapshotPage,
     Welcome,
     Wiped,
@@ -340,11 +341,18 @@ class Engine:
         ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))
         if ask is None:
             return False
-        answer = await line.ask(ask)
-        if await self._took_over(home_id, answer):
-            return True
-        page = _expected(answer, SnapshotPage)
-        await self._store.write(lambda tx: self._replica.page_in(tx, home_id, page))
+        asking = asyncio.create_task(line.ask(ask))
+        try:
+            while not await self._took_over(home_id, answer := await asking):
+                page = _expected(answer, SnapshotPage)
+                if page.next is not None:
+                    # On its way while this one is written.
+                    asking = asyncio.create_task(line.ask(Snapshot(0, home_id, page.next)))
+                await self._store.write(partial(self._replica.page_in, home_id=home_id, answer=page))
+                if page.next is None:
+                    break
+        finally:
+            asking.cancel()
         return True
 
     async def _restate(self, line: Line, home_id: str) -> None:

@@ -304,12 +304,14 @@ def first_waiting(reader: Reader, home_id: str) -> dict[str, int]:
 
 def reached(reader: Reader, home_id: str, head: int) -> list[Waiting]:
     """What was taken and is in the base by now, with all its node did before: what stays has no gaps."""
-    before = "b.home_id=o.home_id AND b.node=o.node AND b.n<o.n AND (b.answered_seq IS NULL OR b.answered_seq>?)"
     sql = (
-        "SELECT place, answered_seq, op FROM sync_outbox o WHERE home_id=? AND answered_seq<=?"  # noqa: S608 - our own
-        f" AND NOT EXISTS (SELECT 1 FROM sync_outbox b WHERE {before}) ORDER BY place"
+        "WITH held AS (SELECT node, min(n) AS first FROM sync_outbox"
+        "  WHERE home_id=? AND (answered_seq IS NULL OR answered_seq>?) GROUP BY node)"
+        " SELECT place, answered_seq, op FROM sync_outbox o LEFT JOIN held h ON h.node=o.node"
+        " WHERE o.home_id=? AND o.answered_seq<=? AND (h.first IS NULL OR o.n<h.first) ORDER BY place"
     )
-    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, head, head))]
+    rows = reader.all(sql, (home_id, head, home_id, head))
+    return [Waiting(place, seq, decode_op(op)) for place, seq, op in rows]
 
 
 def drop_ops(tx: Tx, places: Sequence[int]) -> None:

@@ -1,6 +1,6 @@
 """The end that has a copy of a log, and an outbox (PROTOCOL.md 2). Everything inside one act."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -84,9 +84,12 @@ class Replica:
         pending = queries.pending_of(reader, home_id, kind, entity_id)
         return _shown(base, pending, (kind, entity_id))
 
-    def views(self, reader: Reader, home_id: str, keys: Collection[Key]) -> Callable[[str, str], Shown]:
-        """`view` of any, with these read at once."""
-        bases, pending = queries.entities(reader, home_id, keys), queries.pending_among(reader, home_id, keys)
+    def views(
+        self, reader: Reader, home_id: str, keys: Collection[Key], known: Mapping[Key, Entity] | None = None
+    ) -> Callable[[str, str], Shown]:
+        """`view` of any, with these read at once; `known` is what the base has of some, as it was just written."""
+        bases = known if known is not None and known.keys() >= set(keys) else queries.entities(reader, home_id, keys)
+        pending = queries.pending_among(reader, home_id, keys)
         here = {key: _shown(bases.get(key), (), key) for key in keys if key not in pending}
 
         def view(kind: str, entity_id: str) -> Shown:
@@ -173,6 +176,7 @@ class Replica:
     def _make_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]], head: int) -> None:
         """Nobody else wrote: the same rows come of the same operations here. What is shown stays as it is."""
         log = HomeLog(tx, shared)
+        log.preload((part.kind, part.id) for waiting, _ in answered for part in waiting.op.parts)
         if any(_is_made_anew(part, log) for waiting, _ in answered for part in waiting.op.parts):
             self._wait_for_rows(tx, shared, answered)
             return
@@ -205,8 +209,8 @@ class Replica:
         for row in rows:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
-        touched = {(row.kind, row.id) for row in rows} | self._leave_reached(tx, home_id)
-        self.show_in(tx, home_id, touched)
+        reached, written = self._leave_reached(tx, home_id), {(row.kind, row.id): row for row in rows}
+        self.show_in(tx, home_id, written if reached <= written.keys() else reached | written.keys())
         self._moved(tx, home_id)
 
     def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
@@ -302,7 +306,7 @@ class Replica:
         # Numbers of another life say nothing: the page is right.
         queries.put_entities(tx, home_id, [row for row, base in given if base != row], state.round)
         queries.mark_round(tx, home_id, [(row.kind, row.id) for row, base in given if base == row], state.round)
-        self.show_in(tx, home_id, {(row.kind, row.id) for row, base in given if _differs(row, base)})
+        self.show_in(tx, home_id, {(row.kind, row.id): row for row, base in given if _differs(row, base)})
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
@@ -341,10 +345,11 @@ class Replica:
 
     # showing
 
-    def show_in(self, tx: Tx, home_id: str, keys: Collection[Key]) -> None:
-        """Have the tables show these entities as they are with what waits."""
+    def show_in(self, tx: Tx, home_id: str, keys: Collection[Key] | Mapping[Key, Entity]) -> None:
+        """Have the tables show these entities as they are with what waits; a mapping says what was just written."""
         if self._facts is not None:
-            self._facts.show_in(tx, home_id, keys, self.views(tx, home_id, keys))
+            known = keys if isinstance(keys, Mapping) else None
+            self._facts.show_in(tx, home_id, keys, self.views(tx, home_id, keys, known))
 
     def _acted(self, tx: Tx, home_id: str) -> None:
         for told in self.on_acted:

@@ -183,7 +183,7 @@ class Changes(_Message, frozen=True, tag="changes"):
 
 
 class SnapshotPage(_Message, frozen=True, tag="page"):
-    """Rows in order of kind and id. `head` is the log's when this page was read; `next` None: it was the last.
+    """Rows in order of kinds, then of ids. `head` is the log's when this page was read; `next` None: it was the last.
 
     `after`: the place that was asked for.
     """

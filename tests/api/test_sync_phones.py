@@ -203,7 +203,7 @@ async def test_facts_come_in_pages_and_since(together: Together, monkeypatch: py
         assert len(page["facts"]) <= 2
         found += page["facts"]
         since, more = page["head"], page["more"]
-    assert {it["kind"] for it in found} == {"home", "member", "room"}
+    assert {it["kind"] for it in found} == {"home", "member", "room", "hub", "home_key"}
     assert (await together.at_hub.get(f"{together.home}/facts", params={"since": since})).json()["facts"] == []
     await together.at_hub.delete(path)
     await together.level()

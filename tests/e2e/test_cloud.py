@@ -103,6 +103,14 @@ async def test_a_home_is_given_to_the_cloud_and_followed(tmp_path: Path) -> None
         async with cloud.client(token) as api:
             (home,) = [home async for home in api.pages("/api/homes")]
             assert [room["name"] async for room in api.pages(f"/api/homes/{home['id']}/rooms")] == ["Kitchen"]
+            assert "doorstep_sync_hubs_connected 1.0" in await api.text("/metrics")
+        token = (await asyncio.to_thread(call, tmp_path / "hub", "token"))["token"]
+        async with hub.client(token) as api:
+            metrics = await api.text("/metrics")
+        assert "doorstep_sync_connected 1.0" in metrics
+        assert "doorstep_sync_operations_to_push 0.0" in metrics
+        sent = next(line for line in metrics.splitlines() if line.startswith("doorstep_sync_sent_bytes "))
+        assert float(sent.split()[1]) > 0
         assert (await command("sync", "status", "Lindenweg", *at_cloud))[1]["hubs"] == 1
         assert (await command("sync", "dismiss", "Lindenweg", "none", *at_hub))[0] == 4
         async with Child("doctor", *at_hub) as doctor:

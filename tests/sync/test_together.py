@@ -1,8 +1,12 @@
 """A hub and its cloud with all their tables: what is done at one is seen at the other, through the companion API."""
 
+import asyncio
+
+from app.policy import SYSTEM
 from app.sync import queries
+from app.sync.enrolment.joined import CloudState
 from app.sync.wire import Changes, Pull
-from tests.sync.together import Together
+from tests.sync.together import WAIT, Together
 
 
 async def test_what_is_done_at_one_is_seen_at_the_other(together: Together) -> None:
@@ -62,3 +66,37 @@ async def test_what_waits_hides_what_has_come_from_whoever_edits_next(together: 
     final = (await together.at_cloud.get(path)).json()["name"]
     conflicts = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
     assert "Cellar" in {final, *(it["lost"]["value"] for it in conflicts)}
+
+
+async def test_a_hub_that_was_sent_away_keeps_its_homes_and_is_alone_once_its_owner_leaves(together: Together) -> None:
+    hub = together.hub
+    joined = hub.services.enrolment.joined
+    assert (await together.at_hub.get("/api/cloud")).json()["state"] == "enrolled"
+    gone = await together.at_cloud.delete(f"/api/hubs/{together.both.hub_id}")
+    assert gone.status_code == 204, gone.text
+    await hub.store.write(lambda tx: joined.end_in(tx, SYSTEM, CloudState.REVOKED))
+    view = (await together.at_hub.get(f"{together.home}/sync")).json()
+    assert (view["state"], view["problem"]) == ("refused", "Doorstep has revoked this hub")
+    room = await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
+    assert room.status_code == 201
+    assert (await together.at_hub.delete("/api/cloud")).status_code == 204
+    async with asyncio.timeout(WAIT):
+        while (await together.at_hub.get(f"{together.home}/sync")).json()["state"] != "alone":
+            await asyncio.sleep(0.01)
+    assert [it["name"] for it in (await together.at_hub.get(f"{together.home}/rooms")).json()["items"]] == ["Attic"]
+    assert (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Hall"})).status_code == 201
+
+
+async def test_what_was_kept_by_another_cloud_is_brought_to_this_one(together: Together) -> None:
+    together.door.cut()
+    await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
+    await together.hub.services.sync.close()
+    # The same cloud under another id: to the hub it is one that knows a home of this id.
+    together.hub.services.sync.join("h-another", "Other", together.door).start()
+    together.door.up.set()
+    async with asyncio.timeout(WAIT):
+        while not (await together.at_cloud.get(f"{together.home}/rooms")).json()["items"]:
+            await asyncio.sleep(0.01)
+    for client in (together.at_hub, together.at_cloud):
+        rooms = (await client.get(f"{together.home}/rooms")).json()["items"]
+        assert [it["name"] for it in rooms] == ["Attic"]

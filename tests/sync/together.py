@@ -38,7 +38,15 @@ class Together:
         self.home = await new_home(self.at_hub)
         given = await self.at_hub.post(f"{self.home}/sync")
         assert given.status_code == 200, given.text
+        await self.keyed()
         await self.level()
+
+    async def keyed(self) -> None:
+        """The hub has made the home a key, which it does by itself."""
+        sql = "SELECT 1 FROM sync_entities WHERE home_id=? AND kind='home_key'"
+        async with asyncio.timeout(WAIT):
+            while await self.cloud.store.read(lambda reader: reader.one(sql, (self.home_id,))) is None:
+                await asyncio.sleep(0.01)
 
     async def another(self) -> "Together":
         """The same two with another home; the line stands."""
