@@ -315,8 +315,8 @@ class Engine:
         self.talk.pushes += 1
         self.remote[home_id] = max(pushed.head, self.remote.get(home_id, 0))
         await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
-        # Nothing was taken: a number is missing, which only a snapshot of what both know can mend.
-        return bool(pushed.results)
+        # Nothing was taken where numbers are missing that were lost here: those go first, next time.
+        return bool(pushed.results) or (pushed.expected is not None and pushed.expected < waiting[0].op.n)
 
     async def _pull(self, line: Line, shared: queries.Shared) -> bool:
         home_id = shared.home_id
