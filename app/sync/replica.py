@@ -1,6 +1,6 @@
 """The end that has a copy of a log, and an outbox (PROTOCOL.md 2). Everything inside one act."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -102,7 +102,8 @@ class Replica:
         """Put an act down in the outbox; the tables show it already."""
         shared = self._shared(tx, home_id)
         at = hybrid.after(shared.last_at, tx.now)
-        op = Op(self._node(tx), shared.next_n, actor, at, shared.head, list(parts), not_after)
+        seen = min([shared.head, *_hidden(tx, home_id, parts)])
+        op = Op(self._node(tx), shared.next_n, actor, at, seen, list(parts), not_after)
         queries.put_shared(tx, replace(shared, next_n=shared.next_n + 1, last_at=at))
         queries.add_op(tx, home_id, op)
         self._acted(tx, home_id)
@@ -374,6 +375,19 @@ def _is_made_anew(part: Part, log: HomeLog) -> bool:
 def _differs(row: Entity, base: Entity | None) -> bool:
     """Whether people see another, and not only other numbers."""
     return base is None or base.fields != row.fields or (base.dead is None) != (row.dead is None)
+
+
+def _hidden(reader: Reader, home_id: str, parts: Iterable[Part]) -> Iterator[int]:
+    """How far what waits had seen, of the fields of `parts` that it hides: nobody here sees what came there since."""
+    for part in parts:
+        for waiting in queries.pending_of(reader, home_id, part.kind, part.id):
+            if any(_overlap(part, it) for it in waiting.op.parts):
+                yield waiting.op.seen
+
+
+def _overlap(one: Part, other: Part) -> bool:
+    same = (one.kind, one.id) == (other.kind, other.id)
+    return same and ("del" in (one.what, other.what) or not one.fields.keys().isdisjoint(other.fields))
 
 
 def _shown(base: Entity | None, pending: Sequence[Waiting], key: Key) -> Shown:

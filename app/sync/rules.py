@@ -193,6 +193,8 @@ class _Asked:
         state = part.fields.get("state")
         if entity is None and state == "accepted" and self._is_told_by_a_hub(part):
             return "" if _enters(self.op) else "not_yours"
+        if entity is None and part.what != "new" and state != "accepted":
+            return ""  # what is gone stays gone: merging says so
         if entity is None:
             made = "" if part.fields.get("created_by") == self.op.actor else "not_yours"
             return self.may(Action.MEMBER_INVITE, role=_role(part.fields)) or made

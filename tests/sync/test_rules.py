@@ -133,6 +133,14 @@ def test_an_invitation_lets_in_as_it_says_and_once() -> None:
     assert ask(House(INVITATION, other), STRANGER, *both) == "invitation_over"
 
 
+def test_an_invitation_that_is_gone_is_no_reason_to_refuse_what_else_was_done() -> None:
+    new = Part("invitation", "j", "new", {"role": "member", "created_by": ADMIN, "state": "pending"})
+    for gone in (House(), House(made("invitation", "i", 5, True))):
+        assert ask(gone, ADMIN, new, Part("invitation", "i", "del")) == ""
+        assert ask(gone, ADMIN, new, Part("invitation", "i", "put", {"state": "revoked"})) == ""
+    assert ask(House(), STRANGER, new) != ""
+
+
 def test_who_was_put_out_comes_back_by_a_later_invitation_only() -> None:
     taken = put("invitation", "i", state="accepted")
     gone = made("member", STRANGER, 5, True)

@@ -3,7 +3,9 @@
 import asyncio
 
 from app.policy import SYSTEM
+from app.sync import queries
 from app.sync.enrolment.joined import CloudState
+from app.sync.wire import Changes, Pull
 from tests.sync.together import WAIT, Together
 
 
@@ -38,6 +40,32 @@ async def test_what_two_edit_apart_is_a_conflict_that_can_be_undone(together: To
     assert (await together.at_cloud.get(path)).json()["name"] == conflict["lost"]["value"]
     (settled,) = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
     assert settled["state"] == "undone"
+
+
+async def test_what_waits_hides_what_has_come_from_whoever_edits_next(together: Together) -> None:
+    """Whoever edits sees what waits, not what the cloud has by then: it is not lost without a record."""
+    made = (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Kitchen"})).json()
+    path = f"{together.home}/rooms/{made['id']}"
+    await together.level()
+    together.door.cut()
+    assert (await together.at_hub.patch(path, json={"name": "Bath"})).status_code == 200
+    together.cloud.forward(60_000)
+    assert (await together.at_cloud.patch(path, json={"name": "Cellar"})).status_code == 200
+    home_id, sync, cloud = together.home_id, together.hub.services.sync, together.cloud
+    shared = await together.hub.store.read(lambda reader: queries.shared(reader, home_id))
+    assert shared is not None
+    pull = Pull(0, home_id, shared.epoch, shared.head)
+    changes = await cloud.store.read(lambda reader: cloud.services.sync.authority.changes(reader, pull))
+    assert isinstance(changes, Changes)
+    # It comes before what waits has gone.
+    await together.hub.store.write(lambda tx: sync.replica.changed_in(tx, home_id, changes))
+    assert (await together.at_hub.get(path)).json()["name"] == "Bath"
+    assert (await together.at_hub.patch(path, json={"name": "Attic"})).status_code == 200
+    together.door.up.set()
+    await together.level()
+    final = (await together.at_cloud.get(path)).json()["name"]
+    conflicts = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
+    assert "Cellar" in {final, *(it["lost"]["value"] for it in conflicts)}
 
 
 async def test_a_hub_that_was_sent_away_keeps_its_homes_and_is_alone_once_its_owner_leaves(together: Together) -> None:

@@ -20,7 +20,7 @@ from app.client import ApiError, Client, HubUnreachable
 from tests.sync.history import Edit
 
 HANDS = 2
-PAUSE_S = 0.1
+PAUSE_S = 0.15
 MOST = {"rooms": 10, "devices": 10, "groups": 5, "members": 8}
 
 

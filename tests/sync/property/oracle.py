@@ -229,6 +229,8 @@ class Oracle:
 
     def _may_invite(self, op: Op, part: Part) -> bool:
         invitation = self.live("invitation", part.id)
+        if invitation is None and part.what != "new" and part.fields.get("state") != "accepted":
+            return True  # it is gone, and stays so
         if invitation is None:
             return self.manages(op.actor, part.fields["role"]) and part.fields["created_by"] == op.actor
         if part.fields.get("state") == "accepted":
