@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from app.store.tx import Reader, Tx
-from app.sync import merge, queries
+from app.sync import merge, queries, reference_queries
 from app.sync.authority import Authority
 from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
@@ -99,7 +99,7 @@ class Capture:
             kind = self._kinds[name]
             was = shown(name, entity_id)[0]
             now = kind.read_in(reader, home_id, entity_id, was)
-            if was and now is not None and queries.is_dangling(reader, home_id, name, entity_id):
+            if was and now is not None and reference_queries.is_dangling(reader, home_id, name, entity_id):
                 # What it refers to has not come yet: nobody took that away.
                 now = {**was, **now}
             if (changed := merge.difference(_without_defaults(was, now), now)) is not None:

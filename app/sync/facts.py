@@ -6,7 +6,7 @@ from typing import Any
 
 from app.caller import Caller
 from app.store.tx import Tx
-from app.sync import queries
+from app.sync import reference_queries
 from app.sync.kinds import RANK, Item, Kind
 from app.sync.model import Entity
 
@@ -27,9 +27,9 @@ class Facts:
     def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key], shown: Callable[[str, str], Shown]) -> None:
         """Make the tables show these entities as `shown` says, and what waited for those that are there now."""
         todo, shown = dict.fromkeys(keys), cache(shown)
-        for key in tuple(todo) if queries.anything_hangs(tx, home_id) else ():
+        for key in tuple(todo) if reference_queries.anything_hangs(tx, home_id) else ():
             if key[0] in self.kinds and shown(*key)[0] is not None:
-                todo.update(dict.fromkeys(queries.released(tx, home_id, *key)))
+                todo.update(dict.fromkeys(reference_queries.released(tx, home_id, *key)))
         by_kind: dict[str, list[Item]] = {}
         callers: dict[str, Caller] = {}
         for kind, entity_id in todo:
@@ -61,7 +61,7 @@ class Facts:
         for item in items:
             missing = [on for on in refers(item.id, item.fields or {}) if shown(*on)[0] is None]
             if missing:
-                queries.hang(tx, home_id, name, item.id, missing)
+                reference_queries.hang(tx, home_id, name, item.id, missing)
 
 
 def shown_of(entity: Entity | None) -> Shown:

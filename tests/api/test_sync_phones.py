@@ -231,3 +231,12 @@ async def test_a_phone_at_a_cloud_that_nobody_reaches(together: Together) -> Non
     assert (await together.at_hub.get(f"{together.home}/rooms/{room}")).json()["name"] == "Kitchen"
     await together.again()
     assert (await together.at_hub.get(f"{together.home}/rooms/{room}")).json()["name"] == "Out"
+
+
+async def test_a_phone_has_spoken_with_no_device(together: Together) -> None:
+    phone = Phone(together)
+    device: dict[str, Any] = {"product_id": "lamp", "hardware_id": "somebodys", "owner_epoch": 1}
+    answer = await phone.push(
+        together.at_cloud, phone.did("device", "01985f6e-4b2a-7c31-9d52-3f0a1c7e8b92", "new", **device)
+    )
+    assert said(answer) == [(1, "denied", "not_a_hub", True)]

@@ -506,3 +506,12 @@ async def test_an_act_there_says_who_did_it(house: House) -> None:
     await put(house.there, house.home_id, "device", {"d": plug(1)}, by)
     sql = "SELECT account_id FROM audit WHERE type='device.added'"
     assert await house.there.store.read(lambda r: r.all(sql)) == [(account_id,)]
+
+
+async def test_naming_a_device_of_another_home_takes_nothing(house: House) -> None:
+    mine = await bind(house.there, house.home_id, "lamp-of-anna")
+    other = await home_of(house.anna_there)
+    await put(house.there, other, "device", {mine: plug(7)})
+    there = house.there.services.devices.memory.get(mine)
+    assert there is not None
+    assert (there.device.home_id, there.device.hardware_id) == (house.home_id, "lamp-of-anna")

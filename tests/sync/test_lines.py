@@ -279,3 +279,10 @@ async def test_tries_come_further_and_further_apart_and_near_again_after_a_conne
     monkeypatch.setattr(engine, "_time", lambda: now() + 60.0)
     door.cut()
     assert (await waits.until(tried + 3))[tried:] == [1.0, 2.0, 4.0]
+
+
+async def test_who_waits_for_no_number_of_seconds_does_not_wait() -> None:
+    cloud, there = Polls({}), Connected()
+    async with asyncio.timeout(WAIT):
+        await cloud.wait(Peer("hub", "node"), Wait(1, [], float("nan")), there)
+    cloud.close()
