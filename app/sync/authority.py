@@ -13,7 +13,7 @@ from app.sync.accepting import Accepting, Sender
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, shown_of
 from app.sync.log import HomeLog
-from app.sync.model import JUMP, MAX_NUMBER, MAX_OPS, Entity, Op, Part
+from app.sync.model import JUMP, MAX_NUMBER, MAX_OPS, NOBODY, Entity, Op, Part
 from app.sync.own import OwnWork
 from app.sync.queries import NodeRow, Shared
 from app.sync.restating import join_in
@@ -125,6 +125,15 @@ class Authority:
         """A hub has everything up to `cursor`: what nobody misses may be forgotten."""
         known = queries.node(tx, home_id, node) or NodeRow(node, hub_id, None, 0, 0, 0, tx.now)
         queries.put_node(tx, home_id, replace(known, hub_id=hub_id, cursor=max(known.cursor, cursor), heard_at=tx.now))
+
+    def forget_settled_in(self, tx: Tx, shared: Shared) -> int:
+        """Conflicts that somebody settled long ago end (section 6); returns how many."""
+        before = hybrid.of_ms(tx.now - TOMBSTONE_MS)
+        settled = (it for it in queries.entities_of(tx, shared.home_id, "conflict") if it.fields.get("state") != "open")
+        over = [Part("conflict", it.id, "del") for it in settled if it.stamp_of("state").at < before]
+        if over:
+            self.local_in(tx, shared.home_id, NOBODY, over[:FORGOTTEN_AT_ONCE], is_shown=False)
+        return min(len(over), FORGOTTEN_AT_ONCE)
 
     def compact_in(self, tx: Tx, shared: Shared) -> int:
         """Forget tombstones that are old and that everybody has; returns how many."""

@@ -183,4 +183,5 @@ class Sync:
         for shared in queries.all_shared(tx):
             if shared.cloud_id is None and gone < FORGOTTEN_AT_ONCE:
                 gone += self.authority.compact_in(tx, shared)
+                gone += self.authority.forget_settled_in(tx, queries.shared(tx, shared.home_id) or shared)
         return gone

@@ -40,6 +40,11 @@ async def test_what_two_edit_apart_is_a_conflict_that_can_be_undone(together: To
     assert (await together.at_cloud.get(path)).json()["name"] == conflict["lost"]["value"]
     (settled,) = (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]
     assert settled["state"] == "undone"
+    await together.cloud.store.housekeeping.run()
+    assert len((await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"]) == 1
+    together.cloud.forward(91 * 24 * 3_600_000)
+    await together.cloud.store.housekeeping.run()
+    assert (await together.at_cloud.get(f"{together.home}/conflicts")).json()["items"] == []
 
 
 async def test_what_waits_hides_what_has_come_from_whoever_edits_next(together: Together) -> None:
