@@ -1,6 +1,7 @@
 """The SQL of sync; blobs become structs here."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +11,8 @@ from app.store.tx import Reader, Tx
 from app.sync.kinds import ORDER, RANK
 from app.sync.model import Entity, Op, Result, decode_entity, decode_op, decode_result, encode
 
+# Of operations in one push: a quarter of what a message may have (wire.MAX_MESSAGE).
+PUSH_OCTETS: Final = 4 << 20
 _HOME = (
     "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms,kept"
     " FROM sync_homes"
@@ -263,10 +266,16 @@ def put_first(tx: Tx, home_id: str, ops: Sequence[Op]) -> None:
 
 
 def waiting(reader: Reader, home_id: str, limit: int) -> list[Waiting]:
-    """What has had no answer, in order."""
+    """What has had no answer, in order; no more at once than one message takes."""
     unanswered = "home_id=? AND answered_seq IS NULL"
     sql = f"SELECT place, answered_seq, op FROM sync_outbox WHERE {unanswered} ORDER BY place LIMIT ?"  # noqa: S608 - ours
-    return [Waiting(place, seq, decode_op(op)) for place, seq, op in reader.all(sql, (home_id, limit))]
+    found, room = list[Waiting](), PUSH_OCTETS
+    for place, seq, op in reader.all(sql, (home_id, limit)):
+        room -= len(op)
+        if room < 0 and found:
+            break
+        found.append(Waiting(place, seq, decode_op(op)))
+    return found
 
 
 def waiting_count(reader: Reader, home_id: str) -> int:

@@ -28,7 +28,7 @@ CREATE TABLE sync_homes (
   floor INTEGER NOT NULL,                  -- tombstones up to it may be gone
   next_n INTEGER NOT NULL,                 -- of the next operation this node makes
   last_at INTEGER NOT NULL,                -- the last hybrid time given, ms * 65536 + counter
-  state TEXT NOT NULL,                     -- joining snapshot synced refused
+  state TEXT NOT NULL,                     -- authority: founding synced recovering; replica: restating snapshot synced
   snapshot_place BLOB,                     -- how far the snapshot under way has come
   contact_at INTEGER,                      -- when both last spoke
   offset_ms INTEGER NOT NULL DEFAULT 0,    -- the authority's clock less this one's, then
