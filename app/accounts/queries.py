@@ -129,6 +129,12 @@ def all_accounts(reader: Reader) -> list[Account]:
     return [found for row in reader.all(_ACCOUNT) if (found := _to_account(row)) is not None]
 
 
+def count_here(reader: Reader) -> int:
+    """How many accounts were made at this node."""
+    row = reader.one("SELECT count(*) FROM accounts WHERE NOT elsewhere")
+    return 0 if row is None else int(row[0])
+
+
 def count_anonymous(reader: Reader) -> int:
     """How many accounts have no login."""
     row = reader.one("SELECT count(*) FROM accounts WHERE login IS NULL AND NOT elsewhere")

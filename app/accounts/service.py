@@ -26,7 +26,7 @@ from app.caller import Caller
 from app.clock import to_time
 from app.errors import NotFound, TooMany
 from app.policy import SYSTEM, Action, Actor
-from app.store.retention import demand_room
+from app.store.retention import KEEP, demand_room
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
@@ -105,7 +105,9 @@ class Accounts:
         recovery_hash: bytes | None = None,
         hub_owner: bool = False,
     ) -> Account:
-        demand_room(tx, "accounts")
+        # Those known from elsewhere are bounded by the homes they are in: they keep nobody out here.
+        if queries.count_here(tx) >= (KEEP["accounts"].most or 0):
+            demand_room(tx, "accounts")
         if login is not None and queries.account_of_login(tx, login) is not None:
             raise LoginTaken
         private = Ed25519PrivateKey.generate()
