@@ -92,7 +92,9 @@ class Accepting:
             known, hub_id = queries.node(self._tx, self._log.home_id, op.node), self._sender.by.hub_id
             if self._sender.node not in (None, op.node):
                 hub_id = None
-            new = NodeRow(op.node, hub_id, None if hub_id else op.actor, 0, 0, 0, self._moment.ms)
+            # What a hub says as another is a phone's, or of an earlier life of its own: who speaks as it will tell.
+            whose = None if self._sender.by.hub_id else op.actor
+            new = NodeRow(op.node, hub_id, whose, 0, 0, 0, self._moment.ms)
             if known is None:
                 demand_room(self._tx, "sync_nodes", self._log.home_id)
             self._nodes[op.node] = known or new

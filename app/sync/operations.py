@@ -114,6 +114,10 @@ class PhoneOperations:
         if shared is None:
             raise NoLog
         known = queries.node(tx, home_id, asked.node)
+        if known is not None and known.account_key is None and known.hub_id is None:
+            # A hub has told what it did, and it is the first to say whose it is.
+            known = replace(known, account_key=key)
+            queries.put_node(tx, home_id, known)
         if known is not None and known.account_key != key:
             raise NotYourNode
         if known is None:
