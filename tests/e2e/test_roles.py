@@ -17,7 +17,7 @@ async def test_a_cloud_node_listens_for_no_device_and_pairs_none(tmp_path: Path)
         assert node.services.lan.link is None
         assert (await cloud.owner.get("/api/pairing/methods")).json() == []
         refused = await cloud.owner.post(cloud.pairing, json={"method": "wired"})
-        assert (refused.status_code, refused.json()["code"]) == (400, "no_method")
+        assert (refused.status_code, refused.json()["code"]) == (409, "at_the_hub")
         assert (await cloud.owner.get(f"/api/homes/{cloud.home_id}")).status_code == 200
     finally:
         await cloud.owner.aclose()
