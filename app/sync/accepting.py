@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from app.clock import Moment
 from app.store.retention import KEEP, demand_room
 from app.store.tx import Tx
-from app.sync import hybrid, merge, queries, rules
-from app.sync.applying import apply_in
+from app.sync import hybrid, queries, rules
+from app.sync.applying import apply_in, time_of
 from app.sync.log import HomeLog
 from app.sync.model import Entity, Loss, Op, Part, Result, Stamp, Status
 from app.sync.own import OwnWork
@@ -122,7 +122,7 @@ class Accepting:
             return Result(status, log.head, at, why)
         parts, losses = self._without_what_is_gone(op)
         op = op if not losses else replace(op, parts=parts)
-        at = merge.time_of(op, at, [log.get(part.kind, part.id) for part in op.parts])
+        at = time_of(log, op, at)
         losses += apply_in(log, op, at)
         head = log.head
         self._own.follow_in(self._tx, log, op, at)

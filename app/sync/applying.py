@@ -5,6 +5,11 @@ from app.sync.log import HomeLog
 from app.sync.model import Loss, Op, Stamp
 
 
+def time_of(log: HomeLog, op: Op, at: int) -> int:
+    """`merge.time_of` by what the log has now."""
+    return merge.time_of(op, at, [log.get(part.kind, part.id) for part in op.parts])
+
+
 def apply_in(log: HomeLog, op: Op, at: int) -> list[Loss]:
     """Each part under the next number; returns what was lost."""
     losses: list[Loss] = []

@@ -10,7 +10,6 @@ from app.clock import Moment
 from app.store.tx import Reader, Tx
 from app.sync import hybrid, merge, queries
 from app.sync.accepting import Accepting, Sender
-from app.sync.applying import apply_in
 from app.sync.facts import Facts, shown_of
 from app.sync.log import HomeLog
 from app.sync.model import JUMP, MAX_NUMBER, MAX_OPS, NOBODY, Entity, Op, Part
@@ -63,9 +62,7 @@ class Authority:
         if shared is None:
             return
         log = HomeLog(tx, shared)
-        op = self._own.op_in(tx, log, actor, parts)
-        at = merge.time_of(op, op.at, [log.get(part.kind, part.id) for part in op.parts])
-        apply_in(log, op, at)
+        op, at = self._own.do_in(tx, log, actor, parts)
         done = dict(log.changed) if is_shown else {}
         self._own.follow_in(tx, log, op, at)
         self._settle_in(tx, log, shown=[key for key, it in done.items() if log.changed[key] is it])

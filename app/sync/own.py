@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from app.ids import new_id
 from app.store.tx import Reader, Tx
 from app.sync import hybrid, merge, queries
-from app.sync.applying import apply_in
+from app.sync.applying import apply_in, time_of
 from app.sync.log import HomeLog
 from app.sync.model import NOBODY, Entity, Loss, Op, Part, Stamp
 from app.sync.sealing.model import AGAIN
@@ -25,8 +25,14 @@ class OwnWork:
         """What this node writes as."""
         return self._node(reader)
 
-    def op_in(self, tx: Tx, log: HomeLog, actor: str, parts: Sequence[Part]) -> Op:
-        """An operation of this node's own."""
+    def do_in(self, tx: Tx, log: HomeLog, actor: str, parts: Sequence[Part]) -> tuple[Op, int]:
+        """An operation of this node's own, done; returns when it was taken, too."""
+        op = self._op_in(tx, log, actor, parts)
+        at = time_of(log, op, op.at)
+        apply_in(log, op, at)
+        return op, at
+
+    def _op_in(self, tx: Tx, log: HomeLog, actor: str, parts: Sequence[Part]) -> Op:
         shared = log.shared
         at = hybrid.after(shared.last_at, tx.now)
         log.shared = replace(shared, next_n=shared.next_n + 1, last_at=at)
@@ -36,8 +42,7 @@ class OwnWork:
         """Conflict records of what was lost (section 6)."""
         parts = [Part("conflict", new_id(tx.now), "new", _record(it)) for it in losses if not _is_sealed_again(it)]
         if parts:
-            op = self.op_in(tx, log, NOBODY, parts)
-            apply_in(log, op, op.at)
+            self.do_in(tx, log, NOBODY, parts)
 
     def follow_in(self, tx: Tx, log: HomeLog, op: Op, at: int) -> None:
         """What comes of `op`, which was taken at `at`: rooms leave their devices, hardware leaves its other home."""
@@ -88,10 +93,8 @@ class OwnWork:
             self._settle(tx, theirs)
 
     def _end(self, tx: Tx, log: HomeLog, device_id: str) -> None:
-        device = log.live("device", device_id)
-        if device is not None:
-            op = self.op_in(tx, log, NOBODY, [Part("device", device_id, "del")])
-            apply_in(log, op, merge.time_of(op, op.at, [device]))
+        if log.live("device", device_id) is not None:
+            self.do_in(tx, log, NOBODY, [Part("device", device_id, "del")])
 
 
 def _is_sealed_again(loss: Loss) -> bool:

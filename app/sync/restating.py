@@ -6,7 +6,6 @@ from typing import Any
 from app.policy import RANK, Role
 from app.store.tx import Tx
 from app.sync import merge
-from app.sync.applying import apply_in
 from app.sync.log import HomeLog
 from app.sync.model import JUMP, NOBODY, Entity, Loss, Part, Stamp
 from app.sync.own import OwnWork
@@ -123,5 +122,4 @@ def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[str
 
 def _do_in(tx: Tx, log: HomeLog, own: OwnWork, parts: list[Part]) -> None:
     if parts:
-        op = own.op_in(tx, log, NOBODY, parts)
-        apply_in(log, op, merge.time_of(op, op.at, [log.get(part.kind, part.id) for part in parts]))
+        own.do_in(tx, log, NOBODY, parts)
