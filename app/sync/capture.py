@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from app.store.tx import Reader, Tx
-from app.sync import merge, queries, reference_queries
+from app.sync import merge, queries, reference_queries, showing
 from app.sync.authority import Authority
 from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
@@ -113,7 +113,7 @@ class Capture:
         self, reader: Reader, home_id: str, keys: Collection[tuple[str, str]], *, is_authority: bool
     ) -> Callable[[str, str], Shown]:
         if not is_authority:
-            return self._replica.views(reader, home_id, keys)
+            return showing.views(reader, home_id, keys)
         known = queries.entities(reader, home_id, keys)
         return lambda kind, entity_id: shown_of(known.get((kind, entity_id)))
 

@@ -7,9 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
-from app.sync import hybrid, merge, queries
+from app.sync import hybrid, queries, showing
 from app.sync.applying import apply_in
-from app.sync.facts import Facts, Shown
+from app.sync.facts import Facts
 from app.sync.log import HomeLog
 from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity
 from app.sync.queries import NodeRow, Shared, Waiting
@@ -77,26 +77,6 @@ class Replica:
         queries.put_shared(tx, replace(shared, head=log.head, last_at=at))
 
     # acts here
-
-    def view(self, reader: Reader, home_id: str, kind: str, entity_id: str) -> Shown:
-        """An entity as this node shows it, and who made it so."""
-        base = queries.entity(reader, home_id, kind, entity_id)
-        pending = queries.pending_of(reader, home_id, kind, entity_id)
-        return _shown(base, pending, (kind, entity_id))
-
-    def views(
-        self, reader: Reader, home_id: str, keys: Collection[Key], known: Mapping[Key, Entity] | None = None
-    ) -> Callable[[str, str], Shown]:
-        """`view` of any, with these read at once; `known` is what the base has of some, as it was just written."""
-        bases = known if known is not None and known.keys() >= set(keys) else queries.entities(reader, home_id, keys)
-        pending = queries.pending_among(reader, home_id, keys)
-        here = {key: _shown(bases.get(key), (), key) for key in keys if key not in pending}
-
-        def view(kind: str, entity_id: str) -> Shown:
-            known = here.get((kind, entity_id))
-            return self.view(reader, home_id, kind, entity_id) if known is None else known
-
-        return view
 
     def act_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part], not_after: int | None = None) -> Op:
         """Put an act down in the outbox; the tables show it already."""
@@ -349,7 +329,7 @@ class Replica:
         """Have the tables show these entities as they are with what waits; a mapping says what was just written."""
         if self._facts is not None:
             known = keys if isinstance(keys, Mapping) else None
-            self._facts.show_in(tx, home_id, keys, self.views(tx, home_id, keys, known))
+            self._facts.show_in(tx, home_id, keys, showing.views(tx, home_id, keys, known))
 
     def _acted(self, tx: Tx, home_id: str) -> None:
         for told in self.on_acted:
@@ -388,12 +368,3 @@ def _hidden(reader: Reader, home_id: str, parts: Iterable[Part]) -> Iterator[int
 def _overlap(one: Part, other: Part) -> bool:
     same = (one.kind, one.id) == (other.kind, other.id)
     return same and ("del" in (one.what, other.what) or not one.fields.keys().isdisjoint(other.fields))
-
-
-def _shown(base: Entity | None, pending: Sequence[Waiting], key: Key) -> Shown:
-    parts = [part for it in pending for part in it.op.parts if (part.kind, part.id) == key]
-    if pending:
-        return merge.view(base, parts), pending[-1].op.actor
-    if base is None:
-        return None, NOBODY
-    return merge.view(base, ()), (base.dead or base.stamp).actor

@@ -11,7 +11,7 @@ from app.caller import BY_SYSTEM
 from app.clock import Moment
 from app.store.migrations import migrate
 from app.store.tx import Batch, Reader, Tx
-from app.sync import merge, queries
+from app.sync import merge, queries, showing
 from app.sync.authority import Authority
 from app.sync.facts import Facts
 from app.sync.kinds import ORDER, Fields, Item, Watch
@@ -156,7 +156,7 @@ class Node:
             else:
                 op = self.replica.act_in(tx, home_id, actor, parts, not_after)
             keys = [(part.kind, part.id) for part in parts]
-            self.facts.show_in(tx, home_id, keys, lambda kind, it: self.replica.view(tx, home_id, kind, it))
+            self.facts.show_in(tx, home_id, keys, lambda kind, it: showing.view(tx, home_id, kind, it))
             return op
 
         return self.act(act)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sync import merge, queries
+from app.sync import merge, queries, showing
 from app.sync.accepting import Sender
 from app.sync.model import Op, Part, Status, decode_entity
 from app.sync.rules import By
@@ -187,11 +187,11 @@ def test_a_pull_in_pieces_leaves_the_outbox_as_it_is(pair: Pair) -> None:
     pair.cloud.do(HOME, BEN, room("Spa", "put"))
     pair.pull(pair.hub, 1)
     assert [op.n for op in pair.hub.outbox(HOME)] == [1]
-    assert pair.hub.replica.view(pair.hub.reader, HOME, "room", "r")[0] == {"name": "Bath"}
+    assert showing.view(pair.hub.reader, HOME, "room", "r")[0] == {"name": "Bath"}
     while pair.hub.shared(HOME).head < pair.cloud.shared(HOME).head:
         pair.pull(pair.hub, 1)
     assert pair.hub.outbox(HOME) == []
-    assert pair.hub.replica.view(pair.hub.reader, HOME, "room", "r")[0] == {"name": "Spa"}
+    assert showing.view(pair.hub.reader, HOME, "room", "r")[0] == {"name": "Spa"}
 
 
 def test_a_number_that_was_lost_with_a_home_goes_alone(pair: Pair) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.store.tx import Reader
-from app.sync import merge, queries
+from app.sync import queries, showing
 
 _IDS = (
     "SELECT id FROM sync_entities WHERE home_id=?1 AND kind=?2 AND dead_at IS NULL"
@@ -23,9 +23,7 @@ class Phone(Struct, frozen=True):
 
 def shown(reader: Reader, home_id: str, kind: str, entity_id: str) -> Mapping[str, Any] | None:
     """An entity as this node shows it: what is confirmed, and what waits."""
-    pending = queries.pending_of(reader, home_id, kind, entity_id)
-    parts = [part for it in pending for part in it.op.parts if (part.kind, part.id) == (kind, entity_id)]
-    return merge.view(queries.entity(reader, home_id, kind, entity_id), parts)
+    return showing.view(reader, home_id, kind, entity_id)[0]
 
 
 def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

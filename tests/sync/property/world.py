@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from app.clock import Moment
 from app.store.tx import Tx
-from app.sync import hybrid, queries, rules
+from app.sync import hybrid, queries, rules, showing
 from app.sync.accepting import Sender
 from app.sync.model import Entity, Op, Part, Result, Status, decode_entity
 from app.sync.queries import Shared, Waiting
@@ -322,7 +322,7 @@ class World:
         assert node.hub_id is not None
         self.acked[home, op.node, op.n] = Acked(op, node.name)
         for part in parts:
-            seen, _ = node.replica.view(node.reader, home, part.kind, part.id)
+            seen, _ = showing.view(node.reader, home, part.kind, part.id)
             must((seen is None) == (part.what == "del"), "written, and not read here:", part, seen)
             wrong = {name for name, value in part.fields.items() if (seen or {}).get(name) != value}
             must(not wrong, "written, and not read here:", part, seen)
