@@ -8,7 +8,6 @@ from msgspec import Struct
 
 COUNTER_BITS: Final = 16
 MAX_OPS: Final = 500
-MAX_ROWS: Final = 1_000
 # Of one operation: a whole home that is dissolved is one part, so this is a group of everything.
 MAX_PARTS: Final = 2_000
 # Numbers a lost life of a log may have given out (PROTOCOL.md 2c).

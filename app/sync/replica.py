@@ -9,13 +9,12 @@ from msgspec.structs import replace
 from app.store.tx import Reader, Tx
 from app.sync import hybrid, queries, showing
 from app.sync.applying import apply_in
-from app.sync.facts import Facts
+from app.sync.facts import Facts, Key
 from app.sync.log import HomeLog
-from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity
+from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity, encode
 from app.sync.queries import NodeRow, Shared, Waiting
 from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, SnapshotPage
 
-Key = tuple[str, str]
 # In the place of a snapshot's: the cursor is short of what the log was when it came, so that rows may be missing which
 # were overwritten later. Nobody makes rows of such a base, and what waits does not count on it.
 _PARTLY: Final = b""
@@ -37,7 +36,6 @@ class SnapshotState(msgspec.Struct, frozen=True, array_like=True):
     least: int = 0
 
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(SnapshotState).decode
 
 
@@ -256,7 +254,7 @@ class Replica:
         # What a cursor of another life counts is nothing here.
         least = shared.head if shared.epoch == epoch and shared.state != "restating" else 0
         state = SnapshotState(round_, epoch, -1, ("", ""), 0, 0, least)
-        queries.put_shared(tx, replace(shared, epoch=epoch, state="snapshot", snapshot_place=_encode(state)))
+        queries.put_shared(tx, replace(shared, epoch=epoch, state="snapshot", snapshot_place=encode(state)))
 
     def snapshot_state(self, reader: Reader, home_id: str) -> SnapshotState | None:
         """The one under way."""
@@ -290,7 +288,7 @@ class Replica:
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
-            queries.put_shared(tx, replace(shared, snapshot_place=_encode(place)))
+            queries.put_shared(tx, replace(shared, snapshot_place=encode(place)))
         else:
             shared = replace(shared, snapshot_place=_PARTLY if answer.head > head else None)
             self._end_snapshot_in(tx, shared, state.round, head)
@@ -298,12 +296,10 @@ class Replica:
 
     def _end_snapshot_in(self, tx: Tx, shared: Shared, round_: int, head: int) -> None:
         home_id = shared.home_id
-        gone = [tuple(key) for key in queries.unmarked(tx, home_id, round_)]
-        keys: list[Key] = [(kind, entity_id) for kind, entity_id in gone]
-        queries.drop_entities(tx, home_id, keys)
+        gone = queries.unmarked(tx, home_id, round_)
+        queries.drop_entities(tx, home_id, gone)
         queries.put_shared(tx, replace(shared, head=head, state="synced"))
-        touched = {*keys} | self._leave_reached(tx, home_id)
-        self.show_in(tx, home_id, touched)
+        self.show_in(tx, home_id, {*gone} | self._leave_reached(tx, home_id))
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
