@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from app.store.tx import Reader, Tx
-from app.sync import merge, queries, reference_queries, showing
+from app.sync import merge, outbox_queries, queries, reference_queries, showing
 from app.sync.authority import Authority
 from app.sync.facts import Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
@@ -147,7 +147,7 @@ def _without_defaults(was: Fields | None, now: Fields | None) -> Fields | None:
 
 def _is_known(reader: Reader, home_id: str, kind: str, entity_id: str) -> bool:
     return queries.entity(reader, home_id, kind, entity_id) is not None or bool(
-        queries.pending_of(reader, home_id, kind, entity_id)
+        outbox_queries.pending_of(reader, home_id, kind, entity_id)
     )
 
 

@@ -14,7 +14,7 @@ from app.ids import new_id
 from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
-from app.sync import queries, rules
+from app.sync import outbox_queries, queries, rules
 from app.sync.acting import Acting
 from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part
 from app.sync.seen import Seen
@@ -72,7 +72,7 @@ class Conflicts:
 
         def ask(reader: Reader) -> list[ConflictView]:
             found = queries.entities_after(reader, home_id, "conflict", after, limit if state is None else 1 << 30)
-            here = queries.settled_here(reader, home_id)
+            here = outbox_queries.settled_here(reader, home_id)
             shown = [_shown(it, here) for it in found]
             fit = [it for it in shown if state is None or it.fields.get("state", "open") == state]
             return [self._view(reader, it) for it in fit[:limit]]
@@ -147,7 +147,7 @@ def _found(reader: Reader, home_id: str, conflict_id: str) -> Entity:
     conflict = queries.entity(reader, home_id, "conflict", conflict_id)
     if conflict is None or conflict.dead is not None:
         raise NotFound
-    return _shown(conflict, queries.settled_here(reader, home_id))
+    return _shown(conflict, outbox_queries.settled_here(reader, home_id))
 
 
 def _shown(conflict: Entity, here: dict[str, str]) -> Entity:

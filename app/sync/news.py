@@ -13,7 +13,7 @@ from app.policy import SYSTEM, Action
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
-from app.sync import queries
+from app.sync import outbox_queries, queries
 from app.sync.cloud_end import CloudEnd, Peer, Serving
 from app.sync.engine import Engine, Talk
 from app.sync.replica import Replica
@@ -168,7 +168,8 @@ class SyncNews:
         shared = queries.shared(reader, home_id)
         if shared is None:
             return None, None
-        waiting, conflicts = queries.waiting_count(reader, home_id), queries.count_open_conflicts(reader, home_id)
+        waiting = outbox_queries.waiting_count(reader, home_id)
+        conflicts = outbox_queries.count_open_conflicts(reader, home_id)
         numbers = Numbers(shared.head, waiting, conflicts)
         if shared.cloud_id is None:
             hubs = tuple(sorted(self._cloud_end.connected_to(home_id)))

@@ -7,12 +7,13 @@ import msgspec
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
-from app.sync import hybrid, queries, showing
+from app.sync import hybrid, outbox_queries, queries, showing
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, Key
 from app.sync.log import HomeLog
 from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part, Result, Status, decode_entity, encode
-from app.sync.queries import NodeRow, Shared, Waiting
+from app.sync.outbox_queries import Waiting
+from app.sync.queries import NodeRow, Shared
 from app.sync.wire import Changes, Push, Pushed, Reset, Restate, Snapshot, SnapshotPage
 
 # In the place of a snapshot's: the cursor is short of what the log was when it came, so that rows may be missing which
@@ -83,7 +84,7 @@ class Replica:
         seen = min([shared.head, *_hidden(tx, home_id, parts)])
         op = Op(self._node(tx), shared.next_n, actor, at, seen, list(parts), not_after)
         queries.put_shared(tx, replace(shared, next_n=shared.next_n + 1, last_at=at))
-        queries.add_op(tx, home_id, op)
+        outbox_queries.add_op(tx, home_id, op)
         self._acted(tx, home_id)
         return op
 
@@ -95,7 +96,7 @@ class Replica:
             return False
         row = queries.NodeRow(op.node, None, op.actor, op.n, op.at, 0, tx.now)
         queries.put_node(tx, home_id, row)
-        queries.add_op(tx, home_id, op)
+        outbox_queries.add_op(tx, home_id, op)
         self.show_in(tx, home_id, {(part.kind, part.id) for part in op.parts})
         self._acted(tx, home_id)
         return True
@@ -108,7 +109,7 @@ class Replica:
         epoch = "" if shared is None else shared.epoch
         if shared is None or shared.state == "restating":
             return Push(0, home_id, epoch, now, []), []
-        waiting = queries.waiting(reader, home_id, limit)
+        waiting = outbox_queries.waiting(reader, home_id, limit)
         return Push(0, home_id, epoch, now, [it.op for it in waiting]), waiting
 
     def pushed_in(self, tx: Tx, home_id: str, sent: Sequence[Waiting], answer: Pushed) -> None:
@@ -117,7 +118,7 @@ class Replica:
         if answer.epoch != shared.epoch:
             return
         # An answer may come twice.
-        answered = [it for it in zip(sent, answer.results, strict=False) if queries.waits(tx, it[0].place)]
+        answered = [it for it in zip(sent, answer.results, strict=False) if outbox_queries.waits(tx, it[0].place)]
         if answer.expected is not None and len(answer.results) < len(sent):
             self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
         is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
@@ -128,9 +129,9 @@ class Replica:
 
     def _fill_gap(self, tx: Tx, home_id: str, node: str, expected: int) -> None:
         """Numbers that are missing there and were lost here (with a home that was left, say) go alone."""
-        first = queries.first_waiting(tx, home_id).get(node, 0) + 1
+        first = outbox_queries.first_waiting(tx, home_id).get(node, 0) + 1
         missing = range(expected, min(first, expected + MAX_OPS))
-        queries.put_first(tx, home_id, [Op(node, n, NOBODY, 1, 0, []) for n in missing])
+        outbox_queries.put_first(tx, home_id, [Op(node, n, NOBODY, 1, 0, []) for n in missing])
 
     def _wait_for_rows(self, tx: Tx, shared: Shared, answered: Sequence[tuple[Waiting, Result]]) -> None:
         """What was taken stays in the outbox until the base has it; of what was refused, the number alone does.
@@ -141,9 +142,9 @@ class Replica:
         refused: set[Key] = set()
         for waiting, result in answered:
             if result.status is Status.OK:
-                queries.settle_op(tx, waiting.place, result.seq)
+                outbox_queries.settle_op(tx, waiting.place, result.seq)
             else:
-                queries.empty_op(tx, waiting, result.seq)
+                outbox_queries.empty_op(tx, waiting, result.seq)
                 refused.update((part.kind, part.id) for part in waiting.op.parts)
                 for told in self.on_refused if waiting.op.parts else ():
                     told(tx, home_id, waiting.op, result)
@@ -165,7 +166,7 @@ class Replica:
             self._begin_snapshot_in(tx, shared, shared.epoch)
             return
         log.write_in(tx)
-        queries.drop_ops(tx, [waiting.place for waiting, _ in answered])
+        outbox_queries.drop_ops(tx, [waiting.place for waiting, _ in answered])
         queries.put_shared(tx, replace(shared, head=head))
         self._moved(tx, shared.home_id)
 
@@ -201,8 +202,8 @@ class Replica:
         shared = self._shared(tx, home_id)
         if shared.state != "synced" or shared.snapshot_place is not None:
             return set()
-        reached = queries.reached(tx, home_id, shared.head)
-        queries.drop_ops(tx, [it.place for it in reached])
+        reached = outbox_queries.reached(tx, home_id, shared.head)
+        outbox_queries.drop_ops(tx, [it.place for it in reached])
         return {(part.kind, part.id) for it in reached for part in it.op.parts}
 
     # snapshots and new lives of the log
@@ -219,7 +220,7 @@ class Replica:
 
     def _begin_restating_in(self, tx: Tx, shared: Shared, epoch: str) -> None:
         # What the lost life had taken, and nobody has pulled, goes out once more.
-        queries.unsettle_ops(tx, shared.home_id)
+        outbox_queries.unsettle_ops(tx, shared.home_id)
         queries.put_shared(tx, replace(shared, epoch=epoch, state="restating", snapshot_place=None))
 
     def restating(self, reader: Reader, home_id: str, after: Key) -> tuple[Restate, Key | None]:
@@ -241,7 +242,7 @@ class Replica:
         """Up to which number the operations of each node were answered: all that do not wait."""
         shared = self._shared(reader, home_id)
         taken = queries.counted_nodes(reader, home_id) | {self._node(reader): shared.next_n - 1}
-        return list((taken | queries.first_waiting(reader, home_id)).items())
+        return list((taken | outbox_queries.first_waiting(reader, home_id)).items())
 
     def restated_in(self, tx: Tx, home_id: str) -> None:
         """The authority has all of it: now its own word."""
@@ -304,7 +305,7 @@ class Replica:
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
         shared, node = self._shared(tx, home_id), self._node(tx)
-        keys = {(it.kind, it.id) for it in queries.every_entity(tx, home_id)} | queries.pending_keys(tx, home_id)
+        keys = {(it.kind, it.id) for it in queries.every_entity(tx, home_id)} | outbox_queries.pending_keys(tx, home_id)
         queries.drop_shared(tx, home_id)
         queries.put_node(tx, home_id, NodeRow(node, None, None, shared.next_n - 1, shared.last_at, 0, tx.now))
         if self._facts is not None:
@@ -356,7 +357,7 @@ def _differs(row: Entity, base: Entity | None) -> bool:
 def _hidden(reader: Reader, home_id: str, parts: Iterable[Part]) -> Iterator[int]:
     """How far what waits had seen, of the fields of `parts` that it hides: nobody here sees what came there since."""
     for part in parts:
-        for waiting in queries.pending_of(reader, home_id, part.kind, part.id):
+        for waiting in outbox_queries.pending_of(reader, home_id, part.kind, part.id):
             if any(_overlap(part, it) for it in waiting.op.parts):
                 yield waiting.op.seen
 

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from app.store.tx import Reader
-from app.sync import merge, queries
+from app.sync import merge, outbox_queries, queries
 from app.sync.model import Entity, Stamp
 
 
@@ -34,7 +34,7 @@ class Seen:
 
     def _read(self, kind: str, entity_id: str) -> Entity | None:
         entity = queries.entity(self._reader, self._home_id, kind, entity_id)
-        for waiting in queries.pending_of(self._reader, self._home_id, kind, entity_id):
+        for waiting in outbox_queries.pending_of(self._reader, self._home_id, kind, entity_id):
             mine = [part for part in waiting.op.parts if (part.kind, part.id) == (kind, entity_id)]
             op = replace(waiting.op, parts=mine)
             at = merge.time_of(op, op.at, [entity for _ in mine])

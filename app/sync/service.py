@@ -13,7 +13,7 @@ from app.policy import SYSTEM, Action, Actor
 from app.store.hub import read_hub
 from app.store.store import Store
 from app.store.tx import Change, Tx
-from app.sync import queries
+from app.sync import outbox_queries, queries
 from app.sync.acting import Acting
 from app.sync.attaching import Attaching
 from app.sync.authority import FORGOTTEN_AT_ONCE, TOMBSTONE_MS, Authority
@@ -158,7 +158,7 @@ class Sync:
         """Return once nothing of a home waits for its cloud, and nothing of the cloud's for this node."""
         while True:
             shared = await self._store.read(lambda reader: queries.shared(reader, home_id))
-            waiting = await self._store.read(lambda reader: queries.waiting_count(reader, home_id))
+            waiting = await self._store.read(lambda reader: outbox_queries.waiting_count(reader, home_id))
             if shared is None:
                 raise NotFound
             remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)

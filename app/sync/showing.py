@@ -3,16 +3,16 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from app.store.tx import Reader
-from app.sync import merge, queries
+from app.sync import merge, outbox_queries, queries
 from app.sync.facts import Key, Shown, shown_of
 from app.sync.model import Entity
-from app.sync.queries import Waiting
+from app.sync.outbox_queries import Waiting
 
 
 def view(reader: Reader, home_id: str, kind: str, entity_id: str) -> Shown:
     """An entity as this node shows it, and who made it so."""
     base = queries.entity(reader, home_id, kind, entity_id)
-    return _shown(base, queries.pending_of(reader, home_id, kind, entity_id), (kind, entity_id))
+    return _shown(base, outbox_queries.pending_of(reader, home_id, kind, entity_id), (kind, entity_id))
 
 
 def views(
@@ -20,7 +20,7 @@ def views(
 ) -> Callable[[str, str], Shown]:
     """`view` of any, with these read at once; `known` is what the base has of some, as it was just written."""
     bases = known if known is not None and known.keys() >= set(keys) else queries.entities(reader, home_id, keys)
-    pending = queries.pending_among(reader, home_id, keys)
+    pending = outbox_queries.pending_among(reader, home_id, keys)
     here = {key: shown_of(bases.get(key)) for key in keys if key not in pending}
 
     def view_of(kind: str, entity_id: str) -> Shown:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from app.clock import Time, to_time
 from app.store.tx import Reader
-from app.sync import queries
+from app.sync import outbox_queries, queries
 from app.sync.engine import Talk
 from app.sync.replica import Replica
 
@@ -42,7 +42,7 @@ def view_in(
     shared = queries.shared(reader, home_id)
     if shared is None:
         return SyncView(home_id, "alone", None, None, 0, 0, 0, 0, None, None, "")
-    conflicts = queries.count_open_conflicts(reader, home_id)
+    conflicts = outbox_queries.count_open_conflicts(reader, home_id)
     if shared.cloud_id is None:
         contact = None if shared.contact_at is None else to_time(shared.contact_at)
         return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, 0, conflicts, contact, None, "")
@@ -54,7 +54,7 @@ def view_in(
         cloud_name,
         shared.epoch,
         shared.head,
-        queries.waiting_count(reader, home_id),
+        outbox_queries.waiting_count(reader, home_id),
         max(0, remote - shared.head),
         conflicts,
         None if contact_at is None else to_time(contact_at),

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from app.store.tx import Reader
-from app.sync import merge, queries
+from app.sync import merge, outbox_queries, queries
 from app.sync.facts import shown_of
 from app.sync.kinds import Kind, SeveralIds
 from app.sync.model import Entity
@@ -29,7 +29,7 @@ def copy_in(reader: Reader, name: str, kinds: Iterable[Kind], home_id: str) -> C
     entities = queries.every_entity(reader, home_id)
     differing = [it for kind in kinds for it in _differing(reader, kind, home_id, entities)]
     (sound,) = reader.one("PRAGMA integrity_check") or ("",)
-    return Copy(name, entities, differing, sound, queries.waiting_count(reader, home_id))
+    return Copy(name, entities, differing, sound, outbox_queries.waiting_count(reader, home_id))
 
 
 def _differing(reader: Reader, kind: Kind, home_id: str, entities: list[Entity]) -> list[Any]:

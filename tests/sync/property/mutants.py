@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
-from app.sync import authority, hybrid, merge, queries, restating, rules
+from app.sync import authority, hybrid, merge, outbox_queries, queries, restating, rules
 from app.sync.accepting import Accepting
 from app.sync.model import Entity, Op, Part, Stamp, Status
 from app.sync.own import OwnWork
@@ -107,7 +107,7 @@ def cursor_by_time(patch: pytest.MonkeyPatch) -> None:
 @mutant("places", first=True)
 def outbox_cleared_on_send(patch: pytest.MonkeyPatch) -> None:
     def after_send(_: World, hub: Any, _home: str, waiting: Sequence[Any]) -> None:
-        hub.act(lambda tx: queries.drop_ops(tx, [it.place for it in waiting]))
+        hub.act(lambda tx: outbox_queries.drop_ops(tx, [it.place for it in waiting]))
 
     patch.setattr(World, "after_send", after_send)
 
@@ -131,7 +131,7 @@ def cursor_before_rows(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("places", first=True)
 def no_overlay(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(queries, "pending_of", lambda *_: [])
+    patch.setattr(outbox_queries, "pending_of", lambda *_: [])
 
 
 # rights
@@ -274,7 +274,7 @@ def fast_path_though_others_wrote(patch: pytest.MonkeyPatch) -> None:
         shared = self._shared(tx, home_id)
         if answer.results and all(it.status is Status.OK for it in answer.results):
             for waiting, _ in zip(sent, answer.results, strict=False):
-                queries.drop_ops(tx, [waiting.place])
+                outbox_queries.drop_ops(tx, [waiting.place])
             queries.put_shared(tx, replace(shared, head=max(shared.head, answer.head)))
         else:
             real(self, tx, home_id, sent, answer)
@@ -289,7 +289,7 @@ def rows_made_of_a_base_that_is_not_whole(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("all")
 def relayed_under_another_number(patch: pytest.MonkeyPatch) -> None:
-    real = queries.add_op
+    real = outbox_queries.add_op
 
     def add_op(tx: Tx, home_id: str, op: Op) -> int:
         if op.node != "phone-1":
@@ -300,12 +300,12 @@ def relayed_under_another_number(patch: pytest.MonkeyPatch) -> None:
         [(node,)] = tx.all("SELECT coalesce(max(node), 'one-1') FROM sync_outbox WHERE node!='phone-1'")
         return real(tx, home_id, replace(op, node=node, n=shared.next_n))
 
-    patch.setattr(queries, "add_op", add_op)
+    patch.setattr(outbox_queries, "add_op", add_op)
 
 
 @mutant("disasters", rare=True)
 def refused_leaves_a_gap(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(queries, "empty_op", lambda tx, it, _: queries.drop_ops(tx, [it.place]))
+    patch.setattr(outbox_queries, "empty_op", lambda tx, it, _: outbox_queries.drop_ops(tx, [it.place]))
     patch.setattr(Replica, "_fill_gap", lambda *_: None)
 
 
@@ -328,7 +328,7 @@ def counters_not_restated(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("disasters", rare=True)
 def what_was_taken_is_not_said_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(queries, "unsettle_ops", lambda *_: None)
+    patch.setattr(outbox_queries, "unsettle_ops", lambda *_: None)
 
 
 @mutant("heirs", rare=True)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from msgspec import Struct
 
-from app.sync import merge, queries
+from app.sync import merge, outbox_queries, queries
 from app.sync.model import Op
 from tests.sync.nodes import Node
 from tests.sync.property.acts import Doing
@@ -321,7 +321,7 @@ class Schedule:
     def _is_level(self, hub: Node, home: str) -> bool:
         here, there = hub.shared(home), self.world.cloud.shared(home)
         level = (here.epoch, here.head, here.state) == (there.epoch, there.head, "synced")
-        return level and not queries.waiting_count(hub.reader, home)
+        return level and not outbox_queries.waiting_count(hub.reader, home)
 
     def _heal(self) -> None:
         world = self.world

@@ -15,7 +15,8 @@ from app.store.tx import Tx
 from app.sync import hybrid, queries, rules, showing
 from app.sync.accepting import Sender
 from app.sync.model import Entity, Op, Part, Result, Status, decode_entity
-from app.sync.queries import Shared, Waiting
+from app.sync.outbox_queries import Waiting
+from app.sync.queries import Shared
 from app.sync.rules import By
 from app.sync.wire import Changes, Pull, Pushed, Reset
 from tests.sync.nodes import START_MS, Crashed, Key, Node
