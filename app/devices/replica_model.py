@@ -1,6 +1,5 @@
 """A device as a fact of its home (app/sync/PROTOCOL.md 2): its fields, checked, and what they change of its entry."""
 
-from collections.abc import Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -9,6 +8,7 @@ from msgspec import Meta, Struct
 
 from app.clock import LAST_MS
 from app.devices.model import Device
+from app.sync.kinds import Fields, filled, fitting
 
 # As wide as any node of this program writes them; what is wider comes from no such node.
 Text: TypeAlias = Annotated[str, Meta(max_length=4_096)]
@@ -67,12 +67,9 @@ class DeviceFact(Struct, frozen=True, kw_only=True):
     offline_alert_after: Whole | None = None
 
 
-def fact_of(fields: Mapping[str, Any]) -> DeviceFact | None:
+def fact_of(fields: Fields) -> DeviceFact | None:
     """The fields of an entity; None where no device can be made of them."""
-    try:
-        return msgspec.convert(filled(fields), DeviceFact)
-    except msgspec.ValidationError:
-        return None
+    return fitting(DeviceFact, filled(fields))
 
 
 def fields_of(device: Device, public_key: bytes | None, hub_id: str | None) -> dict[str, Any]:
@@ -81,11 +78,6 @@ def fields_of(device: Device, public_key: bytes | None, hub_id: str | None) -> d
     fields["holder"] = hub_id if device.holder is None else device.holder
     fields["public_key"] = None if public_key is None else public_key.hex()
     return filled(fields)
-
-
-def filled(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what says nothing: a field that is not there is null, or empty."""
-    return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
 def entered(fact: DeviceFact, device_id: str, home_id: str, now: int, **places: Any) -> Device:

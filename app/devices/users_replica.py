@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
-import msgspec
 from msgspec import Meta, Struct
 
 from app.caller import Caller
@@ -12,11 +11,11 @@ from app.devices import replica_queries as facts
 from app.devices import user_queries as queries
 from app.devices.changes import change
 from app.devices.model import Device
-from app.devices.replica_model import Id, Text, Whole, filled
+from app.devices.replica_model import Id, Text, Whole
 from app.devices.user_model import FIRST_MS, DeviceUser, Sex
 from app.policy import Action
 from app.store.tx import Reader, Tx
-from app.sync.kinds import Fields, Item, Watch
+from app.sync.kinds import Fields, Item, Watch, filled, fitting
 
 _FIELDS: Final = ("device_id", "nick_name", "sex", "birthday", "height", "weight", "contact")
 
@@ -87,10 +86,7 @@ def _put_in(tx: Tx, item: Item, fact: _UserFact, here: dict[str, Device], old: D
 
 
 def _fact(fields: Fields | None) -> _UserFact | None:
-    try:
-        return None if fields is None else msgspec.convert(filled(fields), _UserFact)
-    except msgspec.ValidationError:
-        return None
+    return None if fields is None else fitting(_UserFact, filled(fields))
 
 
 def _tell_in(tx: Tx, by: Caller, device: Device, kind: str, user_id: str) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final
 
-import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
@@ -13,7 +12,7 @@ from app.groups.model import Group
 from app.groups.service import Groups, change
 from app.policy import Role
 from app.store.tx import Reader, Tx
-from app.sync.kinds import Fields, Item, Watch
+from app.sync.kinds import Fields, Item, Watch, filled, fitting
 
 _DEVICE: Final = "device/"
 _FAR: Final = 2**53
@@ -51,7 +50,7 @@ class GroupFacts:
         said = {"name": it.name, "icon": it.icon, "least": it.least.value, "created_at": it.created_at}
         places = queries.positions(reader, entity_id)
         standing = {f"{_DEVICE}{device_id}": places[device_id] for device_id in it.devices}
-        return {name: value for name, value in said.items() if value != ""} | standing
+        return filled(said) | standing
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
         """See the Protocol."""
@@ -69,7 +68,7 @@ class GroupFacts:
             old = queries.group(tx, item.id)
             if old is not None and old.home_id != home_id:
                 continue
-            fact = _fact(item.fields)
+            fact = fitting(_GroupFact, item.fields)
             if fact is not None:
                 self._put_in(tx, home_id, item, fact, old)
             elif item.fields is None and old is not None:
@@ -98,14 +97,6 @@ class GroupFacts:
             told = {name: value for name, value in told.items() if getattr(old, name) != value}
         if told:
             tx.record(item.by.actor, change(now, "group.created" if old is None else "group.updated", told))
-
-
-def _fact(fields: Fields | None) -> _GroupFact | None:
-    said = {name: value for name, value in (fields or {}).items() if value is not None}
-    try:
-        return None if fields is None else msgspec.convert(said, _GroupFact)
-    except msgspec.ValidationError:
-        return None
 
 
 def _positions(fields: Fields) -> dict[str, int]:

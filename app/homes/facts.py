@@ -1,8 +1,7 @@
 """What homes, rooms, members and invitations are to other nodes: their fields (app/sync/PROTOCOL.md, 2). Pure."""
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
@@ -11,6 +10,7 @@ from app.clock import Ms
 from app.homes.invitation_model import Invitation, InvitationState
 from app.homes.model import AlertAfter, Home, Hours, Id, Label, Latitude, Longitude, Member, Name, Room
 from app.policy import Role
+from app.sync import kinds
 
 # An Ed25519 public key: how people are named.
 PersonKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
@@ -19,16 +19,10 @@ CodeHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Ids = Annotated[tuple[Id, ...], Meta(max_length=200)]
 MAX_POSITION: Final = 2**31
 
-F = TypeVar("F", bound=Struct)
 
-
-def fitting(as_what: type[F], fields: Mapping[str, Any]) -> F | None:
-    """`fields` as what they are meant to be; None where they are not that. Null is as good as not there."""
-    there = {name: value for name, value in fields.items() if value is not None and not _is_no_number(value)}
-    try:
-        return msgspec.convert(there, as_what)
-    except msgspec.ValidationError:
-        return None
+def fitting(as_what: type[kinds.F], fields: kinds.Fields) -> kinds.F | None:
+    """`app.sync.kinds.fitting`; a number that is none is as good as not there, too."""
+    return kinds.fitting(as_what, {name: value for name, value in fields.items() if not _is_no_number(value)})
 
 
 def plain(facts: Struct) -> dict[str, Any]:

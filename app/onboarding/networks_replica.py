@@ -11,7 +11,7 @@ from app.onboarding import network_queries as queries
 from app.onboarding.network_model import Network
 from app.onboarding.networks import Networks
 from app.store.tx import Reader, Tx
-from app.sync.kinds import Fields, Item, Watch
+from app.sync.kinds import Fields, Item, Watch, filled, fitting
 from pairing.wifi import UnfitNetworkError, network_of
 
 _FIELDS: Final = ("ssid", "bssid", "secured", "created_at", "used_at")
@@ -42,8 +42,7 @@ class NetworkFacts:
         found = queries.get(reader, home_id, entity_id)
         if found is None:
             return None
-        fields = {name: getattr(found, name) for name in _FIELDS}
-        return {name: value for name, value in fields.items() if value is not None and value != ""}
+        return filled({name: getattr(found, name) for name in _FIELDS})
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
         """See the Protocol."""
@@ -83,11 +82,10 @@ def _last_used(network: Network) -> tuple[int, str]:
 
 def _fact(fields: Fields | None) -> _NetworkFact | None:
     """None where no device could ever join such a network."""
-    said = {name: value for name, value in (fields or {}).items() if value is not None}
+    fact = fitting(_NetworkFact, fields)
     try:
-        fact = None if fields is None else msgspec.convert(said, _NetworkFact)
         if fact is not None:
             network_of(fact.ssid, "", fact.bssid)
-    except (msgspec.ValidationError, UnfitNetworkError):
+    except UnfitNetworkError:
         return None
     return fact

@@ -4,14 +4,16 @@ The implementations live beside their nouns (`app/homes/replica.py` and so on), 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
+import msgspec
 from msgspec import Struct
 
 from app.caller import Caller
 from app.store.tx import Reader, Tx
 
 Fields = Mapping[str, Any]
+F = TypeVar("F", bound=Struct)
 
 
 class Watch(Struct, frozen=True):
@@ -76,6 +78,21 @@ class SeveralIds(Protocol):
 
     def id_of_in(self, reader: Reader, home_id: str, entity_id: str, known: Callable[[str], bool]) -> str:
         """Of all ids of that fact the one that is `known` to the log; else `entity_id` itself."""
+
+
+def filled(fields: Fields) -> dict[str, Any]:
+    """Without what says nothing: a field that is not there is null, or empty."""
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def fitting(as_what: type[F], fields: Fields | None) -> F | None:
+    """`fields` as what they are meant to be; None where they are not that. Null is as good as not there."""
+    if fields is None:
+        return None
+    try:
+        return msgspec.convert({name: value for name, value in fields.items() if value is not None}, as_what)
+    except msgspec.ValidationError:
+        return None
 
 
 # Put in this order, and taken away in the other: what is referred to comes first.
