@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-import msgspec
-
+from app.devices.queries import json_of
 from app.groups.model import Group
 from app.policy import Role
 from app.store.tx import Reader, Row, Tx
@@ -51,18 +50,10 @@ def groups_in(reader: Reader, home_id: str) -> tuple[str, ...]:
     return tuple(row[0] for row in reader.all("SELECT id FROM groups WHERE home_id=?", (home_id,)))
 
 
-def devices_in(reader: Reader, home_id: str, device_ids: tuple[str, ...]) -> int:
-    """How many of these the home has."""
-    marks = ",".join("?" * len(device_ids))
-    row = reader.one(f"SELECT count(*) FROM devices WHERE home_id=? AND id IN ({marks})", (home_id, *device_ids))  # noqa: S608 - marks only
-    return 0 if row is None else int(row[0])
-
-
 def those_in(reader: Reader, home_id: str, device_ids: Iterable[str]) -> frozenset[str]:
     """Those of `device_ids` that are devices of the home."""
     sql = "SELECT id FROM devices WHERE home_id=? AND id IN (SELECT value FROM json_each(?))"
-    rows = reader.all(sql, (home_id, msgspec.json.encode(list(device_ids)).decode()))
-    return frozenset(row[0] for row in rows)
+    return frozenset(row[0] for row in reader.all(sql, (home_id, json_of(device_ids))))
 
 
 def has_home(reader: Reader, home_id: str) -> bool:

@@ -141,7 +141,7 @@ class Groups:
 def _check_devices(tx: Tx, it: Group) -> None:
     # Another home's device is as unknown as one that never was.
     unique = len(set(it.devices)) == len(it.devices) <= MOST_DEVICES
-    if not unique or queries.devices_in(tx, it.home_id, it.devices) != len(it.devices):
+    if not unique or len(queries.those_in(tx, it.home_id, it.devices)) != len(it.devices):
         raise DevicesUnknown
 
 
