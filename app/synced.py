@@ -11,6 +11,7 @@ from app.devices.names_replica import NameFacts
 from app.devices.replica import DeviceFacts
 from app.devices.users_replica import DeviceUserFacts
 from app.groups.replica import GroupFacts
+from app.homes.queries import has_home
 from app.homes.replica import HomeFacts, RoomFacts
 from app.homes.replica_people import InvitationFacts, MemberFacts
 from app.onboarding.networks_replica import NetworkFacts
@@ -174,7 +175,7 @@ class HubsServing:
 
     def may_found_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
         """Whether no home of this id is here."""
-        return tx.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is None
+        return not has_home(tx, home_id)
 
     def speaks_as(self, tx: Tx, hub_id: str, home_id: str, node: str) -> bool:
         """A node belongs to whom it was first heard from in a home; one that is new belongs to who says it."""

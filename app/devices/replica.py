@@ -29,6 +29,7 @@ from app.devices.replica_model import (
 from app.devices.replica_queries import Binding
 from app.devices.service import Devices
 from app.errors import DoorstepError
+from app.homes.queries import has_home
 from app.policy import Action
 from app.store.hub import read_hub
 from app.store.tx import Reader, Tx
@@ -88,7 +89,7 @@ class DeviceFacts:
 
         A device is not taken from what is bound under a higher owner epoch: that is the newer of both.
         """
-        if not facts.has_home(tx, home_id):
+        if not has_home(tx, home_id):
             return
         gone = {item.id: item.by for item in items if item.fields is None}
         puts = [_Put(item.id, fact, item.by) for item in items if (fact := fact_of(item.fields or {})) is not None]

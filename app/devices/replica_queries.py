@@ -66,11 +66,6 @@ def meant(reader: Reader, ids: Iterable[str], hardware_ids: Iterable[str]) -> li
     return sorted(found, key=lambda device: device.gateway_id is None)
 
 
-def has_home(reader: Reader, home_id: str) -> bool:
-    """Whether there is such a home."""
-    return reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is not None
-
-
 def rooms(reader: Reader, home_id: str) -> frozenset[str]:
     """The rooms of a home."""
     return frozenset(row[0] for row in reader.all("SELECT id FROM rooms WHERE home_id=?", (home_id,)))

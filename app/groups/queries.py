@@ -56,11 +56,6 @@ def those_in(reader: Reader, home_id: str, device_ids: Iterable[str]) -> frozens
     return frozenset(row[0] for row in reader.all(sql, (home_id, json_of(device_ids))))
 
 
-def has_home(reader: Reader, home_id: str) -> bool:
-    """Whether there is such a home."""
-    return reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is not None
-
-
 def put_row(tx: Tx, it: Group) -> None:
     """Store a group, new or changed, but for its devices."""
     tx.run(

@@ -10,6 +10,7 @@ from app.clock import LAST_MS
 from app.groups import queries
 from app.groups.model import Group
 from app.groups.service import Groups, change
+from app.homes.queries import has_home
 from app.policy import Role
 from app.store.tx import Reader, Tx
 from app.sync.kinds import Fields, Item, Watch, filled, fitting
@@ -62,7 +63,7 @@ class GroupFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """See the Protocol."""
-        if not queries.has_home(tx, home_id):
+        if not has_home(tx, home_id):
             return
         for item in items:
             old = queries.group(tx, item.id)

@@ -49,6 +49,11 @@ def home(reader: Reader, home_id: str) -> Home | None:
     return None if row is None else Home(*row)
 
 
+def has_home(reader: Reader, home_id: str) -> bool:
+    """Whether there is such a home."""
+    return reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is not None
+
+
 def delete_home(tx: Tx, home_id: str) -> None:
     """Forget a home; its rooms, members and invitations go with it."""
     tx.run("DELETE FROM homes WHERE id=?", (home_id,))

@@ -42,7 +42,7 @@ class HomeFacts:
 
     def ids_in(self, reader: Reader, home_id: str) -> Iterable[str]:
         """Itself."""
-        return [] if queries.home(reader, home_id) is None else [home_id]
+        return [home_id] if queries.has_home(reader, home_id) else []
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """Make it, change it, or end it with all that is in it."""
@@ -87,7 +87,7 @@ class RoomFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """Rooms come, change and go. Where only their order is another, that is told once for all of them."""
-        if queries.home(tx, home_id) is None:
+        if not queries.has_home(tx, home_id):
             return
         there = {room.id: room for room in queries.rooms_of(tx, home_id)}
         moved_by: Caller | None = None

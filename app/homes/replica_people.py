@@ -73,7 +73,7 @@ class MemberFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """People join, change and leave: first who goes, last who owns the home from now on."""
-        if queries.home(tx, home_id) is None:
+        if not queries.has_home(tx, home_id):
             return
         gone: dict[str, Caller] = {}
         there: dict[str, tuple[Item, MemberFields]] = {}
@@ -157,7 +157,7 @@ class InvitationFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """Invitations come, end, and are forgotten."""
-        if queries.home(tx, home_id) is None:
+        if not queries.has_home(tx, home_id):
             return
         for item in items:
             old = invitation_queries.any_of(tx, item.id)

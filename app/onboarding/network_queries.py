@@ -1,5 +1,6 @@
 """The SQL of known Wi-Fi networks."""
 
+from app.homes.queries import has_home
 from app.onboarding.network_model import Network
 from app.store.tx import Reader, Row, Tx
 
@@ -27,7 +28,7 @@ def named(reader: Reader, home_id: str, ssid: str) -> Network | None:
 
 def place_for(reader: Reader, home_id: str, network_id: str) -> bool:
     """Whether there is that home, and no other home has that network."""
-    if reader.one("SELECT 1 FROM homes WHERE id=?", (home_id,)) is None:
+    if not has_home(reader, home_id):
         return False
     return reader.one("SELECT 1 FROM wifi_networks WHERE id=? AND home_id<>?", (network_id, home_id)) is None
 

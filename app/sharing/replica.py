@@ -10,7 +10,7 @@ from app.accounts.people import People
 from app.clock import Ms
 from app.homes.facts import CodeHash, PersonKey, fitting, is_id, plain
 from app.homes.model import Hours, Id, Label
-from app.homes.queries import home
+from app.homes.queries import has_home
 from app.policy import SYSTEM, Level
 from app.sharing import queries
 from app.sharing.ledger import Ledger
@@ -91,7 +91,7 @@ class ShareFacts:
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
         """Shares come, change, end, and are forgotten. What lends something that is not this home's is passed over."""
-        if home(tx, home_id) is None:
+        if not has_home(tx, home_id):
             return
         there = queries.any_of(tx, [item.id for item in items])
         codes: set[bytes] = set()
