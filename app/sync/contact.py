@@ -24,10 +24,6 @@ class Contact:
         """A home has this cloud from now on, which is being spoken with."""
         self._note_in(tx, [home_id])
 
-    def ended_in(self, tx: Tx, home_id: str) -> None:
-        """A home has no cloud any more, or is no more."""
-        self._standings.contacts.drop(tx, home_id)
-
     async def heard(self) -> None:
         """The cloud has spoken now; kept for the case that it does not for long."""
         now = self._store.clock.now().ms

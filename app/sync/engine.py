@@ -16,10 +16,9 @@ from app.store.errors import StoreClosed, StoreError
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
-from app.sync.capture import Capture
 from app.sync.contact import Contact
+from app.sync.copies import Copies
 from app.sync.line import Door, Line, LineLost, LineRefused
-from app.sync.model import NOBODY
 from app.sync.replica import Replica
 from app.sync.wire import (
     Answer,
@@ -43,9 +42,6 @@ LEAST_BACKOFF_S: Final = 1.0
 MOST_BACKOFF_S: Final = 30.0
 # With nothing to say, so often all the same: a wake-up that was lost costs no more than this.
 LOOK_AGAIN_S: Final = 30.0
-# Of a home that was here already, in one operation.
-EDITS_AT_ONCE: Final = 500
-_OF_THE_CLOUD: Final = frozenset({"home", "member", "share", "invitation", "hub", "home_key"})
 _log = structlog.get_logger("doorstep.sync")
 
 
@@ -74,11 +70,11 @@ class Engine:
     """`start` it once the hub is enrolled. `streams` speak after the facts; `hear` is told what the cloud says."""
 
     def __init__(
-        self, store: Store, replica: Replica, capture: Capture, door: Door, *, cloud_id: str, contact: Contact
+        self, store: Store, replica: Replica, copies: Copies, door: Door, *, cloud_id: str, contact: Contact
     ) -> None:
         self._store = store
         self._replica = replica
-        self._capture = capture
+        self._copies = copies
         self._door = door
         self.cloud_id = cloud_id
         self._contact = contact
@@ -221,9 +217,10 @@ class Engine:
         logs = await self._store.read(queries.all_shared)
         for other in logs:
             # An act that failed, or whose end nobody waited for, may have left this otherwise.
-            self._capture.homes.setdefault(other.home_id, other.cloud_id is None)
+            self._copies.homes.setdefault(other.home_id, other.cloud_id is None)
             if other.cloud_id not in (None, self.cloud_id):
-                await self._let_go(other.home_id)
+                # An earlier cloud of this hub ordered it.
+                await self._store.write(partial(self._copies.let_go_in, home_id=other.home_id))
         shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
         hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
         answer = _expected(await line.ask(hello), Welcome)
@@ -244,43 +241,16 @@ class Engine:
             self.giving.discard(home_id)
         except Exception:
             # There is no log that what is done in the home from now on could go to.
-            self._capture.homes.pop(home_id, None)
+            self._copies.homes.pop(home_id, None)
             raise
 
     def _enter_in(self, tx: Tx, home_id: str, epoch: str, *, founding: bool) -> None:
-        """A home that this hub serves from now on: its own, which it brings, or one that is there."""
-        self._capture.homes[home_id] = False
-        parts = self._capture.parts_in(tx, home_id, self._capture.everything_in(tx, home_id))
-        self._replica.join_in(tx, home_id, self.cloud_id, epoch, restating=founding)
+        self._copies.begin_in(tx, home_id, self.cloud_id, epoch, founding=founding)
         self._contact.begun_in(tx, home_id)
-        if founding:
-            self._replica.state_in(tx, home_id, parts, NOBODY)
-            return
-        # It has lived here by itself: what it had is told as its owner's edits of the one that is there. Who is in it,
-        # the cloud knows better.
-        owner = next((it.id for it in parts if it.kind == "member" and it.fields.get("role") == "owner"), NOBODY)
-        edits = [it for it in parts if it.kind not in _OF_THE_CLOUD]
-        for begin in range(0, len(edits), EDITS_AT_ONCE):
-            self._replica.act_in(tx, home_id, owner, edits[begin : begin + EDITS_AT_ONCE])
 
     async def _leave(self, home_id: str) -> None:
-        await self._store.write(partial(self._leave_in, home_id=home_id))
+        await self._store.write(partial(self._copies.end_in, home_id=home_id))
         self.remote.pop(home_id, None)
-
-    async def _let_go(self, home_id: str) -> None:
-        """A home that an earlier cloud of this hub ordered is this hub's alone."""
-
-        def act(tx: Tx) -> None:
-            self._capture.homes.pop(home_id, None)
-            self._replica.let_go_in(tx, home_id)
-            self._contact.ended_in(tx, home_id)
-
-        await self._store.write(act)
-
-    def _leave_in(self, tx: Tx, home_id: str) -> None:
-        self._capture.homes.pop(home_id, None)
-        self._replica.leave_in(tx, home_id)
-        self._contact.ended_in(tx, home_id)
 
     # one round
 

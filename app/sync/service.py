@@ -21,6 +21,7 @@ from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
 from app.sync.contact import Contact
+from app.sync.copies import Copies
 from app.sync.engine import Engine, Talk
 from app.sync.enrolment.hubs import Hubs
 from app.sync.facts import Facts
@@ -48,6 +49,7 @@ class Sync:
         self.authority = Authority(lambda _: self._node, facts)
         self.replica = Replica(lambda _: self._node, facts)
         self.capture = Capture(facts, self.authority, self.replica, people.key_in)
+        self.copies = Copies(self.capture, self.replica, standings)
         self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
         self.acting = Acting(self.authority, self.replica)
         self.conflicts = Conflicts(store, standings, people, self.acting)
@@ -104,7 +106,7 @@ class Sync:
                 gone()
         self.cloud_name = name
         contact = Contact(self._store, self._standings, cloud_id)
-        self.engine = Engine(self._store, self.replica, self.capture, door, cloud_id=cloud_id, contact=contact)
+        self.engine = Engine(self._store, self.replica, self.copies, door, cloud_id=cloud_id, contact=contact)
         for told in self.on_joined:
             told(self.engine)
         return self.engine
@@ -148,9 +150,7 @@ class Sync:
 
         def act(tx: Tx) -> None:
             for home_id in [it.home_id for it in queries.all_shared(tx) if it.cloud_id is not None]:
-                self.capture.homes.pop(home_id, None)
-                self.replica.let_go_in(tx, home_id)
-                self._standings.contacts.drop(tx, home_id)
+                self.copies.let_go_in(tx, home_id)
 
         await self._store.write(act)
 

@@ -44,7 +44,7 @@ class Hub:
         sync = api.services.sync
         contact = Contact(api.store, api.services.standings, "cloud")
         self._engine = Engine(
-            api.store, sync.replica, sync.capture, cast("Door", None), cloud_id="cloud", contact=contact
+            api.store, sync.replica, sync.copies, cast("Door", None), cloud_id="cloud", contact=contact
         )
         self.owner: httpx2.AsyncClient
 
