@@ -157,9 +157,8 @@ def _triggers(kind: str, number: int, watch: Watch) -> Iterator[tuple[str, str]]
     for event, row in (*inserts, (f"UPDATE{columns}", "NEW"), (f"UPDATE{columns}", "OLD"), ("DELETE", "OLD")):
         name = f"{kind}_{number}_{event.split(' ')[0].lower()}_{row.lower()}"
         facts = {"name": name, "event": event, "table": watch.table, "function": _FUNCTION, "kind": kind}
-        many = getattr(watch, "many", None)
-        if many:
-            yield name, _TRIGGER_MANY.format(**facts, many=many.replace("$.", f"{row}."))
+        if watch.many is not None:
+            yield name, _TRIGGER_MANY.format(**facts, many=watch.many.replace("$.", f"{row}."))
         else:
             entity_id, home_id = (it.replace("$.", f"{row}.") for it in (watch.id, watch.home_id))
             yield name, _TRIGGER.format(**facts, id=entity_id, home_id=home_id)
