@@ -111,7 +111,7 @@ class Conflicts:
             raise Refused(f"This cannot be done now ({why}).")
         self._acting.do_in(tx, home_id, key, parts)
         tx.record(by.actor, Change(f"conflict.{state}", "conflict", conflict_id, home_id, Action.AUDIT_READ))
-        return self._view(tx, _found(tx, home_id, conflict_id), state)
+        return self._view(tx, _shown(conflict, {conflict_id: state}))
 
     def _again(self, tx: Tx, seen: Seen, facts: dict[str, Any]) -> Part:
         kind, entity_id, field, lost = facts["kind"], facts["id"], facts["field"], facts["lost"]
@@ -124,7 +124,7 @@ class Conflicts:
             raise CannotUndo
         return Part(kind, new_id(tx.now), "new", fields)
 
-    def _view(self, reader: Reader, conflict: Entity, state: State | None = None) -> ConflictView:
+    def _view(self, reader: Reader, conflict: Entity) -> ConflictView:
         it = conflict.fields
         return ConflictView(
             conflict.id,
@@ -134,7 +134,7 @@ class Conflicts:
             it["why"],
             self._side(reader, it.get("lost"), it.get("lost_by"), it.get("lost_at")),
             self._side(reader, it.get("kept"), it.get("kept_by"), it.get("kept_at")),
-            state or it.get("state", "open"),
+            it.get("state", "open"),
         )
 
     def _side(self, reader: Reader, value: Any, key: str | None, at: int | None) -> Side:
