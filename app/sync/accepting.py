@@ -89,16 +89,16 @@ class Accepting:
 
     def _row(self, op: Op) -> NodeRow:
         if op.node not in self._nodes:
-            known, hub_id = queries.node(self._tx, self._log.home_id, op.node), self._sender.by.hub_id
-            if self._sender.node not in (None, op.node):
-                hub_id = None
-            # What a hub says as another is a phone's, or of an earlier life of its own: who speaks as it will tell.
-            whose = None if self._sender.by.hub_id else op.actor
-            new = NodeRow(op.node, hub_id, whose, 0, 0, 0, self._moment.ms)
-            if known is None:
-                demand_room(self._tx, "sync_nodes", self._log.home_id)
-            self._nodes[op.node] = known or new
+            known = queries.node(self._tx, self._log.home_id, op.node)
+            self._nodes[op.node] = self._new_row(op) if known is None else known
         return self._nodes[op.node]
+
+    def _new_row(self, op: Op) -> NodeRow:
+        demand_room(self._tx, "sync_nodes", self._log.home_id)
+        by = self._sender.by.hub_id
+        # What a hub says as another is a phone's, or of an earlier life of its own: who speaks as it will tell.
+        hub_id = by if self._sender.node in (None, op.node) else None
+        return NodeRow(op.node, hub_id, None if by else op.actor, 0, 0, 0, self._moment.ms)
 
     def _one(self, op: Op, row: NodeRow) -> Result:
         if op.n <= row.last_n:
