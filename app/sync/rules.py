@@ -12,7 +12,7 @@ from app.clock import Moment
 from app.policy import Action, Actor, Resource, Role, allowed
 from app.sync.merge import RIGHTS
 from app.sync.model import NOBODY, Entity, Op, Part
-from app.sync.standing import TERMS, Facts, standing_of, takes_away
+from app.sync.standing import TERMS, Facts, standing_of, takes_away, terms_differ
 
 # What devices and their hubs say; people do so through a hub alone, by pairing. The rest is the home's people's.
 OF_THE_HUB: Final = frozenset(
@@ -34,7 +34,7 @@ OF_THE_HUB: Final = frozenset(
 )
 _HUBS_WORD: Final = OF_THE_HUB - {"unbound_at"}
 # What a share is of stays what it is.
-_FIXED: Final = {"share": frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})}
+_AS_GIVEN: Final = frozenset({"kind", "thing_id", "giver", "code_hash", "created_at", "expires_at"})
 
 
 class By(Struct, frozen=True):
@@ -164,7 +164,7 @@ class _Asked:
             return self.may(Action.SHARE_MANAGE) or ("" if part.fields.get("giver") == self.op.actor else "not_yours")
         if entity.fields.get("state") in ("ended", "refused") and part.what == "put":
             return "share_over"
-        if not part.fields.keys().isdisjoint(_FIXED["share"]):
+        if not part.fields.keys().isdisjoint(_AS_GIVEN):
             return "not_as_given"
         is_ending = part.what == "del" or part.fields.keys() <= {"state", "ended_at"}
         if takes_away(part, entity) and is_ending and (self.is_hub or entity.fields.get("receiver") == self.op.actor):
@@ -225,9 +225,7 @@ class _Asked:
             return ""
         if "owner" in (part.fields.get("role"), entity.fields.get("role")):
             return self._hands_over()
-        if not takes_away(part, entity) and not _had_seen(self.op, entity):
-            return "changed_meanwhile"
-        if _terms_differ(part, entity) and not _had_seen(self.op, entity):
+        if (not takes_away(part, entity) or terms_differ(part, entity)) and not _had_seen(self.op, entity):
             return "changed_meanwhile"
         asks = [
             self.may(Action.MEMBER_MANAGE, role=_role(it)) for it in (entity.fields, {**entity.fields, **part.fields})
@@ -362,10 +360,6 @@ def _rights_stamps(entity: Entity) -> Iterator[Any]:
 def _had_seen(op: Op, entity: Entity) -> bool:
     """Whether it knew the rights it changes as they are."""
     return all(op.had_seen(stamp) for stamp in _rights_stamps(entity))
-
-
-def _terms_differ(part: Part, entity: Entity) -> bool:
-    return any(name in part.fields and part.fields[name] != entity.fields.get(name) for name in TERMS)
 
 
 def _only_shrinks(part: Part, entity: Entity) -> bool:

@@ -49,5 +49,10 @@ def takes_away(part: Part, entity: Entity | None) -> bool:
     was, now = entity.fields, part.fields
     if part.kind == "member":
         lower = "role" in now and RANK[Role(now["role"])] < RANK[Role(was["role"])]
-        return lower or any(name in now and now[name] != was.get(name) for name in TERMS)
+        return lower or terms_differ(part, entity)
     return now.get("state") in ("ended", "refused", "revoked", "expired")
+
+
+def terms_differ(part: Part, entity: Entity) -> bool:
+    """Whether it limits a guest otherwise than now."""
+    return any(name in part.fields and part.fields[name] != entity.fields.get(name) for name in TERMS)
