@@ -54,7 +54,7 @@ class DeviceUsers:
         demand_room(tx, "device_users", device_id)
         made = DeviceUser(id=tx.new_id(), device_id=device_id, version=1, **msgspec.structs.asdict(new))
         queries.insert(tx, made)
-        self._record(tx, by, device, "device.user_added", made.id)
+        record_in(tx, by, device, "device.user_added", made.id)
         return made
 
     async def change(self, by: Caller, device_id: str, user_id: str, change: DeviceUserChange) -> DeviceUser:
@@ -73,7 +73,7 @@ class DeviceUsers:
         fields = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not msgspec.UNSET}
         now = msgspec.structs.replace(old, version=old.version + 1, **fields)
         queries.update(tx, now)
-        self._record(tx, by, device, "device.user_changed", user_id)
+        record_in(tx, by, device, "device.user_changed", user_id)
         return now
 
     async def remove(self, by: Caller, device_id: str, user_id: str) -> None:
@@ -88,7 +88,9 @@ class DeviceUsers:
             raise NotFound
         by.match(found.version)
         queries.delete(tx, user_id)
-        self._record(tx, by, device, "device.user_removed", user_id)
+        record_in(tx, by, device, "device.user_removed", user_id)
 
-    def _record(self, tx: Tx, by: Caller, device: Device, kind: str, user_id: str) -> None:
-        tx.record(by.actor, change(kind, device, {"user_id": user_id}, Action.DEVICE_USER_READ))
+
+def record_in(tx: Tx, by: Caller, device: Device, kind: str, user_id: str) -> None:
+    """Something befell one of them."""
+    tx.record(by.actor, change(kind, device, {"user_id": user_id}, Action.DEVICE_USER_READ))

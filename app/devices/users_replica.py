@@ -5,15 +5,13 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from app.caller import Caller
 from app.clock import LAST_MS
 from app.devices import replica_queries as facts
 from app.devices import user_queries as queries
-from app.devices.changes import change
 from app.devices.model import Device
 from app.devices.replica_model import Id, Text, Whole
 from app.devices.user_model import FIRST_MS, DeviceUser, Sex
-from app.policy import Action
+from app.devices.users import record_in
 from app.store.tx import Reader, Tx
 from app.sync.kinds import Fields, Item, Watch, filled, fitting
 
@@ -68,7 +66,7 @@ class DeviceUserFacts:
             elif old is not None and (fact is not None or item.fields is None):
                 # Gone, or of a device that is not there yet: of the former it is no more.
                 queries.delete(tx, user_id)
-                _tell_in(tx, item.by, here[old.device_id], "device.user_removed", user_id)
+                record_in(tx, item.by, here[old.device_id], "device.user_removed", user_id)
 
 
 def _put_in(tx: Tx, item: Item, fact: _UserFact, here: dict[str, Device], old: DeviceUser | None) -> None:
@@ -82,12 +80,8 @@ def _put_in(tx: Tx, item: Item, fact: _UserFact, here: dict[str, Device], old: D
     else:
         queries.update(tx, now)
     verb = "device.user_added" if old is None else "device.user_changed"
-    _tell_in(tx, item.by, here[now.device_id], verb, now.id)
+    record_in(tx, item.by, here[now.device_id], verb, now.id)
 
 
 def _fact(fields: Fields | None) -> _UserFact | None:
     return None if fields is None else fitting(_UserFact, filled(fields))
-
-
-def _tell_in(tx: Tx, by: Caller, device: Device, kind: str, user_id: str) -> None:
-    tx.record(by.actor, change(kind, device, {"user_id": user_id}, Action.DEVICE_USER_READ))
