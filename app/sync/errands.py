@@ -13,7 +13,7 @@ from app.store.store import Store
 from app.store.tx import Reader, Tx
 from app.sync import stream_queries as queries
 from app.sync.stream_queries import Errand
-from app.sync.wire import CommandEnd
+from app.sync.wire import CommandEnd, encode
 
 # What a hub calls the other end of its one connection.
 CLOUD: Final = "cloud"
@@ -22,7 +22,6 @@ ENDS_AT_ONCE: Final = 100
 MAX_OUTCOME: Final = 128 * 1024
 _FORGOTTEN_AT_ONCE: Final = 500
 
-encode_end: Final = msgspec.msgpack.Encoder().encode
 decode_end: Final = msgspec.msgpack.Decoder(CommandEnd).decode
 
 
@@ -72,7 +71,7 @@ class Errands:
             return
         end = end_of(command)
         if errand.giver == CLOUD:
-            queries.end_errand(tx, command.id, encode_end(end))
+            queries.end_errand(tx, command.id, encode(end))
         else:
             # A hub asks again for what it has had no answer to; what was given here is told by its events.
             queries.drop_errands(tx, [command.id])
