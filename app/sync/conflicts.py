@@ -16,7 +16,7 @@ from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 from app.sync import outbox_queries, queries, rules
 from app.sync.acting import Acting
-from app.sync.model import MAX_OPS, NOBODY, Entity, Op, Part
+from app.sync.model import NOBODY, Entity, Op, Part
 from app.sync.seen import Seen
 
 State = Literal["open", "undone", "dismissed"]
@@ -106,7 +106,7 @@ class Conflicts:
         if state == "undone":
             parts.insert(0, self._again(tx, seen, conflict.fields))
         key = self._people.key_in(tx, home_id, by.actor.account_id) or NOBODY
-        asked = Op("", MAX_OPS, key, 1, 1 << 62, parts)
+        asked = Op("", 1, key, 1, 1 << 62, parts)
         if why := rules.judge(asked, seen, tx.moment, rules.By(None)):
             raise Refused(f"This cannot be done now ({why}).")
         self._acting.do_in(tx, home_id, key, parts)
