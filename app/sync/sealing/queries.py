@@ -6,12 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from app.store.tx import Reader
-from app.sync import queries, showing
+from app.sync import merge, queries, showing
 
-_IDS = (
-    "SELECT id FROM sync_entities WHERE home_id=?1 AND kind=?2 AND dead_at IS NULL"
-    " UNION SELECT id FROM sync_pending WHERE home_id=?1 AND kind=?2 ORDER BY id"
-)
+_WAITING = "SELECT DISTINCT id FROM sync_pending WHERE home_id=? AND kind=?"
 
 
 class Phone(Struct, frozen=True):
@@ -28,8 +25,12 @@ def shown(reader: Reader, home_id: str, kind: str, entity_id: str) -> Mapping[st
 
 def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Those of a kind, in order of id."""
-    for (entity_id,) in reader.all(_IDS, (home_id, kind)):
-        if (fields := shown(reader, home_id, kind, entity_id)) is not None:
+    waiting = {row[0] for row in reader.all(_WAITING, (home_id, kind))}
+    confirmed = {it.id: it for it in queries.entities_of(reader, home_id, kind)}
+    for entity_id in sorted(confirmed.keys() | waiting):
+        is_waiting = entity_id in waiting
+        fields = shown(reader, home_id, kind, entity_id) if is_waiting else merge.view(confirmed[entity_id], ())
+        if fields is not None:
             yield entity_id, fields
 
 
