@@ -1,4 +1,4 @@
-"""Nonces for proofs of a key: given to anybody, each good for one proof within five minutes, kept by nobody.
+"""Nonces for proofs of a key, a person's or a hub's: given to anybody, each good for one proof, kept by nobody.
 
 A nonce carries its own end and a mark that only this process can make, so giving one costs no memory: whoever asks for
 a million of them pushes nobody else's out. Only those that were used are remembered, until they would have ended.
@@ -11,7 +11,7 @@ import secrets
 from typing import Final
 
 from app.accounts.proofs import EXPIRY_SIZE, NONCE_SIZE, ends_at
-from app.errors import Refused, TooMany
+from app.errors import DoorstepError, Refused, TooMany
 
 # Long enough to reach two nodes and find a person's thumb; short enough that a proof left lying about is worth nothing.
 CHALLENGE_MS: Final = 5 * 60_000
@@ -30,36 +30,50 @@ class ChallengeOver(Refused):
 
 
 class Challenges:
-    """The nonces of one process. `most` that were used are remembered at once."""
+    """The nonces of one process, each good for `life_ms`. `most` that were used are remembered at once.
 
-    def __init__(self, most: int = MOST_USED) -> None:
+    `over` is raised for what may not be answered, and `crowded` says what is too many.
+    """
+
+    def __init__(
+        self,
+        most: int = MOST_USED,
+        *,
+        life_ms: int = CHALLENGE_MS,
+        over: type[DoorstepError] = ChallengeOver,
+        crowded: str = "",
+    ) -> None:
         self._key = secrets.token_bytes(32)
         self._most = most
+        self._life_ms = life_ms
+        self._over = over
+        self._crowded = crowded
         self._used: set[bytes] = set()
         self._ending: list[tuple[int, bytes]] = []
         self._forgotten = 0
 
     def new(self, now: int) -> bytes:
-        """A nonce that ends `CHALLENGE_MS` after `now` (ms)."""
-        start = (now + CHALLENGE_MS).to_bytes(EXPIRY_SIZE) + secrets.token_bytes(_RANDOM)
+        """A nonce that ends `life_ms` after `now` (ms)."""
+        start = (now + self._life_ms).to_bytes(EXPIRY_SIZE) + secrets.token_bytes(_RANDOM)
         return start + self._mark(start)
 
     def check(self, nonce: bytes, now: int) -> None:
-        """Raise ChallengeOver unless `nonce` may be answered at `now` (ms)."""
+        """Raise `over` unless `nonce` may be answered at `now` (ms)."""
         start, mark = nonce[:-MARK_SIZE], nonce[-MARK_SIZE:]
         mine = len(nonce) == NONCE_SIZE and hmac.compare_digest(mark, self._mark(start))
         # What was forgotten as ended stays so, wherever the clock goes.
-        if not mine or ends_at(nonce) <= max(now, self._forgotten) or nonce in self._used:
-            raise ChallengeOver
+        in_time = max(now, self._forgotten) < ends_at(nonce) <= now + self._life_ms
+        if not mine or not in_time or nonce in self._used:
+            raise self._over
 
     def spend(self, nonce: bytes, now: int) -> None:
-        """`nonce` is answered, and never again; raises ChallengeOver, TooMany."""
+        """`nonce` is answered, and never again; raises `over`, TooMany."""
         self.check(nonce, now)
         while self._ending and self._ending[0][0] <= now:
             self._forgotten, over = heapq.heappop(self._ending)
             self._used.discard(over)
         if len(self._used) >= self._most:
-            raise TooMany(retry_after=CHALLENGE_MS // 1000)
+            raise TooMany(self._crowded, retry_after=self._life_ms // 1000)
         self._used.add(nonce)
         heapq.heappush(self._ending, (ends_at(nonce), nonce))
 

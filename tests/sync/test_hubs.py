@@ -15,7 +15,7 @@ from app.store.retention import KEEP
 from app.store.tx import Tx
 from app.sync.enrolment import wire
 from app.sync.enrolment.model import CODE_MS, ChallengeOver
-from app.sync.enrolment.tokens import Challenges
+from app.sync.enrolment.tokens import hub_challenges
 from tests.api.harness import Api
 from tests.sync.strangers import Stranger
 
@@ -174,7 +174,7 @@ async def test_an_old_or_foreign_challenge(cloud: Api) -> None:
     late = await hub.proof()
     cloud.forward(60_000)
     assert (await hub.post("/sync/sessions", late)).json()["code"] == "hub_challenge_over"
-    for nonce in (bytes(40), bytes(16), b"x" * 128, Challenges().make(cloud.clock.now().ms)):
+    for nonce in (bytes(40), bytes(16), b"x" * 128, hub_challenges().new(cloud.clock.now().ms)):
         assert (await hub.post("/sync/sessions", await hub.proof(nonce=nonce))).json()["code"] == "hub_challenge_over"
 
 
@@ -342,8 +342,8 @@ async def test_hubs_of_one_person_are_bounded_and_the_one_revoked_longest_gives_
 
 
 async def test_challenges_are_kept_nowhere_until_they_are_signed() -> None:
-    challenges = Challenges()
-    made = [challenges.make(1_000_000) for _ in range(10)]
+    challenges = hub_challenges()
+    made = [challenges.new(1_000_000) for _ in range(10)]
     assert len(set(made)) == 10
     challenges.spend(made[0], 1_000_001)
     for nonce, now in ((made[0], 1_000_002), (made[1], 1_060_000), (made[2], 999_999), (made[3][:-1], 1_000_001)):

@@ -12,7 +12,7 @@ from app.store.tx import Reader, Tx
 from app.sync.enrolment import queries
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.model import EnrolledHub, HubUnproved, Revoked, Superseded
-from app.sync.enrolment.tokens import LIFE_S, Challenges, HubTokens
+from app.sync.enrolment.tokens import LIFE_S, HubTokens, hub_challenges
 from app.sync.enrolment.wire import Challenge, Opened, Prove, session_text
 
 
@@ -23,12 +23,12 @@ class HubSessions:
         self._store = store
         self._hubs = hubs
         self._tokens = tokens
-        self._challenges = Challenges()
+        self._challenges = hub_challenges()
 
     def challenge(self) -> Challenge:
         """Something to sign; raises NotACloud."""
         self._hubs.demand_cloud()
-        return Challenge(self._challenges.make(self._store.clock.now().ms))
+        return Challenge(self._challenges.new(self._store.clock.now().ms))
 
     async def open(self, said: Prove) -> Opened:
         """A token for a hub that has signed a challenge. A newer life of a hub ends the one before it.

@@ -1,16 +1,14 @@
 """Challenges a hub signs and the tokens it gets for that: in memory, hashed, and bounded by the hubs there are."""
 
-import hmac
-import secrets
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
 
+from app.accounts.challenges import Challenges
 from app.accounts.codes import hash_token, new_token
 from app.clock import Moment
-from app.errors import TooMany
 from app.policy import Actor
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.model import ChallengeOver, EnrolledHub, Revoked, Superseded
@@ -20,46 +18,12 @@ CHALLENGE_MS: Final = 60_000
 # A hub proves itself once an hour; one that does all the time loses its own oldest token.
 MAX_TOKENS: Final = 4
 MAX_SPENT: Final = 100_000
-_RANDOM: Final = 16
-_TIME: Final = 8
-_MAC: Final = 16
 
 
-class Challenges:
-    """Nonces that are recognised by a MAC and so kept nowhere: nobody can flood them, however many they ask for.
-
-    Only those that a hub has signed are kept, until they would be too old anyway.
-    """
-
-    def __init__(self) -> None:
-        self._key = secrets.token_bytes(32)
-        self._spent: dict[bytes, int] = {}
-
-    def make(self, now_ms: int) -> bytes:
-        """A new one."""
-        body = secrets.token_bytes(_RANDOM) + now_ms.to_bytes(_TIME, "big")
-        return body + self._mac(body)
-
-    def check(self, nonce: bytes, now_ms: int) -> None:
-        """Raise ChallengeOver unless it is one of ours, in time, and not signed before."""
-        body, mac = nonce[:-_MAC], nonce[-_MAC:]
-        if len(body) != _RANDOM + _TIME or not hmac.compare_digest(mac, self._mac(body)):
-            raise ChallengeOver
-        made = int.from_bytes(body[_RANDOM:], "big")
-        if not made <= now_ms < made + CHALLENGE_MS or sha256(nonce).digest() in self._spent:
-            raise ChallengeOver
-
-    def spend(self, nonce: bytes, now_ms: int) -> None:
-        """It was signed: it is good no more. Raises ChallengeOver, TooMany."""
-        self.check(nonce, now_ms)
-        if len(self._spent) >= MAX_SPENT:
-            self._spent = {digest: until for digest, until in self._spent.items() if until > now_ms}
-        if len(self._spent) >= MAX_SPENT:
-            raise TooMany("Too many hubs prove themselves.", retry_after=CHALLENGE_MS // 1000)
-        self._spent[sha256(nonce).digest()] = now_ms + CHALLENGE_MS
-
-    def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")[:_MAC]
+def hub_challenges() -> Challenges:
+    """What hubs sign: each once, within a minute."""
+    crowded = "Too many hubs prove themselves."
+    return Challenges(MAX_SPENT, life_ms=CHALLENGE_MS, over=ChallengeOver, crowded=crowded)
 
 
 class _Entry(Struct, frozen=True, gc=False):
