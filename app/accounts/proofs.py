@@ -14,10 +14,10 @@ import binascii
 from enum import StrEnum
 from typing import Annotated, Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Meta, Struct
 
+from app.accounts.signatures import framed, is_signed
 from app.errors import Refused
 
 DOMAIN: Final = b"Doorstep proof of a key"
@@ -25,7 +25,6 @@ VERSION: Final = 1
 EXPIRY_SIZE: Final = 8
 NONCE_SIZE: Final = 40
 SIGNATURE_SIZE: Final = 64
-_LENGTH: Final = 4
 
 # As they travel.
 PublicKey = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
@@ -93,14 +92,10 @@ def verify(text: str, public_key: bytes, *, purpose: Purpose, audience: str) -> 
     proof = read(text)
     if proof.purpose is not purpose:
         raise ProofWrong(f"This proof was made for another purpose ({proof.purpose}, not {purpose}).")
-    try:
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(proof.signature, _text(purpose, audience, proof.nonce, public_key))
-    except (InvalidSignature, ValueError):
-        raise ProofWrong from None
+    if not is_signed(public_key, proof.signature, _text(purpose, audience, proof.nonce, public_key)):
+        raise ProofWrong
     return proof.nonce
 
 
 def _text(purpose: Purpose, audience: str, nonce: bytes, public_key: bytes) -> bytes:
-    parts = (DOMAIN, bytes((VERSION,)), purpose.encode(), audience.encode(), nonce, public_key)
-    return b"".join(len(part).to_bytes(_LENGTH) + part for part in parts)
+    return framed(DOMAIN, bytes((VERSION,)), purpose.encode(), audience.encode(), nonce, public_key)

@@ -1,9 +1,8 @@
 """A hub proves itself to its cloud by the key it enrolled with, and gets a token for an hour (PROTOCOL.md 7)."""
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from app.accounts.signatures import is_signed
 from app.caller import Caller, demand
 from app.policy import Action, Actor, Resource
 from app.store.hub import read_hub
@@ -64,18 +63,10 @@ def _proved(reader: Reader, said: Prove) -> EnrolledHub:
     hub = queries.hub(reader, said.hub_id)
     cloud_id = read_hub(reader).hub_id or ""
     text = session_text(cloud_id, said.hub_id, said.node, said.incarnation, said.nonce)
-    if hub is None or not _signed(hub.public_key, said.signature, text):
+    if hub is None or not is_signed(hub.public_key, said.signature, text):
         raise HubUnproved
     if hub.revoked_at is not None:
         raise Revoked
     if said.incarnation < hub.incarnation or (said.incarnation == hub.incarnation and said.node != hub.node):
         raise Superseded
     return hub
-
-
-def _signed(key: bytes, signature: bytes, text: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, text)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

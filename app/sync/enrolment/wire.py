@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.accounts.model import Token, TypedCode
+from app.accounts.signatures import framed
 from app.errors import Invalid
 from app.sync.enrolment.model import HubId, HubName, Incarnation, NodeId, Octets32
 
@@ -96,19 +97,14 @@ def decode(body: bytes, shape: type[T]) -> T:
 def short_number(cloud_id: str, said: Enrol, cloud_nonce: bytes) -> str:
     """Six digits that both ends show: another hub, another key of it, or another cloud, and they differ."""
     parts = (cloud_id.encode(), said.hub_id.encode(), said.public_key, said.seal_key, said.nonce, cloud_nonce)
-    digest = hashlib.sha256(_joined(_NUMBER, *parts)).digest()
+    digest = hashlib.sha256(framed(_NUMBER, *parts)).digest()
     return f"{int.from_bytes(digest[:8], 'big') % 10**NUMBER_DIGITS:0{NUMBER_DIGITS}d}"
 
 
 def session_text(cloud_id: str, hub_id: str, node: str, incarnation: int, nonce: bytes) -> bytes:
     """What a hub signs to open a session: good at this cloud, for this life of it, once."""
     number = incarnation.to_bytes(8, "big")
-    return _joined(_SESSION, cloud_id.encode(), hub_id.encode(), node.encode(), number, nonce)
-
-
-def _joined(*parts: bytes) -> bytes:
-    """Each with its length in front, so that no two lists of parts are the same text."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    return framed(_SESSION, cloud_id.encode(), hub_id.encode(), node.encode(), number, nonce)
 
 
 def fields_of(body: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from app.accounts.signatures import framed
+
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -133,11 +135,6 @@ def admission(key: bytes, home_id: str, key_id: str, number: int, home_key: byte
 def same(one: bytes, other: bytes) -> bool:
     """In constant time."""
     return hmac.compare_digest(one, other)
-
-
-def framed(*parts: bytes) -> bytes:
-    """Several as one, each behind its length."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def _derived(key: bytes, home_id: str, use: bytes) -> bytes:
