@@ -140,13 +140,20 @@ class Readers:
             changed(tx, by, account_id)
 
 
-def _checked(text: str) -> bytes:
-    """The key; raises Invalid for one with which everybody would share the same secret."""
-    key = bytes.fromhex(text)
+def can_be_sealed_for(public_key: bytes) -> bool:
+    """Whether that is a key (X25519) to seal for: with some everybody would share the same secret."""
     try:
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(key))
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(public_key))
     except ValueError:
-        raise Invalid("seal_key: not a public key of X25519 that can be sealed for") from None
+        return False
+    return True
+
+
+def _checked(text: str) -> bytes:
+    """The key; raises Invalid."""
+    key = bytes.fromhex(text)
+    if not can_be_sealed_for(key):
+        raise Invalid("seal_key: not a public key of X25519 that can be sealed for")
     return key
 
 
