@@ -113,17 +113,9 @@ class CloudDoor:
         return await self._post(await self.session(), path, body, answer_s)
 
     async def _post(self, session: CloudSession, path: str, body: bytes, answer_s: float) -> bytes:
-        try:
+        async with self._asking():
             line = await self._lined(self._demand())
-            answer = await line.post(path, body, token=session.token, answer_s=answer_s)
-        except CloudUnreachable as error:
-            self._missed(error)
-            raise
-        except (Revoked, Superseded) as error:
-            await self._ended(error)
-            raise
-        self._heard()
-        return answer
+            return await line.post(path, body, token=session.token, answer_s=answer_s)
 
     @contextlib.asynccontextmanager
     async def websocket(self, path: str) -> AsyncIterator[ClientConnection]:
@@ -171,19 +163,12 @@ class CloudDoor:
     # proving
 
     async def _prove(self, cloud: Cloud) -> CloudSession:
-        try:
+        async with self._asking():
             proof = await self._store.read(self._proof)
             line = await self._lined(cloud)
             challenge = decoded(await line.post("/sync/challenges", b""), wire.Challenge)
             said = await asyncio.to_thread(_signed, cloud.id, proof, challenge.nonce)
             opened = decoded(await line.post("/sync/sessions", wire.encode(said)), wire.Opened)
-        except CloudUnreachable as error:
-            self._missed(error)
-            raise
-        except (Revoked, Superseded) as error:
-            await self._ended(error)
-            raise
-        self._heard()
         until = asyncio.get_running_loop().time() + max(opened.expires_in - MARGIN_S, opened.expires_in / 2)
         return CloudSession(cloud.url, line.ssl, opened.token, until)
 
@@ -202,6 +187,19 @@ class CloudDoor:
         if cloud is None or cloud.state is not CloudState.ENROLLED:
             raise NotEnrolled
         return cloud
+
+    @contextlib.asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        """What comes of asking the cloud: it was heard, or missed, or says that it is over."""
+        try:
+            yield
+        except CloudUnreachable as error:
+            self._missed(error)
+            raise
+        except (Revoked, Superseded) as error:
+            await self._ended(error)
+            raise
+        self._heard()
 
     async def _ended(self, error: Revoked | Superseded) -> None:
         """The cloud says that it is over; that is kept, and asked no more."""
