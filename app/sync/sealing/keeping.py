@@ -31,6 +31,7 @@ from app.sync.sealing.model import (
     TO,
     HomeKey,
     Recipient,
+    newest,
     numbered,
     recipients,
     sealed_by,
@@ -99,7 +100,7 @@ class HomeKeys:
         if not had and not fresh:
             if any(queries.each(tx, home_id, "home_key")) or not queries.is_first(tx, home_id, hub.hub_id):
                 return
-            self._make_in(tx, home_id, hub.hub_id, None, [self._own_in(tx, hub.hub_id)])
+            self._make_in(tx, home_id, hub.hub_id, None, [self.own_in(tx, hub.hub_id)])
         self.settle_in(tx, home_id, hub.hub_id, fresh, had)
 
     def settle_in(self, tx: Tx, home_id: str, hub_id: str, fresh: Keys, had: Keys) -> None:
@@ -117,13 +118,13 @@ class HomeKeys:
     def is_in(self, reader: Reader, home_id: str) -> bool:
         """Whether this hub has the highest key that the log has."""
         keys = self.ring.keys_in(reader, home_id)
-        there = {it: numbered(fields) or 0 for it, fields in queries.each(reader, home_id, "home_key")}
-        highest = max(((number, it) for it, number in there.items()), default=None)
-        return bool(keys) and (highest is None or highest[1] in keys)
+        highest = newest(dict(queries.each(reader, home_id, "home_key")))
+        return bool(keys) and (highest is None or highest in keys)
 
     # this hub
 
-    def _own_in(self, tx: Tx, hub_id: str) -> Recipient:
+    def own_in(self, tx: Tx, hub_id: str) -> Recipient:
+        """This hub, as one for whom home keys are sealed."""
         return Recipient(HUB + hub_id, self.ring.private_in(tx).public_key().public_bytes_raw())
 
     def _introduce_in(self, tx: Tx, home_id: str, hub: Hub) -> None:
@@ -133,7 +134,7 @@ class HomeKeys:
         """
         hub_id = hub.hub_id or ""
         known = queries.shown(tx, home_id, "hub", hub_id)
-        public = self._own_in(tx, hub_id).public
+        public = self.own_in(tx, hub_id).public
         wanted: dict[str, Any] = {"name": hub.name, "seal_key": public.hex()}
         if not self.is_in(tx, home_id):
             code = self.ring.code_in(tx, home_id)
@@ -186,7 +187,7 @@ class HomeKeys:
         """Seal the key for phones that are new; make the next where somebody is to have it no more. Whether it did."""
         key = self.demand_current_in(tx, home_id)
         there = self._recipients_in(tx, home_id, key)
-        owner = next((it for it, of in queries.each(tx, home_id, "member") if of.get("role") == "owner"), None)
+        owner = queries.owner(tx, home_id)
         phones = {} if owner is None else self._phones_in(tx, owner, hub_id)
         hubs = {it for it, _ in queries.each(tx, home_id, "hub")}
         asked = _Entitled(hub_id, hubs, owner, phones)
@@ -209,12 +210,10 @@ class HomeKeys:
 
     def _take_up_in(self, tx: Tx, home_id: str, *, is_first: bool) -> None:
         """Put what could not be opened before. What this hub had by itself until it was let in, it brings along."""
-        items = []
         if is_first:
             self._seal_in(tx, home_id)
-        for place, fields in queries.each(tx, home_id, "secret"):
-            items.append(Item(place, fields, BY_SYSTEM))
-        self.facts.put_in(tx, home_id, items)
+        there = queries.each(tx, home_id, "secret")
+        self.facts.put_in(tx, home_id, [Item(place, fields, BY_SYSTEM) for place, fields in there])
 
     def _mend_in(self, tx: Tx, home_id: str) -> None:
         """Have back what somebody made, and lost to a hub that only sealed anew what had been there before."""

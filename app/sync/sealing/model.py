@@ -131,6 +131,16 @@ def numbered(fields: Mapping[str, Any]) -> int | None:
     return number if isinstance(number, int) and 0 < number < HIGHEST_NUMBER else None
 
 
+def newest(entities: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Which of a home's keys, as its log has them by id, is the current one."""
+    return max(entities, key=lambda it: place_of(it, entities[it]), default=None)
+
+
+def place_of(key_id: str, fields: Mapping[str, Any]) -> tuple[int, str]:
+    """`HomeKey.place` of a home key, as its entity has it."""
+    return numbered(fields) or 0, key_id
+
+
 class Sealed(Struct, frozen=True):
     """A secret as its entity's one field has it: what belongs together is merged together.
 

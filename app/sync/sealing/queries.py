@@ -34,6 +34,11 @@ def each(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping
             yield entity_id, fields
 
 
+def owner(reader: Reader, home_id: str) -> str | None:
+    """The key of who owns a home, as far as this node knows."""
+    return next((it for it, of in each(reader, home_id, "member") if of.get("role") == "owner"), None)
+
+
 def open_conflicts(reader: Reader, home_id: str, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Those about entities of a kind that nobody has settled."""
     for conflict_id, record in each(reader, home_id, "conflict"):

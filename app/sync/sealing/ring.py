@@ -15,7 +15,7 @@ from app.accounts.codes import plain
 from app.store.tx import Reader, Tx
 from app.store.vault import Vault
 from app.sync.sealing import crypto, queries
-from app.sync.sealing.model import HUB, RECOVERY, TO, HomeKey, Wrapped, numbered, wrapped_of
+from app.sync.sealing.model import HUB, RECOVERY, TO, HomeKey, Wrapped, numbered, place_of, wrapped_of
 
 OWN_ROW: Final = "home_keys/own"
 _encode = msgspec.msgpack.Encoder().encode
@@ -89,7 +89,7 @@ class Ring:
             return fresh
         by = opening()
         # The one before first: it says whether the next is to be believed.
-        for key_id, fields in sorted(waiting, key=lambda it: (numbered(it[1]) or 0, it[0])):
+        for key_id, fields in sorted(waiting, key=lambda it: place_of(*it)):
             key = _opened(home_id, key_id, fields, by, known | fresh)
             if key is not None:
                 fresh[key_id] = key

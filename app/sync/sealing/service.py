@@ -28,6 +28,7 @@ from app.sync.sealing.model import (
     HubNotIn,
     Recipient,
     RecoveryCodeWrong,
+    newest,
     numbered,
     recipients,
     sealed_of,
@@ -35,7 +36,6 @@ from app.sync.sealing.model import (
     wrapped_of,
 )
 from app.sync.sealing.places import AtTheHub
-from app.sync.sealing.ring import current
 from app.sync.sealing.views import (
     Admission,
     HomeKeysView,
@@ -78,7 +78,7 @@ class Sealing:
         if shared is None or (shared.cloud_id is None and not self.is_cloud):
             return HomeKeysView("alone", hub_id, None, None, [], [], recovery=False)
         entities = dict(queries.each(reader, home_id, "home_key"))
-        key_id = max(entities, key=lambda it: (numbered(entities[it]) or 0, it), default=None)
+        key_id = newest(entities)
         fields = {} if key_id is None else entities[key_id]
         held = set(self._recipients_in(reader, home_id, key_id, fields))
         is_in = self.keys.is_in(reader, home_id)
@@ -148,7 +148,7 @@ class Sealing:
         code = new_code(RECOVERY_LETTERS)
         by_code = crypto.code_key(plain(code), home_id)
         public = crypto.recovery_private(by_code, home_id).public_key().public_bytes_raw()
-        owner = next((it for it, of in queries.each(tx, home_id, "member") if of.get("role") == "owner"), "")
+        owner = queries.owner(tx, home_id) or ""
         self.keys.act_in(tx, home_id, _given(tx, home_id, keys, Recipient(RECOVERY, public, owner), by_code))
         tx.record(by.actor, _change("home.recovery_code_made", home_id, {}))
         self.keys.tend_in(tx, home_id)
@@ -172,8 +172,7 @@ class Sealing:
         if not fresh and not self.keys.is_in(tx, home_id):
             raise RecoveryCodeWrong
         if fresh:
-            public = ring.private_in(tx).public_key().public_bytes_raw()
-            self.keys.act_in(tx, home_id, _given(tx, home_id, fresh, Recipient(HUB + hub_id, public), None))
+            self.keys.act_in(tx, home_id, _given(tx, home_id, fresh, self.keys.own_in(tx, hub_id), None))
             tx.record(by.actor, _change("hub.recovered", home_id, {"hub_id": hub_id}))
             self.keys.settle_in(tx, home_id, hub_id, fresh, had)
         return self._view_in(tx, home_id)
@@ -189,7 +188,7 @@ class Sealing:
     def _demand_keys_in(self, tx: Tx, by: Caller, home_id: str) -> Mapping[str, HomeKey]:
         self._demand_hub_in(tx, by, home_id)
         keys = self.keys.ring.keys_in(tx, home_id)
-        if not keys or current(keys) is None:
+        if not keys:
             raise HubNotIn
         return keys
 
