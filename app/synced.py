@@ -120,7 +120,7 @@ def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
         "sensors/": devices.sensors.told_in,
     }
     facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
-    keys = HomeKeys(ring, facts, services.people.account_of_in, is_cloud=is_cloud)
+    keys = HomeKeys(ring, facts, services.people.account_of_in, services.readers, is_cloud=is_cloud)
     return Sealing(store, services.standings, keys, is_cloud=is_cloud)
 
 

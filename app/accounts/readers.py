@@ -15,7 +15,7 @@ from app.errors import Invalid, NotFound, Refused, TooMany
 from app.policy import Action, Actor
 from app.store.retention import KEEP, demand_room
 from app.store.store import Store
-from app.store.tx import Change, Row, Tx
+from app.store.tx import Change, Tx
 from app.store.tx import Reader as Rows
 
 SealKey = Annotated[str, Meta(min_length=64, max_length=64, pattern="^[0-9a-f]{64}$")]
@@ -62,7 +62,7 @@ class Readers:
 
     def of_account_in(self, reader: Rows, account_id: str) -> list[Reader]:
         """The phones of an account, the oldest first."""
-        return [_reader(row) for row in reader.all(f"{_READER} WHERE account_id=? ORDER BY id", (account_id,))]
+        return [Reader(*row) for row in reader.all(f"{_READER} WHERE account_id=? ORDER BY id", (account_id,))]
 
     async def add(self, by: Caller, new: NewReader) -> ReaderView:
         """Have secrets sealed for a phone of the caller's too; raises Invalid, Refused (for who has no login), TooMany.
@@ -155,10 +155,6 @@ def _checked(text: str) -> bytes:
     if not can_be_sealed_for(key):
         raise Invalid("seal_key: not a public key of X25519 that can be sealed for")
     return key
-
-
-def _reader(row: Row) -> Reader:
-    return Reader(*row)
 
 
 def _view(reader: Reader) -> ReaderView:

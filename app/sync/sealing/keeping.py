@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from app.accounts.codes import new_code, plain
+from app.accounts.readers import Readers
 from app.caller import BY_SYSTEM
 from app.store.hub import Hub, read_hub
 from app.store.tx import Reader, Tx
@@ -46,19 +47,21 @@ SECRETS_AT_ONCE: Final = 500
 
 
 class HomeKeys:
-    """`attach` it to the replica. `account_of_in` is whose account a person's key names here."""
+    """`attach` it to the replica. `account_of_in` is whose account a person's key names here; `phones`: of accounts."""
 
     def __init__(
         self,
         ring: Ring,
         facts: SecretFacts,
         account_of_in: Callable[[Reader, str], str | None],
+        phones: Readers,
         *,
         is_cloud: bool,
     ) -> None:
         self.ring = ring
         self.facts = facts
         self._account_of_in = account_of_in
+        self._phones = phones
         self._is_cloud = is_cloud
         self._replica: Replica
         # Where the cloud has refused what this hub did: doing it again would change nothing until the next start.
@@ -203,7 +206,7 @@ class HomeKeys:
     def _phones_in(self, reader: Reader, owner: str, hub_id: str) -> dict[str, Recipient]:
         """The owner's, as registered at this hub."""
         account_id = self._account_of_in(reader, owner)
-        found = [] if account_id is None else queries.phones(reader, account_id)
+        found = [] if account_id is None else self._phones.of_account_in(reader, account_id)
         return {PHONE + it.id: Recipient(PHONE + it.id, it.seal_key, owner, hub_id) for it in found}
 
     # secrets

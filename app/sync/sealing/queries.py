@@ -1,21 +1,12 @@
-"""What sealing reads: entities as this node shows them, the vault's home keys, an owner's phones."""
+"""What sealing reads: entities as this node shows them, and the vault's home keys."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-from msgspec import Struct
 
 from app.store.tx import Reader
 from app.sync import merge, queries, showing
 
 _WAITING = "SELECT DISTINCT id FROM sync_pending WHERE home_id=? AND kind=?"
-
-
-class Phone(Struct, frozen=True):
-    """One that an owner has secrets sealed for; `seal_key` is X25519."""
-
-    id: str
-    seal_key: bytes
 
 
 def shown(reader: Reader, home_id: str, kind: str, entity_id: str) -> Mapping[str, Any] | None:
@@ -63,8 +54,3 @@ def rows_below(reader: Reader, beginning: str) -> list[str]:
     """The vault's rows whose names begin so; `beginning` ends with a slash."""
     sql = "SELECT row FROM secrets WHERE row>=? AND row<? ORDER BY row"
     return [row[0] for row in reader.all(sql, (beginning, beginning[:-1] + "0"))]
-
-
-def phones(reader: Reader, account_id: str) -> list[Phone]:
-    """Those somebody has registered at this node."""
-    return [Phone(*row) for row in reader.all("SELECT id, seal_key FROM readers WHERE account_id=?", (account_id,))]
