@@ -133,6 +133,10 @@ class Account(Struct, frozen=True, gc=False):
         """Whether nobody can sign in to it again once its session ended."""
         return self.login is None and (not self.elsewhere or self.expires_at is not None)
 
+    def over(self, now: int) -> bool:
+        """Whether it has ended at `now` (ms)."""
+        return self.expires_at is not None and self.expires_at <= now
+
 
 class Session(Struct, frozen=True, gc=False):
     """One phone, browser or screen of an account. `used_at` is the last sign-in or refresh."""

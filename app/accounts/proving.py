@@ -107,6 +107,6 @@ class Proving:
     def _named_in(self, reader: Reader, key: bytes) -> Account:
         account_id = queries.account_of_key(reader, key, to_sign_in=True)
         account = None if account_id is None else queries.account(reader, account_id)
-        if account is None or (account.expires_at is not None and account.expires_at <= self._store.clock.now().ms):
+        if account is None or account.over(self._store.clock.now().ms):
             raise ProofWrong
         return account

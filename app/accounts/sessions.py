@@ -99,7 +99,7 @@ class Sessions:
         if session is None:
             return self._spent_in(tx, digest)
         account = queries.account(tx, session.account_id)
-        if account is None or session.refresh_until <= tx.now or _over(account, tx.now):
+        if account is None or session.refresh_until <= tx.now or account.over(tx.now):
             return RefreshFailed()
         access, refresh = new_token("dsa"), new_token("dsr")
         renewed = msgspec.structs.replace(
@@ -210,10 +210,6 @@ class Sessions:
 
 def _answer_row(session_id: str) -> str:
     return f"session/{session_id}/answer"
-
-
-def _over(account: Account, now: int) -> bool:
-    return account.expires_at is not None and account.expires_at <= now
 
 
 def _change(verb: str, session: Session, data: dict[str, str]) -> Change:
