@@ -49,17 +49,16 @@ class People:
         self._credentials.accounts.put(tx, account_id, changed)
         return True
 
-    def key_of_in(self, reader: Reader, account_id: str | None, known: str | None = None) -> str | None:
-        """The key that names an account: `known` if that does, else the one it was made with; None: no such account."""
-        keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
-        return known if known in keys else keys[0] if keys else None
+    def key_of_in(self, reader: Reader, account_id: str | None) -> str | None:
+        """The key an account was made with, which names it; None: no such account."""
+        return next(iter(self.keys_in(reader, account_id or "")), None)
 
     def key_in(self, reader: Reader, home_id: str, account_id: str | None, known: str | None = None) -> str | None:
         """The key that names an account to a home: `known` if that does, else the one that is a member there.
 
         Who is none is named by the key their account was made with; None: no such account.
         """
-        keys = [key.hex() for key in queries.keys_naming(reader, account_id or "")]
+        keys = self.keys_in(reader, account_id or "")
         if known in keys:
             return known
         # Only who has several can be a member by another.
