@@ -274,11 +274,9 @@ def _as_a_person(actor: Actor, action: Action, resource: Resource, now: Moment) 
     match action:
         case Action.SELF:
             return YES if actor.account_id == resource.account_id else HIDDEN
-        case Action.HOME_CREATE:
-            return NO if actor.anonymous or actor.home_id is not None else YES
-        case Action.HUB_ENROL:
-            if resource.account_id not in (None, actor.account_id):
-                return HIDDEN
+        case Action.HUB_ENROL if resource.account_id not in (None, actor.account_id):
+            return HIDDEN
+        case Action.HOME_CREATE | Action.HUB_ENROL:
             return NO if actor.anonymous or actor.home_id is not None else YES
         case Action.HUB_MANAGE:
             return YES if actor.hub_owner else NO
