@@ -9,7 +9,7 @@ import msgspec
 from app.accounts.codes import hash_code, hash_token, new_code, new_token, same
 from app.accounts.model import DAY_MS
 from app.caller import Caller, demand
-from app.clock import to_time
+from app.clock import Moment, to_time
 from app.errors import NotFound, Unavailable
 from app.homes.code_tries import CodeTries
 from app.policy import Action, Actor, Resource
@@ -25,6 +25,7 @@ from app.sync.enrolment.model import (
     CODE_LETTERS,
     CODE_MS,
     NONCE_BYTES,
+    OPEN,
     EnrolledHub,
     EnrolledHubView,
     Enrolment,
@@ -90,11 +91,7 @@ class CloudEnd:
     async def get(self, actor: Actor, enrolment_id: str) -> EnrolmentView:
         """What became of one of the caller's codes; raises NotFound."""
         now = self._store.clock.now()
-        demand(actor, Action.HUB_ENROL, Resource(), now)
-        found = await self._store.read(lambda reader: queries.enrolment(reader, enrolment_id))
-        if found is None:
-            raise NotFound
-        demand(actor, Action.HUB_ENROL, Resource(account_id=found.account_id), now)
+        found = await self._store.read(lambda reader: _mine_in(reader, actor, enrolment_id, now))
         return enrolment_view(found, now.ms)
 
     async def confirm(self, by: Caller, enrolment_id: str) -> EnrolledHubView:
@@ -149,12 +146,8 @@ class CloudEnd:
         await self._store.write(act, once=by.once, returns=type(None))
 
     def _open_in(self, tx: Tx, by: Caller, enrolment_id: str) -> Enrolment:
-        demand(by.actor, Action.HUB_ENROL, Resource(), tx.moment)
-        found = queries.enrolment(tx, enrolment_id)
-        if found is None:
-            raise NotFound
-        demand(by.actor, Action.HUB_ENROL, Resource(account_id=found.account_id), tx.moment)
-        if found.state_at(tx.now) not in (EnrolmentState.OFFERED, EnrolmentState.ASKED):
+        found = _mine_in(tx, by.actor, enrolment_id, tx.moment)
+        if found.state_at(tx.now) not in OPEN:
             raise EnrolmentEnded
         return found
 
@@ -220,6 +213,16 @@ class CloudEnd:
             facts |= {"hub_id": hub.hub_id, "hub_name": hub.name, "number": hub.number}
         account_id = enrolment.account_id
         tx.record(actor, Change(event, "enrolment", enrolment.id, None, Action.SELF, facts, account_id=account_id))
+
+
+def _mine_in(reader: Reader, actor: Actor, enrolment_id: str, now: Moment) -> Enrolment:
+    """One of the actor's codes; raises NotFound, Refused."""
+    demand(actor, Action.HUB_ENROL, Resource(), now)
+    found = queries.enrolment(reader, enrolment_id)
+    if found is None:
+        raise NotFound
+    demand(actor, Action.HUB_ENROL, Resource(account_id=found.account_id), now)
+    return found
 
 
 def _sweep(tx: Tx) -> int:
