@@ -4,14 +4,14 @@ import msgspec
 
 from app.accounts.signatures import is_signed
 from app.caller import Caller, demand
-from app.policy import Action, Actor, Resource
+from app.policy import Action, Resource
 from app.store.hub import read_hub
 from app.store.store import Store
 from app.store.tx import Reader, Tx
 from app.sync.enrolment import queries
 from app.sync.enrolment.hubs import Hubs
 from app.sync.enrolment.model import EnrolledHub, HubUnproved, Revoked, Superseded
-from app.sync.enrolment.tokens import LIFE_S, HubTokens, hub_challenges
+from app.sync.enrolment.tokens import LIFE_S, HubTokens, actor_of_life, hub_challenges
 from app.sync.enrolment.wire import Challenge, Opened, Prove, session_text
 
 
@@ -47,9 +47,8 @@ class HubSessions:
     def _supersede_in(self, tx: Tx, hub: EnrolledHub, said: Prove) -> None:
         if hub.incarnation == said.incarnation:  # it asked twice at once
             return
-        actor = Actor(None, f"hub/{hub.id}", frozenset(), hub_id=hub.id, node=said.node)
         renewed = msgspec.structs.replace(hub, node=said.node, incarnation=said.incarnation, version=hub.version + 1)
-        self._hubs.keep_in(tx, actor, "hub.restored", renewed)
+        self._hubs.keep_in(tx, actor_of_life(hub.id, said.node), "hub.restored", renewed)
 
     async def leave(self, by: Caller) -> None:
         """The hub that speaks ends its own enrolment; raises NotFound, Revoked."""

@@ -26,6 +26,11 @@ def hub_challenges() -> Challenges:
     return Challenges(MAX_SPENT, life_ms=CHALLENGE_MS, over=ChallengeOver, crowded=crowded)
 
 
+def actor_of_life(hub_id: str, node: str) -> Actor:
+    """A hub that has proved itself, in one of its lives."""
+    return Actor(None, f"hub/{hub_id}", frozenset(), hub_id=hub_id, node=node)
+
+
 class _Entry(Struct, frozen=True, gc=False):
     """What a token's hash stands for, until a time (ms, exclusive)."""
 
@@ -60,8 +65,7 @@ class HubTokens:
         token = new_token("dsh")
         digest = hash_token(token)
         held.append(digest)
-        actor = Actor(None, f"hub/{hub_id}", frozenset(), hub_id=hub_id, node=node)
-        self._entries[digest] = _Entry(actor, now_ms + LIFE_S * 1000)
+        self._entries[digest] = _Entry(actor_of_life(hub_id, node), now_ms + LIFE_S * 1000)
         return token
 
     def actor_of(self, token: bytes, now: Moment) -> Actor | None:
