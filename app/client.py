@@ -142,7 +142,7 @@ class Client:
         try:
             return await self._http.request(method, path, headers=headers, **more)
         except httpx2.TransportError as error:
-            raise HubUnreachable(f"{self.url} does not answer: {_why(error)}") from error
+            raise HubUnreachable(f"{self.url} does not answer: {why(error)}") from error
 
     @contextlib.asynccontextmanager
     async def events(
@@ -157,7 +157,7 @@ class Client:
                     _decoded(response.status_code, await response.aread())
                 yield aiter(httpx2.EventSource(response))
         except httpx2.TransportError as error:
-            raise HubUnreachable(f"{self.url} ended the stream: {_why(error)}") from error
+            raise HubUnreachable(f"{self.url} ended the stream: {why(error)}") from error
 
     def _headers(self, more: Mapping[str, str] | None, has_body: bool = False) -> dict[str, str]:
         headers = dict(more or {})
@@ -168,7 +168,8 @@ class Client:
         return headers
 
 
-def _why(error: Exception) -> str:
+def why(error: BaseException) -> str:
+    """What a library says went wrong, or at least its name for it."""
     return str(error) or type(error).__name__
 
 
@@ -207,7 +208,7 @@ async def _shown(host: str, port: int) -> bytes:
         async with asyncio.timeout(10):
             _, writer = await asyncio.open_connection(host, port, ssl=look)
     except (OSError, TimeoutError) as error:
-        raise HubUnreachable(f"https://{host}:{port} does not answer: {_why(error)}") from error
+        raise HubUnreachable(f"https://{host}:{port} does not answer: {why(error)}") from error
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     with contextlib.suppress(OSError):  # it has been read; how the hub says goodbye does not matter

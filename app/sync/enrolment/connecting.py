@@ -11,10 +11,10 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
-from app.client import HubUnreachable, PinMismatch, pinned
+from app.client import HubUnreachable, PinMismatch, pinned, why
 from app.errors import Conflict, Invalid, Unavailable
-from app.sync.enrolment.model import Revoked, Superseded
-from app.sync.enrolment.wire import MEDIA_TYPE, T, decode, fields_of
+from app.sync.enrolment.model import HubUnproved, Revoked, Superseded
+from app.sync.enrolment.wire import MEDIA_TYPE, T, decode
 
 MAX_ANSWER: Final = 16 * 1024 * 1024
 ANSWER_S: Final = 30.0
@@ -61,7 +61,7 @@ _BY_CODE: Final[dict[str, type[Revoked] | type[Superseded]]] = {
     Revoked.code: Revoked,
     Superseded.code: Superseded,
     # The cloud knows no such key: whatever became of the enrolment, it is over.
-    "hub_unproved": Revoked,
+    HubUnproved.code: Revoked,
 }
 
 
@@ -144,16 +144,17 @@ async def _read(response: httpx2.Response) -> bytes:
 def refusal(status: int, body: bytes) -> CloudUnreachable | CloudRefused | Revoked | Superseded:
     """What a refusal means, by its status and `code`."""
     try:
-        problem = fields_of(msgspec.json.decode(body))
+        said = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        problem = {}
+        said = None
+    problem: dict[str, Any] = said if isinstance(said, dict) else {}
     if (known := _BY_CODE.get(str(problem.get("code")))) is not None:
         return known()
     if status == 401:
         return TokenOver(status, problem)
     if status == 429 or status >= 500:
-        said = str(problem.get("detail") or f"The cloud answered {status}.")
-        return CloudUnreachable(said[:MAX_SAID])
+        detail = str(problem.get("detail") or f"The cloud answered {status}.")
+        return CloudUnreachable(detail[:MAX_SAID])
     return CloudRefused(status, problem)
 
 
@@ -163,8 +164,3 @@ def decoded(answer: bytes, shape: type[T]) -> T:
         return decode(answer, shape)
     except Invalid as error:
         raise CloudRefused(200, {"detail": "The cloud answered what is none of this protocol."}) from error
-
-
-def why(error: BaseException) -> str:
-    """What a library says went wrong, or at least its name for it."""
-    return str(error) or type(error).__name__

@@ -13,6 +13,7 @@ from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
 
+from app.client import why
 from app.clock import Time, to_time
 from app.errors import Conflict
 from app.policy import SYSTEM
@@ -30,7 +31,6 @@ from app.sync.enrolment.connecting import (
     TokenOver,
     decoded,
     refusal,
-    why,
 )
 from app.sync.enrolment.joined import KEY_ROW, Cloud, CloudState, JoinedCloud
 from app.sync.enrolment.model import Revoked, Superseded

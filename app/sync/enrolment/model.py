@@ -12,7 +12,6 @@ from app.errors import Conflict, Gone, NotFound, Unauthenticated
 # 60 random bits, for a quarter of an hour.
 CODE_LETTERS: Final = 12
 CODE_MS: Final = 15 * MINUTE_MS
-KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 32
 
 HubName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]

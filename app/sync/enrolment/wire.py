@@ -4,7 +4,7 @@ Bodies are maps in MessagePack. Unknown fields are passed over: the other end ma
 """
 
 import hashlib
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -105,8 +105,3 @@ def session_text(cloud_id: str, hub_id: str, node: str, incarnation: int, nonce:
     """What a hub signs to open a session: good at this cloud, for this life of it, once."""
     number = incarnation.to_bytes(8, "big")
     return framed(_SESSION, cloud_id.encode(), hub_id.encode(), node.encode(), number, nonce)
-
-
-def fields_of(body: Any) -> dict[str, Any]:
-    """A decoded object that may be anything, as fields; none where it is no object."""
-    return body if isinstance(body, dict) else {}
