@@ -161,8 +161,7 @@ class Conversation:
             return False
         await self._ask("add_sub_device_request", paras.AddChildren(devices=new))
         asked = [given(each.device_id, "") for each in new]
-        nothing = paras.AddedChildren(successful_devices=(), failed_devices=())
-        await self._parts.store.write(lambda tx: roster.added_in(tx, home_id, nothing, asked))
+        await self._parts.store.write(lambda tx: roster.unmentioned_in(tx, home_id, asked))
         return True
 
     async def _delete(self) -> bool:
@@ -171,8 +170,7 @@ class Conversation:
         if not gone:
             return False
         await self._ask("delete_sub_device_request", paras.DeleteChildren(devices=gone))
-        nothing = paras.DeletedChildren(successful_devices=(), failed_devices=())
-        await self._parts.store.write(lambda tx: roster.deleted_in(tx, home_id, nothing, gone))
+        await self._parts.store.write(lambda tx: roster.unmentioned_in(tx, home_id, gone))
         return True
 
     async def _report(self) -> bool:

@@ -86,17 +86,13 @@ def deletions(reader: Reader, home_id: str) -> tuple[str, ...]:
 # what the platform says
 
 
-def added_in(tx: Tx, home_id: str, answer: paras.AddedChildren, asked: Iterable[str] = ()) -> Effect:
-    """2.8.7. `asked`: what it was asked to add, by the ids asked for; what it does not mention counts as refused."""
+def added_in(tx: Tx, home_id: str, answer: paras.AddedChildren) -> Effect:
+    """2.8.7."""
     effect = Effect()
     for child in answer.successful_devices:
         _there_in(tx, home_id, child, effect)
     for reason in answer.failed_devices:
         _refused_in(tx, home_id, reason)
-    for remote_id in asked:
-        row = queries.device_of_remote(tx, home_id, remote_id)
-        if row is not None and row.stage is Stage.WANTED:
-            queries.put_device(tx, home_id, replace(row, stage=Stage.REFUSED, why=NOT_ANSWERED))
     return effect
 
 
@@ -124,19 +120,28 @@ def _refused_in(tx: Tx, home_id: str, reason: paras.Reason) -> None:
             queries.put_device(tx, home_id, replace(row, stage=Stage.REFUSED, why=_why(reason)))
 
 
-def deleted_in(tx: Tx, home_id: str, answer: paras.DeletedChildren, asked: Iterable[str] = ()) -> None:
+def deleted_in(tx: Tx, home_id: str, answer: paras.DeletedChildren) -> None:
     """2.8.9. What is not (any more) the gateway's is deleted as well; all else is asked for at the next connection."""
     done = set(answer.successful_devices)
     done |= {given(reason.device_id, "") for reason in answer.failed_devices if reason.error_code in NOT_THERE}
     why = {given(reason.device_id, ""): _why(reason) for reason in answer.failed_devices}
-    for remote_id in {*done, *why, *asked}:
+    for remote_id in {*done, *why}:
         row = queries.device_of_remote(tx, home_id, remote_id)
         if row is None or row.stage is not Stage.LEAVING:
             continue
         if remote_id in done:
             queries.drop_device(tx, home_id, remote_id)
         else:
-            queries.put_device(tx, home_id, replace(row, why=why.get(remote_id, NOT_ANSWERED)))
+            queries.put_device(tx, home_id, replace(row, why=why[remote_id]))
+
+
+def unmentioned_in(tx: Tx, home_id: str, asked: Iterable[str]) -> None:
+    """What it was asked to add or delete, by the ids asked for, and did not mention in its answer counts as refused."""
+    for remote_id in asked:
+        row = queries.device_of_remote(tx, home_id, remote_id)
+        if row is not None and row.stage in (Stage.WANTED, Stage.LEAVING):
+            stage = Stage.REFUSED if row.stage is Stage.WANTED else Stage.LEAVING
+            queries.put_device(tx, home_id, replace(row, stage=stage, why=NOT_ANSWERED))
 
 
 def listed_in(tx: Tx, home_id: str, told: paras.ChildrenAdded) -> Effect:

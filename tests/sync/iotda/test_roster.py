@@ -160,8 +160,9 @@ async def test_what_the_platform_does_not_delete_is_asked_for_at_the_next_connec
     await desk.client.delete(f"/api/devices/{lamp}")
     await desk.reconcile()
     remaining = partial(roster.deletions, home_id=desk.home_id)
-    for said, asked in ((deleted(**{f"lamp_{lamp}": "IOTDA.014018"}), ()), (deleted(), (f"lamp_{lamp}",))):
-        await desk.hear(roster.deleted_in, said, asked)
+    refused = deleted(**{f"lamp_{lamp}": "IOTDA.014018"})
+    for hear, said in ((roster.deleted_in, refused), (roster.unmentioned_in, (f"lamp_{lamp}",))):
+        await desk.hear(hear, said)
         assert await desk.api.store.read(remaining) == ()
         assert await desk.stages() == {f"lamp_{lamp}": "leaving"}
         await desk.hear(queries.ask_again)
@@ -172,7 +173,8 @@ async def test_what_is_refused_or_not_mentioned_is_asked_for_again_later(desk: D
     lamp, other = await desk.bind("d-1"), await desk.bind("d-2")
     await desk.reconcile()
     reason = paras.Reason(node_id=lamp, product_id="lamp", error_code="IOTDA.013014", error_msg="no product")
-    await desk.hear(roster.added_in, answered(failed=(reason,)), (f"lamp_{lamp}", f"lamp_{other}"))
+    await desk.hear(roster.added_in, answered(failed=(reason,)))
+    await desk.hear(roster.unmentioned_in, (f"lamp_{lamp}", f"lamp_{other}"))
     assert set((await desk.stages()).values()) == {"refused"}
     shown = (await desk.client.get(f"/api/homes/{desk.home_id}/iotda-upstream")).json()
     assert {each["device_id"]: each["why"] for each in shown["apart"]} == {
