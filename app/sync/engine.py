@@ -36,6 +36,7 @@ from app.sync.wire import (
     Welcome,
     Wiped,
 )
+from pairing.racing import first_of
 
 # Full jitter (PROTOCOL.md 7): a cloud that comes back is not met by all its hubs at once.
 LEAST_BACKOFF_S: Final = 1.0
@@ -130,7 +131,7 @@ class Engine:
             self._stands_since = None
             try:
                 async with self._door.line() as line:
-                    await self._speak(line)
+                    await first_of(self._hear(line), self._work(line))
             except LineRefused as error:
                 self.talk.refused = True
                 self._ended(error.why)
@@ -161,18 +162,6 @@ class Engine:
                 told()
         self.talk.connected, self.talk.why = False, why
         self.talk.tries += 1
-
-    async def _speak(self, line: Line) -> None:
-        hearing = asyncio.create_task(self._hear(line), name="sync-hearing")
-        working = asyncio.create_task(self._work(line), name="sync-working")
-        try:
-            done, _ = await asyncio.wait([hearing, working], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (hearing, working):
-                task.cancel()
-            await asyncio.wait([hearing, working])
 
     async def _work(self, line: Line) -> None:
         await self._greet(line)

@@ -5,10 +5,11 @@ from contextlib import suppress
 from functools import partial
 
 from app.virtual.finding import Endpoints
-from app.virtual.linking import Linking, Reached, first_of, marks_of
+from app.virtual.linking import Linking, Reached, marks_of
 from app.virtual.misbehaviour import PowerLost
 from pairing.errors import LinkRefusedError, PairingError
 from pairing.pump import close
+from pairing.racing import first_of
 
 
 class Accepting(Linking):

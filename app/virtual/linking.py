@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from pairing.errors import LinkRefusedError, PairingError, StorageFailedError
 from pairing.link import device_talk
 from pairing.messages import Endpoint, FromDevice
 from pairing.pump import close, pump
+from pairing.racing import first_of
 
 CONNECT_TIMEOUT = 5.0
 LAST_WORDS = 5.0
@@ -194,16 +195,3 @@ def _pauses(first: float, most: float) -> Iterator[float]:
 
 async def _ignore_progress(_: object) -> None:
     return None
-
-
-async def first_of(*works: Coroutine[Any, Any, Any]) -> None:
-    """Until one of them ends; the others are cancelled. Raises what the one that ended raised."""
-    tasks = [asyncio.create_task(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

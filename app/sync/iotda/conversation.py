@@ -28,6 +28,7 @@ from app.sync.iotda.pending import Names, Pending
 from app.sync.iotda.requests import MOST_OPEN, Requests
 from app.sync.iotda.roster import Effect
 from app.sync.iotda.wishes import Wishes
+from pairing.racing import first_of
 
 # A platform answers what is asked of its list within it (2.8.5, 2.8.7, 2.8.9), and acknowledges what it is told.
 ANSWER_S: Final = 30.0
@@ -71,18 +72,7 @@ class Conversation:
 
     async def run(self) -> None:
         """Both directions, until one fails; raises what it failed with."""
-        tasks = [
-            asyncio.create_task(self._hear(), name="upstream-hear"),
-            asyncio.create_task(self._tell(), name="upstream-tell"),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done:
-            task.result()
+        await first_of(self._hear(), self._tell())
 
     def woken(self) -> None:
         """Look for what there is to say."""
