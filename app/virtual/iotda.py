@@ -6,7 +6,7 @@ has devices behind it.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct
 
@@ -23,8 +23,6 @@ Said: TypeAlias = tuple[str, bytes]
 
 REFUSED: Final = 1
 FIRST_VERSION: Final = "v1.0"
-# The service and the name of the hub's command to forget everything (app/links/iotda/README.md).
-RESET: Final = ("$device", "factory_reset")
 
 
 class Download(Struct, frozen=True):
@@ -166,10 +164,10 @@ class IotdaVoice:
         body = self._whose(given(told.object_device_id, ""))
         service = names.service_of(body.product, given(told.service_id, ""))
         name = given(told.command_name, "")
-        if (given(told.service_id, ""), name) == RESET:
+        if (given(told.service_id, ""), name) == payloads.RESET:
             yield self._said(topics.Kind.COMMAND_RESPONSE, self.wipe(request), request)
             return
-        model = None if service is None else next((c for c in service.commands if name in (c.iotda, c.id)), None)
+        model = None if service is None else names.command_of(service, name)
         try:
             self._check_willing()
             if service is None or model is None:
@@ -268,6 +266,5 @@ def _services(product: Product, changes: Changes) -> tuple[payloads.ServicePrope
     for service_id, values in changes.items():
         service = product.service(service_id)
         if service is not None and values:
-            shown: dict[str, Any] = names.values_out(service.properties, values)
-            found.append(payloads.ServiceProperty(service_id=service.iotda or service.id, properties=shown))
+            found.append(names.said(service, values))
     return tuple(found)

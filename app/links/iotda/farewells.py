@@ -25,8 +25,6 @@ from app.links.iotda.downwards import Downwards
 from app.links.iotda.upwards import Upwards
 from app.links.mqtt.ports import Connected, Message, MqttLink, Principal
 
-SERVICE: Final = "$device"
-COMMAND: Final = "factory_reset"
 # As a synchronous command waits (1.4.4.1), and then some: who does not answer is hung up on, and told again next time.
 ANSWER_S: Final = 30.0
 # For the acknowledgement of its last words to go out.
@@ -89,7 +87,8 @@ class Farewells:
 
     def _tell(self, principal: Principal, departed: Departed) -> bool:
         topic = topics.Topic(topics.Kind.COMMAND, departed.wire_id, departed.reset_id)
-        said = payloads.Command(object_device_id=departed.wire_id, service_id=SERVICE, command_name=COMMAND, paras={})
+        service, name = payloads.RESET
+        said = payloads.Command(object_device_id=departed.wire_id, service_id=service, command_name=name, paras={})
         link = self._down.link
         return link is not None and link.publish(principal.device_id, str(topic), encode(said), qos=1)
 

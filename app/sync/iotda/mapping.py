@@ -70,15 +70,8 @@ def services_of(product: Product, values: Values) -> tuple[payloads.ServicePrope
     """Values as the protocol has them: those of one service and one time together."""
     found: list[payloads.ServiceProperty] = []
     for service_id, points in values.items():
-        service = product.service(service_id)
-        for at, together in _by_time(points) if service is not None else ():
-            assert service is not None
-            shown = names.values_out(service.properties, together)
-            found.append(
-                payloads.ServiceProperty(
-                    service_id=service.iotda or service.id, properties=shown, event_time=event_time_ms(at)
-                )
-            )
+        if (service := product.service(service_id)) is not None:
+            found += [names.said(service, together, event_time_ms(at)) for at, together in _by_time(points)]
     return tuple(found)
 
 
@@ -222,8 +215,7 @@ def _values(request: Request, product: Product | None, ended: Mapping[str, Comma
         command, service = ended.get(command_id), None if product is None else product.service(service_id)
         if command is None or service is None or command.state is not State.ANSWERED or command.outcome is None:
             continue
-        shown = names.values_out(service.properties, command.outcome.values)
-        found.append(payloads.ServiceProperty(service_id=service.iotda or service.id, properties=shown))
+        found.append(names.said(service, command.outcome.values))
     return payloads.GetResponse(services=tuple(found))
 
 
@@ -247,5 +239,5 @@ def wished(service: Service, data: payloads.ShadowData, reported: Mapping[str, P
     return {
         name: value
         for name, value in values.items()
-        if value is not None and not ((point := reported.get(name)) is not None and point.decoded == value)
+        if value is not None and ((point := reported.get(name)) is None or point.decoded != value)
     }

@@ -26,8 +26,6 @@ from app.sync.iotda.model import Asked, Reply, Request, Upstream
 MOST_OPEN: Final = 256
 CREDENTIAL: Final = "iotda-upstream"
 _ENDS: Final = frozenset({"command.answered", "command.failed", "command.expired"})
-# How our own hub tells a device that it was reset (app/links/iotda/README.md).
-_RESET: Final = ("$device", "factory_reset")
 
 
 def actor_of(upstream: Upstream) -> Actor:
@@ -182,4 +180,4 @@ def _is_reset(asked: Wanted) -> bool:
     said = asked.said
     if asked.remote_id or not isinstance(said, payloads.Command):
         return False
-    return (given(said.service_id, ""), given(said.command_name, "")) == _RESET
+    return (given(said.service_id, ""), given(said.command_name, "")) == payloads.RESET

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from app.devices.product.model import Bool, CommandModel, Field, Json, Product, Service
+from app.links.iotda.codec.payloads import ServiceProperty
 
 
 def service_of(product: Product | None, name: str) -> Service | None:
@@ -50,6 +52,12 @@ def values_out(fields: tuple[Any, ...], values: Mapping[str, Any]) -> dict[str, 
         (known[name].iotda or name) if name in known else name: _out(known.get(name), value)
         for name, value in values.items()
     }
+
+
+def said(service: Service, values: Mapping[str, Any], event_time: str | UnsetType = UNSET) -> ServiceProperty:
+    """Values of a service as a payload has them."""
+    shown = values_out(service.properties, values)
+    return ServiceProperty(service_id=service.iotda or service.id, properties=shown, event_time=event_time)
 
 
 def _in(field: Field | None, value: Any) -> Any:

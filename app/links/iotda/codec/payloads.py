@@ -15,6 +15,8 @@ from app.links.iotda.codec.signing import PASSWORD_LENGTH
 # Of a gateway's report (2.7.2, 3.1).
 MAX_CHILDREN_MQTT: Final = 100
 MAX_CHILDREN_HTTPS: Final = 50
+# The service and the name of our own command to forget everything, which the protocol has none for.
+RESET: Final = ("$device", "factory_reset")
 
 
 class Message(Struct, frozen=True, kw_only=True):
