@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import aiomqtt
-import msgspec
 import structlog
 from aiomqtt.exceptions import MqttConnectError
 
@@ -127,7 +126,9 @@ class Connections:
 class _Connection:
     """Of one home, as long as it is attached as it is now."""
 
-    def __init__(self, home_id: str, store: Store, parts: Parts, statuses: dict[str, Status], failed: Any) -> None:
+    def __init__(
+        self, home_id: str, store: Store, parts: Parts, statuses: dict[str, Status], failed: Callable[[], None]
+    ) -> None:
         self._home_id = home_id
         self._store = store
         self._parts = parts
@@ -156,7 +157,7 @@ class _Connection:
         if event.kind in ("home", "member"):
             self._wake.set()  # who may do what has perhaps changed
         if self._conversation is not None:
-            self._conversation.told(event, lambda: _reported(event))
+            self._conversation.told(event)
 
     async def _run(self) -> None:
         try:
@@ -310,9 +311,3 @@ def _cause_of(error: aiomqtt.MqttError, *, was_up: bool) -> Cause:
         case OSError():
             return Cause.UNREACHABLE
     return Cause.SILENT
-
-
-def _reported(event: Event) -> tuple[str, list[str]]:
-    """The service and the properties of a report."""
-    said = msgspec.json.decode(event.data)
-    return said["service"], list(said["values"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 import aiomqtt
+import msgspec
 import structlog
 from msgspec import UNSET, Struct
 
@@ -78,13 +79,13 @@ class Conversation:
         """Look for what there is to say."""
         self._wake.set()
 
-    def told(self, event: Event, names: Callable[[], tuple[str, list[str]]]) -> None:
-        """Something happened in the home; `names` are the service and properties of a report."""
+    def told(self, event: Event) -> None:
+        """Something happened in the home."""
         device_id = event.device_id or ""
         if event.type in _OF_THE_LIST:
             self._is_list_old = True
         elif device_id in self._there and event.type == "device.reported":
-            self._pending.reported(device_id, *names())
+            self._pending.reported(device_id, *_reported(event))
         elif device_id in self._there and event.type in ("device.online", "device.offline"):
             self._pending.changed(device_id)
         self._wake.set()
@@ -123,10 +124,10 @@ class Conversation:
         return said
 
     async def _reply(self) -> bool:
-        reply, requests = None, self._parts.requests
         if self._replies:
             await self._respond(self._replies.popleft())
             return True
+        requests = self._parts.requests
         if (reply := await requests.next_reply(self._home_id)) is None:
             return False
         await self._respond(reply)
@@ -289,6 +290,12 @@ class Conversation:
         self._pending.gone(effect.gone)
         self._there |= effect.come
         self._pending.come(effect.come)
+
+
+def _reported(event: Event) -> tuple[str, list[str]]:
+    """The service and the properties of a report."""
+    said = msgspec.json.decode(event.data)
+    return said["service"], list(said["values"])
 
 
 def _failed(answer: paras.StatusesUpdated) -> frozenset[str]:

@@ -20,7 +20,7 @@ from app.store.store import Store
 from app.store.tx import Event, Reader, Tx
 from app.sync.iotda import mapping, queries, roster
 from app.sync.iotda.mapping import Wanted
-from app.sync.iotda.model import Asked, Reply, Request, Upstream
+from app.sync.iotda.model import Asked, Kind, Reply, Request, Upstream
 
 # More wait for devices than a person asks for; beyond it the platform is told so at once.
 MOST_OPEN: Final = 256
@@ -74,9 +74,7 @@ class Requests:
         try:
             asked = mapping.wanted(topic, payload, upstream.device_id)
         except IotdaError as error:
-            kind = mapping.ASKED[topic.kind]
-            nothing = Request(upstream.home_id, topic.rest, kind, "", Asked(refusal=mapping.refusal_of(error)), 0)
-            return mapping.reply(nothing, None, {})
+            return _refusing(upstream.home_id, topic.rest, mapping.ASKED[topic.kind], error)
         return await self._store.write(lambda tx: self._take_in(tx, upstream, asked))
 
     def _take_in(self, tx: Tx, upstream: Upstream, asked: Wanted) -> Reply | None:
@@ -84,8 +82,7 @@ class Requests:
         if queries.upstream(tx, home_id) is None or queries.request(tx, home_id, asked.request_id) is not None:
             return None
         if queries.count_open(tx, home_id) >= MOST_OPEN:
-            busy = Asked(refusal=mapping.refusal_of(TooMany("too many requests are open")))
-            return mapping.reply(Request(home_id, asked.request_id, asked.kind, "", busy, tx.now), None, {})
+            return _refusing(home_id, asked.request_id, asked.kind, TooMany("too many requests are open"))
         device = roster.device_of(tx, home_id, asked.remote_id)
         done = Asked() if _is_reset(asked) else self._asked_in(tx, upstream, device, asked)
         request = Request(home_id, asked.request_id, asked.kind, "" if device is None else device.id, done, tx.now)
@@ -166,6 +163,12 @@ class Requests:
 
     def _closed(self, command_id: str) -> None:
         self._of_command.pop(command_id, None)
+
+
+def _refusing(home_id: str, request_id: str, kind: Kind, error: DoorstepError | IotdaError) -> Reply:
+    """The answer to what leaves no trace."""
+    refused = Asked(refusal=mapping.refusal_of(error))
+    return mapping.reply(Request(home_id, request_id, kind, "", refused, at=0), None, {})
 
 
 def _with_commands(reader: Reader, *, home_id: str, request_id: str) -> tuple[Request, list[Command]] | None:

@@ -20,7 +20,6 @@ from app.sync.iotda.model import (
     Apart,
     AtACloud,
     CaUnusable,
-    Cause,
     Counts,
     NewUpstream,
     NoUpstream,
@@ -77,18 +76,17 @@ class Upstreams:
         if self._is_cloud:
             raise AtACloud
         old = queries.upstream(tx, home_id)
-        same = old is not None and (old.url, old.device_id) == (new.url, new.device_id)
-        if old is not None and not same:
+        same = old if old is not None and (old.url, old.device_id) == (new.url, new.device_id) else None
+        version, contact = (0, None) if same is None else (same.list_version, same.contact_at)
+        if same is None:
             queries.forget_platform(tx, home_id)
-        version = old.list_version if old is not None and same else 0
-        contact = old.contact_at if old is not None and same else None
         account_id = by.actor.account_id or ""
         upstream = Upstream(home_id, new.url, new.device_id, new.ca, account_id, version, tx.now, contact)
         queries.put_upstream(tx, upstream)
         self._store.vault.keep(tx, queries.secret_row(home_id), new.secret.encode())
         data = {"url": new.url, "device_id": new.device_id}
         tx.record(by.actor, _change("upstream.attached", home_id, data))
-        tx.after(partial(self._changed, home_id, is_over=not same))
+        tx.after(partial(self._changed, home_id, is_over=same is None))
         return self._view(tx, upstream, _BEGINNING)
 
     async def show(self, actor: Actor, home_id: str) -> UpstreamView:
@@ -163,7 +161,7 @@ class Upstreams:
             attached_at=to_time(upstream.attached_at),
             state=status.state,
             cause=status.cause,
-            hint="" if status.cause is None else HINTS[Cause(status.cause)],
+            hint="" if status.cause is None else HINTS[status.cause],
             next_try_at=None if status.next_try_at is None else to_time(status.next_try_at),
             last_contact_at=None if contact is None else to_time(contact),
             list_version=upstream.list_version,
