@@ -16,7 +16,7 @@ from app.control.model import (
     encode_body,
 )
 from app.control.states import State
-from app.store.tx import Reader, Row, Tx
+from app.store.tx import Reader, Row, Tx, json_of
 
 _COLUMNS = "n,id,device_id,home_id,kind,body,state,result,account_id,group_id,created_at,expires_at,ended_at"
 _SELECT = f"SELECT {_COLUMNS} FROM commands"  # noqa: S608 - our own names
@@ -50,7 +50,7 @@ def command(reader: Reader, command_id: str) -> Command | None:
 def commands(reader: Reader, command_ids: list[str]) -> list[Command]:
     """Those of them that there are, in order of delivery."""
     reader.settle()
-    return [_command(row) for row in reader.all(_SEVERAL, (msgspec.json.encode(command_ids).decode(),))]
+    return [_command(row) for row in reader.all(_SEVERAL, (json_of(command_ids),))]
 
 
 def open_commands(reader: Reader) -> Iterable[Command]:

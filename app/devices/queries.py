@@ -10,7 +10,7 @@ from app.devices.shadow_state import Point, ServiceState
 from app.homes.standing import ends
 from app.hours import Window
 from app.policy import NOBODY, Role, Standing, Terms
-from app.store.tx import Reader, Row, Tx
+from app.store.tx import Reader, Row, Tx, json_of
 from app.store.vault import Vault
 
 _COLUMNS = (
@@ -217,11 +217,6 @@ def bonds_of(reader: Reader, vault: Vault, hardware_ids: Collection[str]) -> dic
 def _bonds(rows: Iterable[Row], vault: Vault) -> Iterator[tuple[str, Bond]]:
     for hardware_id, public_key, row, sealed, epoch, unbound_at in rows:
         yield hardware_id, Bond(public_key, vault.unseal(sealed, row), epoch, unbound_at is not None)
-
-
-def json_of(ids: Iterable[str]) -> str:
-    """Any number of ids as one value of a statement, for `IN (SELECT value FROM json_each(?))`."""
-    return msgspec.json.encode(list(ids)).decode()
 
 
 # shadow

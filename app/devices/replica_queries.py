@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterable
 from msgspec import Struct
 
 from app.devices.model import Device
-from app.devices.queries import COLUMNS, json_of
+from app.devices.queries import COLUMNS
 from app.devices.user_model import DeviceUser
 from app.devices.user_queries import user_of
-from app.store.tx import Reader, Tx
+from app.store.tx import Reader, Tx, json_of
 
 _OURS = ",".join(f"d.{name}" for name in COLUMNS)
 _FACT = f"""

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from app.devices.queries import json_of
 from app.groups.model import Group
 from app.policy import Role
-from app.store.tx import Reader, Row, Tx
+from app.store.tx import Reader, Row, Tx, json_of
 
 _GROUP = "SELECT id,home_id,name,icon,least,version,created_at FROM groups"
 

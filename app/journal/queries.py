@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.clock import to_time
 from app.journal.model import AuditView, Entry, EntryView, Kind
-from app.store.tx import Reader, Tx
+from app.store.tx import Reader, Tx, json_of
 
 _INSERT = "INSERT INTO journal(device_id,home_id,at,type,code,value,source) VALUES(?,?,?,?,?,?,?)"
 _ENTRIES = "SELECT seq,at,type,code,value,source FROM journal WHERE device_id=? AND home_id=?"
@@ -64,7 +64,7 @@ def count(reader: Reader, device_id: str, home_id: str, wanted: Wanted) -> int:
 def _narrowed(sql: str, args: list[Any], wanted: Wanted, kind: str | None = None) -> tuple[str, list[Any]]:
     conditions = {
         "type=?": kind,
-        "code IN (SELECT value FROM json_each(?))": _json(sorted(wanted.codes)) if wanted.codes else None,
+        "code IN (SELECT value FROM json_each(?))": json_of(sorted(wanted.codes)) if wanted.codes else None,
         "at>=?": wanted.since,
         "at<?": wanted.before,
         "seq<?": wanted.place,
@@ -77,10 +77,6 @@ def _narrowed(sql: str, args: list[Any], wanted: Wanted, kind: str | None = None
 
 def _kinds(wanted: Wanted) -> list[str | None]:
     return [*sorted(kind.value for kind in wanted.types)] or [None]
-
-
-def _json(texts: list[str]) -> str:
-    return msgspec.json.encode(texts).decode()
 
 
 def audit(reader: Reader, home_id: str, wanted: Wanted, limit: int) -> list[AuditView]:

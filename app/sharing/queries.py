@@ -7,7 +7,7 @@ import msgspec
 from app.hours import Window
 from app.policy import Level
 from app.sharing.model import Share, ShareState
-from app.store.tx import Reader, Row, Tx
+from app.store.tx import Reader, Row, Tx, json_of
 
 _COLUMNS = (
     "id,home_id,kind,thing_id,giver_id,receiver_id,login,code_hash,level,until,hours,state,remark,version,created_at,"
@@ -102,7 +102,7 @@ def of_home(reader: Reader, home_id: str, share_id: str) -> Share | None:
 def any_of(reader: Reader, ids: Sequence[str]) -> dict[str, Share]:
     """Those of `ids` that are shares, of whatever home."""
     sql = f"{_SHARE} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608 - our own names
-    rows = reader.all(sql, (msgspec.json.encode(ids).decode(),))
+    rows = reader.all(sql, (json_of(ids),))
     return {row[0]: _to_share(row) for row in rows}
 
 

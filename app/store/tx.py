@@ -1,7 +1,7 @@
 """What a write function is given: the transaction, the time, and the rows every change leaves behind."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -82,6 +82,11 @@ class Reader:
     def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
         """Every row."""
         return self.db.execute(sql, args).fetchall()
+
+
+def json_of(texts: Iterable[str]) -> str:
+    """Any number of ids, or other texts, as one value of a statement, for `IN (SELECT value FROM json_each(?))`."""
+    return _encode(list(texts)).decode()
 
 
 class Batch:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
-from app.store.tx import Reader, Tx
+from app.store.tx import Reader, Tx, json_of
 
 
 def bindings(reader: Reader, hardware_ids: Iterable[str]) -> dict[str, tuple[str, str, int]]:
@@ -13,7 +11,7 @@ def bindings(reader: Reader, hardware_ids: Iterable[str]) -> dict[str, tuple[str
         "SELECT hardware_id, home_id, device_id, owner_epoch FROM sync_bindings"
         " WHERE hardware_id IN (SELECT value FROM json_each(?))"
     )
-    rows = reader.all(sql, (msgspec.json.encode(list(hardware_ids)).decode(),))
+    rows = reader.all(sql, (json_of(hardware_ids),))
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 

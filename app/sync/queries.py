@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
-from app.store.tx import Reader, Tx
+from app.store.tx import Reader, Tx, json_of
 from app.sync.kinds import ORDER, RANK
 from app.sync.model import Entity, Result, decode_entity, decode_result, encode
 
@@ -104,7 +104,7 @@ def by_kind(keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     ids: dict[str, list[str]] = {}
     for kind, entity_id in keys:
         ids.setdefault(kind, []).append(entity_id)
-    return ((kind, msgspec.json.encode(some).decode()) for kind, some in ids.items())
+    return ((kind, json_of(some)) for kind, some in ids.items())
 
 
 def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
