@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.control import queries
 from app.control.dispatch import Dispatch
 from app.control.model import Command, Kind, Outcome, view_of
-from app.control.states import Event, State, move
+from app.control.states import ENDINGS, Event, State, move
 from app.devices.service import Devices
 from app.journal.model import Entry
 from app.journal.model import Kind as Noted
@@ -21,7 +21,6 @@ from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 
 _encode = msgspec.json.Encoder().encode
-_ENDS: Final = {State.ANSWERED: Event.ANSWER, State.FAILED: Event.FAIL, State.EXPIRED: Event.EXPIRE}
 
 
 class Moves:
@@ -150,7 +149,7 @@ class Moves:
     def ended_elsewhere_in(self, tx: Tx, command_id: str, state: State, outcome: Outcome) -> Command | None:
         """The node that did it says how it ended; None where that means nothing any more."""
         command = queries.command(tx, command_id)
-        event = _ENDS.get(state)
+        event = ENDINGS.get(state)
         return None if command is None or event is None else self.move_in(tx, command, event, outcome)
 
 

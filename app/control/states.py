@@ -28,9 +28,11 @@ class Event(StrEnum):
     EXPIRE = "expire"
 
 
-ENDED = frozenset({State.ANSWERED, State.FAILED, State.EXPIRED})
-
 _ENDS = {Event.ANSWER: State.ANSWERED, Event.FAIL: State.FAILED, Event.EXPIRE: State.EXPIRED}
+# What ends a command so.
+ENDINGS = {state: event for event, state in _ENDS.items()}
+ENDED = frozenset(ENDINGS)
+
 # A command is sent anew at each link of its device until it is answered; what has been delivered stays delivered.
 _TABLE: dict[State, dict[Event, State]] = {
     State.QUEUED: {Event.SEND: State.SENT, Event.DELIVER: State.DELIVERED, **_ENDS},
