@@ -10,6 +10,8 @@ from app.store.tx import Reader, Row, Tx
 _HOME = "SELECT id,name,time_zone,latitude,longitude,address,epoch,version,created_at,offline_alert_after FROM homes"
 _MEMBER = "SELECT home_id,account_id,role,remark,until,hours,only,version,joined_at FROM members"
 _ROOM = "SELECT id,home_id,name,icon,position,version FROM rooms"
+# `Account.anonymous`, of an account `a`.
+_ANONYMOUS = "a.login IS NULL AND (NOT a.elsewhere OR a.expires_at IS NOT NULL)"
 
 _windows = msgspec.json.Decoder(tuple[Window, ...])
 _ids = msgspec.json.Decoder(frozenset[str])
@@ -164,9 +166,8 @@ def count_memberships(reader: Reader, account_id: str) -> int:
 def people(reader: Reader, home_id: str, after: str, limit: int) -> list[tuple[Member, Person]]:
     """At most `limit` members of a home with their names, in order of account id, after the id `after`."""
     rows = reader.all(
-        "SELECT m.home_id,m.account_id,m.role,m.remark,m.until,m.hours,m.only,m.version,m.joined_at,a.name,"
-        "a.login IS NULL AND (NOT a.elsewhere OR a.expires_at IS NOT NULL) FROM members m"
-        " JOIN accounts a ON a.id=m.account_id"
+        "SELECT m.home_id,m.account_id,m.role,m.remark,m.until,m.hours,m.only,m.version,m.joined_at,a.name,"  # noqa: S608 - our own names
+        f"{_ANONYMOUS} FROM members m JOIN accounts a ON a.id=m.account_id"
         " WHERE m.home_id=? AND m.account_id>? ORDER BY m.account_id LIMIT ?",
         (home_id, after, limit),
     )
@@ -175,10 +176,7 @@ def people(reader: Reader, home_id: str, after: str, limit: int) -> list[tuple[M
 
 def person(reader: Reader, account_id: str) -> Person | None:
     """An account as others know it."""
-    row = reader.one(
-        "SELECT id,name,login IS NULL AND (NOT elsewhere OR expires_at IS NOT NULL) FROM accounts WHERE id=?",
-        (account_id,),
-    )
+    row = reader.one(f"SELECT a.id,a.name,{_ANONYMOUS} FROM accounts a WHERE a.id=?", (account_id,))  # noqa: S608 - our own names
     return None if row is None else Person(row[0], row[1], bool(row[2]))
 
 
