@@ -11,12 +11,7 @@ from app.devices.service import Devices
 from app.policy import Action
 
 
-@post(
-    "/homes/{home_id:str}/devices",
-    operation_id="registerDevice",
-    opt={"action": Action.PAIR},
-    status_code=201,
-)
+@post("/homes/{home_id:str}/devices", operation_id="registerDevice", opt={"action": Action.PAIR}, status_code=201)
 async def register_device(
     caller: NamedDependency[Caller],
     devices: NamedDependency[Devices],

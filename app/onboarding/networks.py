@@ -130,5 +130,4 @@ def _row(network: Network) -> str:
 
 def _told(event: str, network: Network) -> Change:
     data = {"ssid": network.ssid, "bssid": network.bssid}
-    # The hub's own matter: what is told elsewhere could be joined from there by nobody.
     return Change(event, "wifi_network", network.id, network.home_id, Action.PAIR, data)
