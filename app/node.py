@@ -17,7 +17,7 @@ from app.links.mqtt.faces import MqttFaces, Speakers
 from app.metrics import Metrics
 from app.onboarding.inbox_news import InboxNews
 from app.onboarding.methods import hub_methods
-from app.onboarding.service import Offers
+from app.onboarding.offers import Offers
 from app.radio import opened_radio
 from app.server import application
 from app.services import Services

@@ -1,7 +1,6 @@
-"""Running pairing sessions for people: who may, how many, and what the hub offers the device."""
+"""Running pairing sessions for people: who may, and how many."""
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from weakref import WeakValueDictionary
@@ -38,11 +37,8 @@ from app.store.housekeeping import BATCH
 from app.store.retention import DAY_MS, KEEP
 from app.store.store import Store
 from app.store.tx import Change, Tx
-from pairing.activation import Offer
-from pairing.activation.messages import CREDENTIAL_SIZE
 from pairing.errors import PairingError
 from pairing.inbox import Inbox
-from pairing.messages import Endpoint
 from pairing.methods import qr_shown
 from pairing.methods.method import TOKEN, Method
 from pairing.session.contexts import SessionOverError
@@ -343,24 +339,3 @@ def _told(error: PairingError) -> DoorstepError:
 def _forget_ended(tx: Tx) -> int:
     """A sweep of the housekeeping."""
     return queries.delete_ended(tx, tx.now - KEEP_ENDED_MS, BATCH)
-
-
-class Offers:
-    """What the hub offers a device that has proved itself: a fresh credential, and where the hub is reached."""
-
-    def __init__(
-        self, store: Store, hub_name: Callable[[], str], endpoints: Callable[[], tuple[Endpoint, ...]]
-    ) -> None:
-        self._store = store
-        self._hub_name = hub_name
-        self._endpoints = endpoints
-
-    async def __call__(self, session_id: str, attempt: int) -> Offer:
-        """A fresh one for each attempt."""
-        return Offer(
-            hub_name=self._hub_name(),
-            endpoints=self._endpoints(),
-            credential=secrets.token_bytes(CREDENTIAL_SIZE),
-            binding_id=f"{session_id}.{attempt}",
-            time=self._store.clock.now().ms,
-        )
