@@ -1,8 +1,9 @@
 """What the disk can do to us."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from app.errors import Conflict, Invalid, Unavailable
 
@@ -23,6 +24,14 @@ _STORAGE = (
         sqlite3.SQLITE_READONLY,
     }
 )
+
+
+class RunAgain(Exception):
+    """Raised in an act, which is undone: something is to be put right `first`, and the act to be done once more."""
+
+    def __init__(self, first: Callable[[Any], None]) -> None:
+        super().__init__("the act is to be done again")
+        self.first = first
 
 
 class StoreError(Unavailable):

@@ -13,7 +13,7 @@ import structlog
 from app.clock import Clock, Moment
 from app.store.checkpoint import fold
 from app.store.connection import Connection
-from app.store.errors import StoreClosed, StoreError, StoreSaturated, from_sqlite, of_act
+from app.store.errors import RunAgain, StoreClosed, StoreError, StoreSaturated, from_sqlite, of_act
 from app.store.tx import Batch, Event, Tx, leave
 
 T = TypeVar("T")
@@ -241,8 +241,7 @@ def _run_batch(
             db.execute("ROLLBACK")
             db.execute("BEGIN IMMEDIATE")
             batch = Batch(db, memory_holds=memory_holds)
-            for waiting in acts:
-                _run_one(db, waiting, Tx(db, moment, batch), capture)
+            _run_each(db, acts, moment, batch, capture)
         events = leave(db, batch, [waiting.tx for waiting in acts if waiting.tx is not None])
         db.execute("COMMIT")
     except BaseException:
@@ -272,10 +271,29 @@ def _run_all(
         except Exception as error:
             if not db.in_transaction:
                 raise
-            if db.total_changes != before or isinstance(error, sqlite3.Error):
+            if db.total_changes != before or isinstance(error, sqlite3.Error | RunAgain):
                 return False
             waiting.error = error
     return True
+
+
+def _run_each(
+    db: sqlite3.Connection, acts: list[_Waiting], moment: Moment, batch: Batch, capture: Capture | None
+) -> None:
+    """Run each act in its own savepoint; what one wants done first becomes an act before it."""
+    place = 0
+    while place < len(acts):
+        waiting = acts[place]
+        _run_one(db, waiting, Tx(db, moment, batch), capture)
+        if isinstance(waiting.error, RunAgain):
+            first = _Waiting(waiting.error.first, lambda _result, _error: None)
+            acts.insert(place, first)
+            place += 1
+            _run_one(db, first, Tx(db, moment, batch), capture)
+            if first.error is None:
+                continue
+            waiting.error = first.error
+        place += 1
 
 
 def _run_one(db: sqlite3.Connection, waiting: _Waiting, tx: Tx, capture: Capture | None) -> None:

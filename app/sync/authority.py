@@ -53,7 +53,8 @@ class Authority:
         """Take operations in order (section 2a); `moment` is now."""
         log = HomeLog(tx, shared)
         pushed = Accepting(tx, log, sender, moment, self._own).take(ops)
-        self._settle_in(tx, log)
+        # A phone reads what it has written, once it is answered.
+        self._settle_in(tx, log, at_once=sender.by.hub_id is None)
         return pushed
 
     def local_in(self, tx: Tx, home_id: str, actor: str, parts: Sequence[Part], *, is_shown: bool = True) -> None:
@@ -67,7 +68,9 @@ class Authority:
         self._own.follow_in(tx, log, op, at)
         self._settle_in(tx, log, shown=[key for key, it in done.items() if log.changed[key] is it])
 
-    def _settle_in(self, tx: Tx, log: HomeLog, shown: Collection[tuple[str, str]] = ()) -> None:
+    def _settle_in(
+        self, tx: Tx, log: HomeLog, shown: Collection[tuple[str, str]] = (), *, at_once: bool = True
+    ) -> None:
         """Write what became of a log; the tables show it, but for what they show already."""
         log.write_in(tx)
         if log.head == log.shared.head and not log.changed:
@@ -76,7 +79,7 @@ class Authority:
         queries.put_shared(tx, replace(log.shared, head=log.head))
         if self._facts is not None:
             keys = [key for key in log.changed if key not in shown]
-            self._facts.show_in(tx, log.home_id, keys, lambda kind, it: shown_of(log.get(kind, it)))
+            self._facts.show_in(tx, log.home_id, keys, lambda kind, it: shown_of(log.get(kind, it)), at_once=at_once)
         for told in self.on_grown:
             told(tx, log.home_id, log.head)
 
@@ -116,7 +119,7 @@ class Authority:
             rows = [merge.held_to(row, hybrid.of_ms(tx.now)) for row in rows]
         log = HomeLog(tx, shared)
         join_in(tx, log, self._own, rows, last=bool(counted))
-        self._settle_in(tx, log)
+        self._settle_in(tx, log, at_once=False)
 
     def heard_in(self, tx: Tx, home_id: str, node: str, hub_id: str, cursor: int) -> None:
         """A hub has everything up to `cursor`: what nobody misses may be forgotten."""

@@ -9,10 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from typing import Final
 
+from app.store.errors import RunAgain
 from app.store.tx import Reader, Tx
-from app.sync import merge, outbox_queries, queries, reference_queries, showing
+from app.sync import behind, behind_queries, merge, outbox_queries, queries, reference_queries, showing
 from app.sync.authority import Authority
-from app.sync.facts import Facts, Shown, shown_of
+from app.sync.facts import MANY, Facts, Shown, shown_of
 from app.sync.kinds import RANK, Fields, SeveralIds, Watch
 from app.sync.model import MAX_PARTS, NOBODY, Part
 from app.sync.replica import Replica
@@ -79,10 +80,19 @@ class Capture:
                 if (home_id, kind, entity_id) not in put:
                     by_home.setdefault(home_id, {})[kind, entity_id] = None
             for home_id, keys in by_home.items():
+                self._demand_level(tx, home_id, keys)
                 if parts := self.parts_in(tx, home_id, keys):
                     actor = NOBODY if account_id is None else self._key_in(tx, home_id, account_id) or NOBODY
                     self._put_down(tx, home_id, actor, parts)
         self._facts.put.clear()
+
+    def _demand_level(self, reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> None:
+        """What an act changed in rows that were behind the log is not known: it is done again once they are level."""
+        many = [key for key in keys if key[0] in MANY]
+        if not many or not behind_queries.anything(reader, home_id):
+            return
+        if touched := behind_queries.among(reader, home_id, many):
+            raise RunAgain(partial(behind.show_in, facts=self._facts, home_id=home_id, keys=touched))
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:
         kind = self._of_several_ids.get(name)

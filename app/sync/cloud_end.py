@@ -13,6 +13,7 @@ from app.store.tx import Reader, Tx
 from app.sync import queries
 from app.sync.accepting import Sender
 from app.sync.authority import Authority
+from app.sync.behind import Behind
 from app.sync.capture import Capture
 from app.sync.model import MAX_OPS, decode_entity
 from app.sync.polls import Polls
@@ -24,8 +25,11 @@ from app.sync.wire import (
     Found,
     Head,
     Hello,
+    JournalPart,
     Pull,
     Push,
+    Relay,
+    Reports,
     Request,
     Reset,
     Restate,
@@ -77,8 +81,9 @@ Handler = Callable[[Peer, Any], Awaitable[Answer]]
 class CloudEnd:
     """`answer` a request. `handlers` are of requests that are about other things than facts, by their type."""
 
-    def __init__(self, store: Store, authority: Authority, capture: Capture, serving: Serving) -> None:
+    def __init__(self, store: Store, authority: Authority, capture: Capture, serving: Serving, behind: Behind) -> None:
         self._store = store
+        self._behind = behind
         self._authority = authority
         self._capture = capture
         self._serving = serving
@@ -178,6 +183,9 @@ class CloudEnd:
         handler = self.handlers.get(type(request))
         if handler is None:
             return Failed(0, "not_understood", f"This cloud knows no {type(request).__name__}.", False)
+        for home_id in _devices_of(request):
+            # The log knows devices that came just now; what is said of them goes by the tables.
+            await self._behind.level(home_id)
         return await handler(peer, request)
 
     async def _hello(self, peer: Peer, request: Hello) -> Welcome:
@@ -265,3 +273,14 @@ class CloudEnd:
     def close(self) -> None:
         """This node stops: who waits is answered."""
         self._polls.close()
+
+
+def _devices_of(request: Request) -> set[str]:
+    """The homes of whose devices something is said."""
+    match request:
+        case Reports(home=home_id) | JournalPart(home=home_id):
+            return {home_id}
+        case Relay(orders=orders):
+            return {order.home for order in orders}
+        case _:
+            return set()

@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from app.caller import Caller
 from app.store.tx import Tx
-from app.sync import reference_queries
+from app.sync import behind_queries, reference_queries
 from app.sync.kinds import RANK, Item, Kind
 from app.sync.model import Entity
 
 Key = tuple[str, str]
 # The entity as this node shows it, and the key of who made it so.
 Shown = tuple[Mapping[str, Any] | None, str]
+# Of what comes from another node so much is shown with the log itself: about 10 ms of the writer's time.
+AT_ONCE: Final = 64
+# What there are thousands of in a home, and nobody's rights.
+MANY: Final = frozenset({"device", "names"})
 
 
 class Facts:
@@ -23,10 +27,19 @@ class Facts:
         self._caller_of = caller_of
         # (home, kind, id) of what was put since this was last asked: what else has changed with it came of it.
         self.put: set[tuple[str, str, str]] = set()
+        # Told inside the act: something is to be shown later (`app.sync.behind`).
+        self.on_behind: list[Callable[[Tx], None]] = []
 
-    def show_in(self, tx: Tx, home_id: str, keys: Iterable[Key], shown: Callable[[str, str], Shown]) -> None:
-        """Make the tables show these entities as `shown` says, and what waited for those that are there now."""
+    def show_in(
+        self, tx: Tx, home_id: str, keys: Iterable[Key], shown: Callable[[str, str], Shown], *, at_once: bool = True
+    ) -> None:
+        """Make the tables show these entities as `shown` says, and what waited for those that are there now.
+
+        Without `at_once`, of many those that are nobody's rights follow in acts of their own (PROTOCOL.md 2).
+        """
         todo, shown = dict.fromkeys(keys), cache(shown)
+        if not at_once:
+            self._leave_behind_in(tx, home_id, todo)
         for key in tuple(todo) if reference_queries.anything_hangs(tx, home_id) else ():
             if key[0] in self.kinds and shown(*key)[0] is not None:
                 todo.update(dict.fromkeys(reference_queries.released(tx, home_id, *key)))
@@ -41,6 +54,16 @@ class Facts:
                 callers[actor] = self._caller_of(tx, actor)
             by_kind.setdefault(kind, []).append(Item(entity_id, fields, callers[actor]))
         self._put_in(tx, home_id, by_kind, shown)
+
+    def _leave_behind_in(self, tx: Tx, home_id: str, todo: dict[Key, None]) -> None:
+        behind = [key for key in todo if key[0] in MANY]
+        if len(behind) <= AT_ONCE:
+            return
+        behind_queries.put(tx, home_id, behind)
+        for key in behind:
+            del todo[key]
+        for told in self.on_behind:
+            told(tx)
 
     def _put_in(self, tx: Tx, home_id: str, by_kind: dict[str, list[Item]], shown: Callable[[str, str], Shown]) -> None:
         order = sorted(by_kind, key=RANK.__getitem__)
@@ -57,9 +80,12 @@ class Facts:
     def _hang_in(
         self, tx: Tx, home_id: str, name: str, items: Sequence[Item], shown: Callable[[str, str], Shown]
     ) -> None:
-        refers = self.kinds[name].refers
+        refers, is_behind = self.kinds[name].refers, behind_queries.anything(tx, home_id)
         for item in items:
-            missing = [on for on in refers(item.id, item.fields or {}) if shown(*on)[0] is None]
+            wanted = [*refers(item.id, item.fields or {})]
+            missing = [on for on in wanted if shown(*on)[0] is None]
+            if is_behind:
+                missing += behind_queries.among(tx, home_id, wanted)
             if missing:
                 reference_queries.hang(tx, home_id, name, item.id, missing)
 

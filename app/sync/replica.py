@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
-from app.sync import hybrid, outbox_queries, queries, showing
+from app.sync import behind, hybrid, outbox_queries, queries, showing
 from app.sync.applying import apply_in
 from app.sync.facts import Facts, Key
 from app.sync.log import HomeLog
@@ -189,7 +189,7 @@ class Replica:
             last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
         reached, written = self._leave_reached(tx, home_id), {(row.kind, row.id): row for row in rows}
-        self.show_in(tx, home_id, written if reached <= written.keys() else reached | written.keys())
+        self.show_in(tx, home_id, written if reached <= written.keys() else reached | written.keys(), at_once=False)
         self._moved(tx, home_id)
 
     def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
@@ -285,7 +285,8 @@ class Replica:
         # Numbers of another life say nothing: the page is right.
         queries.put_entities(tx, home_id, [row for row, base in given if base != row], state.round)
         queries.mark_round(tx, home_id, [(row.kind, row.id) for row, base in given if base == row], state.round)
-        self.show_in(tx, home_id, {(row.kind, row.id): row for row, base in given if _differs(row, base)})
+        shown = {(row.kind, row.id): row for row, base in given if _differs(row, base)}
+        self.show_in(tx, home_id, shown, at_once=False)
         done = state.done + len(given)
         if answer.next is not None:
             place = SnapshotState(state.round, answer.epoch, head, answer.next, done, answer.total)
@@ -300,7 +301,7 @@ class Replica:
         gone = queries.unmarked(tx, home_id, round_)
         queries.drop_entities(tx, home_id, gone)
         queries.put_shared(tx, replace(shared, head=head, state="synced"))
-        self.show_in(tx, home_id, {*gone} | self._leave_reached(tx, home_id))
+        self.show_in(tx, home_id, {*gone} | self._leave_reached(tx, home_id), at_once=False)
 
     def leave_in(self, tx: Tx, home_id: str) -> None:
         """This node has that home no more: nothing of it stays."""
@@ -313,6 +314,8 @@ class Replica:
 
     def let_go_in(self, tx: Tx, home_id: str) -> None:
         """The home stays, and is this node's alone; should it meet that log again, all go on counting."""
+        if self._facts is not None:
+            behind.show_all_in(tx, self._facts, home_id)
         shared, node = self._shared(tx, home_id), self._node(tx)
         heard = queries.nodes(tx, home_id)
         queries.drop_shared(tx, home_id)
@@ -322,11 +325,16 @@ class Replica:
 
     # showing
 
-    def show_in(self, tx: Tx, home_id: str, keys: Collection[Key] | Mapping[Key, Entity]) -> None:
-        """Have the tables show these entities as they are with what waits; a mapping says what was just written."""
+    def show_in(
+        self, tx: Tx, home_id: str, keys: Collection[Key] | Mapping[Key, Entity], *, at_once: bool = True
+    ) -> None:
+        """Have the tables show these entities as they are with what waits; a mapping says what was just written.
+
+        `at_once`: see `Facts.show_in`.
+        """
         if self._facts is not None:
             known = keys if isinstance(keys, Mapping) else None
-            self._facts.show_in(tx, home_id, keys, showing.views(tx, home_id, keys, known))
+            self._facts.show_in(tx, home_id, keys, showing.views(tx, home_id, keys, known), at_once=at_once)
 
     def _acted(self, tx: Tx, home_id: str) -> None:
         for told in self.on_acted:

@@ -17,6 +17,7 @@ from app.sync import outbox_queries, queries
 from app.sync.acting import Acting
 from app.sync.attaching import Attaching
 from app.sync.authority import FORGOTTEN_AT_ONCE, TOMBSTONE_MS, Authority
+from app.sync.behind import Behind
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
@@ -48,9 +49,10 @@ class Sync:
         facts = Facts(kinds, self._caller_of)
         self.authority = Authority(lambda _: self._node, facts)
         self.replica = Replica(lambda _: self._node, facts)
+        self.behind = Behind(store, facts)
         self.capture = Capture(facts, self.authority, self.replica, people.key_in)
         self.copies = Copies(self.capture, self.replica, standings)
-        self.cloud_end = CloudEnd(store, self.authority, self.capture, serving)
+        self.cloud_end = CloudEnd(store, self.authority, self.capture, serving, self.behind)
         self.acting = Acting(self.authority, self.replica)
         self.conflicts = Conflicts(store, standings, people, self.acting)
         self.phones = PhoneFacts(store, standings)
@@ -93,6 +95,7 @@ class Sync:
         await self.cloud_end.open()
         self._store.housekeeping.register("sync_entities", self._compact_in)
         await self.news.start()
+        self.behind.start()
 
     async def give(self, by: Caller, home_id: str) -> SyncView:
         """Have the cloud keep a home of this hub's; raises as `Attaching.give`."""
@@ -119,6 +122,7 @@ class Sync:
     async def stop(self) -> None:
         """End everything; what waits, waits on disk."""
         await self.close()
+        await self.behind.stop()
         await self.news.stop()
 
     def talk(self) -> Talk | None:
@@ -163,6 +167,7 @@ class Sync:
                 raise NotFound
             remote = 0 if self.engine is None else self.engine.remote.get(home_id, 0)
             if shared.state == "synced" and not waiting and remote <= shared.head:
+                await self.behind.level(home_id)
                 return
             await asyncio.sleep(0.05)
 

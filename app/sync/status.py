@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from app.clock import Time, to_time
 from app.store.tx import Reader
-from app.sync import outbox_queries, queries
+from app.sync import behind_queries, outbox_queries, queries
 from app.sync.engine import Talk
 from app.sync.replica import Replica
 
@@ -16,8 +16,8 @@ State = Literal["alone", "authority", "joining", "snapshot", "synced", "offline"
 class SyncView(Struct, frozen=True):
     """A home and its cloud. `alone`: it has none; `authority`: this node is it; `offline`: level when they last spoke.
 
-    `to_push` operations wait for the cloud's answer, `to_pull` numbers of its log are not here as far as is known.
-    `conflicts` that nobody has settled. `progress` of a first sync, 0 to 1; null when there is none under way.
+    `to_push` operations wait for the cloud's answer, `to_pull` facts of its log are not here, or not shown yet, as
+    far as is known. `conflicts` that nobody has settled. `progress` of a first sync, 0 to 1; null when there is none.
     `problem` says why the cloud is not reached. `hubs` of the home are connected now, at a cloud.
     """
 
@@ -43,9 +43,10 @@ def view_in(
     if shared is None:
         return SyncView(home_id, "alone", None, None, 0, 0, 0, 0, None, None, "")
     conflicts = outbox_queries.count_open_conflicts(reader, home_id)
+    unshown = behind_queries.count(reader, home_id)
     if shared.cloud_id is None:
         contact = None if shared.contact_at is None else to_time(shared.contact_at)
-        return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, 0, conflicts, contact, None, "")
+        return SyncView(home_id, "authority", None, shared.epoch, shared.head, 0, unshown, conflicts, contact, None, "")
     state, progress = state_in(reader, shared, replica, talk)
     contact_at = talk.contact_at if talk is not None and talk.contact_at is not None else shared.contact_at
     return SyncView(
@@ -55,7 +56,7 @@ def view_in(
         shared.epoch,
         shared.head,
         outbox_queries.waiting_count(reader, home_id),
-        max(0, remote - shared.head),
+        max(0, remote - shared.head) + unshown,
         conflicts,
         None if contact_at is None else to_time(contact_at),
         progress,

@@ -11,7 +11,7 @@ from app.caller import BY_SYSTEM
 from app.clock import Moment
 from app.store.migrations import migrate
 from app.store.tx import Batch, Reader, Tx
-from app.sync import merge, queries, showing
+from app.sync import behind, merge, queries, showing
 from app.sync.authority import Authority
 from app.sync.facts import Facts
 from app.sync.kinds import ORDER, Fields, Item, Watch
@@ -140,6 +140,10 @@ class Node:
     def view(self, home_id: str) -> "View":
         """The home as this node sees it."""
         return View(home_id, self.log(home_id), self.outbox(home_id))
+
+    def level(self, home_id: str, most: int = 1_000) -> None:
+        """Have the tables show (some of) what they were behind the log."""
+        self.act(lambda tx: behind.show_some_in(tx, self.facts, home_id, most))
 
     def shown(self, home_id: str) -> dict[Key, dict[str, Any]]:
         """What its tables show."""

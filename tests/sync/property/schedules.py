@@ -42,7 +42,16 @@ PEOPLES = {
 }
 THINGS = {"pair": 3, "unpair": 1, "take_over": 2, "firmware": 2, "command": 2}
 SHARES = {"share": 2, "take_share": 2, "end_share": 2, "widen_share": 1}
-NETWORK = {"exchange": 34, "again": 3, "come_late": 4, "cut": 1, "heal_one": 2, "phone": 4, "restart": 1}
+NETWORK = {
+    "exchange": 34,
+    "again": 3,
+    "come_late": 4,
+    "cut": 1,
+    "heal_one": 2,
+    "phone": 4,
+    "restart": 1,
+    "show_some": 3,
+}
 MOVES = {"join": 2, "part": 1}
 TIME = {"jump": 3, "compact": 1}
 DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1}
@@ -161,6 +170,10 @@ class Schedule:
 
     def restart(self) -> None:
         self.rng.choice(list(self.world.hubs.values())).restart()
+
+    def show_some(self) -> None:
+        node = self.rng.choice([*self.world.hubs.values(), self.world.cloud])
+        node.level(self.rng.choice(HOMES), 2)
 
     def jump(self) -> None:
         of = self.rng.choice([*self.world.hubs, CLOUD, "phone"])
@@ -336,6 +349,9 @@ class Schedule:
             if to.serves(HOME):
                 world.phone_speaks(to)
         self._settle()
+        for node in (*world.hubs.values(), world.cloud):
+            for home in HOMES:
+                node.level(home)
         for home in HOMES:
             self._check_same(home)
         self._check_acked()
@@ -345,6 +361,8 @@ class Schedule:
         log = world.cloud.log(home)
         alive = {key: it for key, it in log.items() if it.dead is None}
         digest = merge.digest(log.values())
+        plain = {key: {n: v for n, v in it.fields.items() if v is not None} for key, it in alive.items()}
+        must(world.cloud.shown(home) == plain, "shown otherwise at the cloud", home)
         for hub in world.hubs.values():
             if not hub.serves(home):
                 continue
@@ -353,7 +371,6 @@ class Schedule:
             must({key: it for key, it in there.items() if it.dead is None} == alive, "not the same", hub.name, home)
             must(all(there.get(key) == it for key, it in log.items()), "another tombstone", hub.name, home)
             must(not hub.outbox(home), "still waits", hub.name)
-            plain = {key: {n: v for n, v in it.fields.items() if v is not None} for key, it in alive.items()}
             must(hub.shown(home) == plain, "shown otherwise", hub.name, home, _differences(plain, hub.shown(home)))
 
     def _check_acked(self) -> None:
@@ -398,6 +415,7 @@ def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.sync.authority.ROWS_AT_ONCE", 7)
         patch.setattr("app.sync.replica.ROWS_AT_ONCE", 7)
+        patch.setattr("app.sync.facts.AT_ONCE", 1)
         patch.setattr("app.sync.own.new_id", lambda _: schedule.world.new_id("conflict"))
         try:
             schedule.run()
