@@ -22,6 +22,8 @@ from app.sync.wire import Pushed
 MAX_EPOCH_STEP: Final = 1_000
 # Of one push; a home at its largest takes some of them.
 MAX_PARTS_AT_ONCE: Final = 5_000
+# What only the newest binding of a device may say.
+_FENCED: Final = frozenset({"owner_epoch", "hardware_id", "holder"})
 # Kinds whose number in a home is bounded as where they are made (store.retention), by table.
 _BOUNDED: Final = {
     "room": "rooms",
@@ -127,7 +129,8 @@ class Accepting:
         head = log.head
         self._own.follow_in(self._tx, log, op, at)
         self._plain = self._plain and not losses and log.head == head
-        self._own.keep_in(self._tx, log, losses)
+        if losses:
+            self._own.keep_in(self._tx, log, losses)
         return Result(Status.OK, log.head, at)
 
     def _refused(self, op: Op) -> tuple[Status, str] | None:
@@ -151,6 +154,8 @@ class Accepting:
 
     def _is_fenced_out(self, part: Part) -> bool:
         """Hardware is where its highest owner epoch is, and so is its holder (section 5)."""
+        if part.what == "put" and _FENCED.isdisjoint(part.fields):
+            return False
         epoch, entity = part.fields.get("owner_epoch"), self._log.live("device", part.id)
         if entity is not None:
             current, hardware = entity.fields.get("owner_epoch", 0), entity.fields.get("hardware_id")
@@ -200,4 +205,4 @@ def _refused(part: Part, log: HomeLog, by: Stamp, why: str) -> Loss:
     now: Entity | None = log.live(part.kind, part.id)
     kept: Any = None if now is None else {name: now.fields.get(name) for name in part.fields} or None
     value = "deleted" if part.what == "del" else part.fields
-    return Loss(part.kind, part.id, "", f"denied:{why}", value, by, kept, None if now is None else now.stamp)
+    return Loss(part.kind, part.id, "", f"denied:{why}", value, by, kept, None if now is None else now.last)

@@ -4,6 +4,7 @@ So a first sync holds up nobody's act for longer than `FACTS_AT_ONCE` take (PROT
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -18,6 +19,9 @@ from app.sync.facts import Facts, Key
 
 # About 50 ms of the writer's time: what an act waits at most that comes meanwhile.
 FACTS_AT_ONCE: Final = 250
+# The log goes first: tables follow once nothing has come for so long, or it has come for `PATIENCE_S`.
+QUIET_S: Final = 0.05
+PATIENCE_S: Final = 1.0
 RETRY_S: Final = 5.0
 _log = structlog.get_logger("doorstep.sync")
 
@@ -69,10 +73,18 @@ class Behind:
         while await self._store.write(partial(show_some_in, facts=self._facts, home_id=home_id)):
             pass
 
+    async def _until_quiet(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while self._wake.is_set():
+                    self._wake.clear()
+                    await asyncio.sleep(QUIET_S)
+        self._wake.clear()
+
     async def _run(self) -> None:
         while True:
             await self._wake.wait()
-            self._wake.clear()
+            await self._until_quiet()
             try:
                 for home_id in await self._store.read(behind_queries.homes):
                     await self.level(home_id)

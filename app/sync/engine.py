@@ -318,11 +318,20 @@ class Engine:
 
     async def _restate(self, line: Line, home_id: str) -> None:
         place: tuple[str, str] | None = ("", "")
-        while place is not None:
-            ask = partial(self._replica.restating, home_id=home_id, after=place)
-            restate, place = await self._store.read(ask)
-            if await self._took_over(home_id, await line.ask(restate)):
+        asking: asyncio.Task[Answer] | None = None
+        try:
+            while place is not None:
+                ask = partial(self._replica.restating, home_id=home_id, after=place)
+                # Read while the page before is written there.
+                restate, place = await self._store.read(ask)
+                if asking is not None and await self._took_over(home_id, await asking):
+                    return
+                asking = asyncio.create_task(line.ask(restate))
+            if asking is None or await self._took_over(home_id, await asking):
                 return
+        finally:
+            if asking is not None:
+                asking.cancel()
         await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
 
     async def _took_over(self, home_id: str, answer: Answer) -> bool:

@@ -97,4 +97,4 @@ def shown_of(entity: Entity | None) -> Shown:
     if entity.dead is not None:
         return None, entity.dead.actor
     fields = {name: value for name, value in entity.fields.items() if value is not None}
-    return fields, entity.stamp.actor
+    return fields, entity.last.actor

@@ -1,8 +1,9 @@
 """Merging, as pure functions (PROTOCOL.md 2a, 5, 6). Both ends make the same rows by them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ RIGHTS = {
     "invitation": frozenset({"state", "taken_by"}),
 }
 _NONE: frozenset[str] = frozenset()
+V = TypeVar("V")
 
 
 class Merged(Struct, frozen=True):
@@ -61,7 +63,7 @@ def apply(entity: Entity | None, part: Part, stamp: Stamp, op: Op) -> Merged:
 
 
 def _made(part: Part, stamp: Stamp, inc: int) -> Entity:
-    return Entity(part.kind, part.id, stamp.seq, inc, stamp, dict(sorted(part.fields.items())), {})
+    return Entity(part.kind, part.id, stamp.seq, inc, stamp, _sorted(part.fields), {})
 
 
 def _gone(part: Part, stamp: Stamp, dead: Stamp | None) -> tuple[Loss, ...]:
@@ -82,30 +84,45 @@ def _delete(entity: Entity | None, part: Part, stamp: Stamp, op: Op) -> Merged:
 
 
 def _put(entity: Entity, part: Part, stamp: Stamp, op: Op) -> Merged:
-    fields, stamps = dict(entity.fields), {name: entity.stamp_of(name) for name in entity.fields}
+    fields, own = dict(entity.fields), dict(entity.stamps)
     losses: list[Loss] = []
     for name, value in part.fields.items():
-        was = stamps.get(name)
+        was = entity.stamp_of(name) if name in entity.fields else None
         wins = was is None or stamp.later_than(was)
         if was is not None and fields[name] != value and not op.had_seen(was):
             kept, lost = ((value, stamp), (fields[name], was)) if wins else ((fields[name], was), (value, stamp))
             losses.append(Loss(part.kind, part.id, name, "newer", *lost, *kept))
         if wins:
-            fields[name], stamps[name] = value, stamp
+            fields[name], own[name] = value, stamp
+    if 2 * len(own) < len(fields):
+        # The common stamp is of most fields as before; looking for it takes longer than all else here.
+        whole = Entity(entity.kind, entity.id, stamp.seq, entity.inc, entity.stamp, _sorted(fields), _sorted(own))
+        return Merged(whole, tuple(losses))
+    stamps = {name: own.get(name, entity.stamp) for name in fields}
     return Merged(compact(entity, stamp.seq, fields, stamps), tuple(losses))
 
 
 def compact(entity: Entity, seq: int, fields: Mapping[str, Any], stamps: Mapping[str, Stamp]) -> Entity:
-    """`entity` with other fields, in the form it has on every node: the latest stamp is of all that have no own."""
-    common = max(stamps.values(), key=_whole_order, default=entity.stamp)
+    """`entity` with other fields, in the form it has on every node.
+
+    The stamp of most fields (the latest, of several) is of all that have no own; all is in order of names.
+    """
+    counts = Counter(stamps.values())
+    common = max(counts, key=lambda it: (counts[it], _whole_order(it)), default=entity.stamp)
     own = {name: stamps[name] for name in sorted(stamps) if stamps[name] != common}
-    return Entity(entity.kind, entity.id, seq, entity.inc, common, dict(sorted(fields.items())), own)
+    return Entity(entity.kind, entity.id, seq, entity.inc, common, _sorted(fields), own)
+
+
+def _sorted(it: Mapping[str, V]) -> dict[str, V]:
+    return dict(sorted(it.items()))
 
 
 def held_to(entity: Entity, at: int) -> Entity:
     """`entity`, but nothing of it was written after the hybrid time `at`: what a clock said that was ahead."""
     if entity.dead is not None:
         return msgspec.structs.replace(entity, stamp=_held(entity.stamp, at), dead=_held(entity.dead, at))
+    if entity.stamp.at <= at and all(it.at <= at for it in entity.stamps.values()):
+        return entity
     stamps = {name: _held(entity.stamp_of(name), at) for name in entity.fields}
     whole = msgspec.structs.replace(entity, stamp=_held(entity.stamp, at))
     return compact(whole, entity.seq, entity.fields, stamps)
@@ -131,7 +148,7 @@ def join(one: Entity, other: Entity) -> Entity:
         stamp = other.stamp_of(name)
         if name not in stamps or _whole_order(stamp) > _whole_order(stamps[name]):
             fields[name], stamps[name] = value, stamp
-    return compact(max(one, other, key=lambda it: _whole_order(it.stamp)), seq, fields, stamps)
+    return compact(max(one, other, key=lambda it: _whole_order(it.last)), seq, fields, stamps)
 
 
 def _whole_order(stamp: Stamp) -> tuple[tuple[int, str, int], int, str]:

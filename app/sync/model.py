@@ -39,7 +39,7 @@ class Stamp(Struct, frozen=True, array_like=True, gc=False):
 class Entity(Struct, frozen=True, array_like=True):
     """One fact. `stamp` is of every field that has none of its own in `stamps`; `dead`: a tombstone, without fields.
 
-    `inc` counts its incarnations.
+    `inc` counts its incarnations. It has one form on every node (`app.sync.merge.compact`).
     """
 
     kind: str
@@ -54,6 +54,13 @@ class Entity(Struct, frozen=True, array_like=True):
     def stamp_of(self, field: str) -> Stamp:
         """Who wrote it."""
         return self.stamps.get(field, self.stamp)
+
+    @property
+    def last(self) -> Stamp:
+        """Of its last change."""
+        if self.dead is not None:
+            return self.dead
+        return max((self.stamp, *self.stamps.values()), key=Stamp.order) if self.stamps else self.stamp
 
 
 What = Literal["new", "put", "del"]

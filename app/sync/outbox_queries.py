@@ -124,9 +124,12 @@ def drop_ops(tx: Tx, places: Sequence[int]) -> None:
     tx.db.executemany("DELETE FROM sync_outbox WHERE place=?", [(place,) for place in places])
 
 
-def waits(reader: Reader, place: int) -> bool:
-    """Whether it is still in the outbox."""
-    return reader.one("SELECT 1 FROM sync_outbox WHERE place=?", (place,)) is not None
+def still_waiting(reader: Reader, places: Sequence[int]) -> set[int]:
+    """Those that are still in the outbox."""
+    if not places:
+        return set()
+    rows = reader.all("SELECT place FROM sync_outbox WHERE place BETWEEN ? AND ?", (min(places), max(places)))
+    return {row[0] for row in rows}
 
 
 # conflicts, with what acts here have made of them

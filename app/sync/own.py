@@ -56,8 +56,7 @@ class OwnWork:
 
     def bind_in(self, tx: Tx, log: HomeLog, part: Part) -> None:
         """Keep where a piece of hardware is now."""
-        device = log.live("device", part.id)
-        if device is None or "owner_epoch" not in part.fields:
+        if "owner_epoch" not in part.fields or (device := log.live("device", part.id)) is None:
             return
         hardware_id, epoch = device.fields.get("hardware_id", ""), device.fields.get("owner_epoch", 0)
         bound = log.binding(hardware_id)

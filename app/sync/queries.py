@@ -99,6 +99,12 @@ def entities(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> d
     }
 
 
+def numbers(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """`seq` of those that there are of several, by (kind, id)."""
+    sql = "SELECT id, seq FROM sync_entities WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
+    return {(kind, row[0]): row[1] for kind, ids in by_kind(keys) for row in reader.all(sql, (home_id, kind, ids))}
+
+
 def by_kind(keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Ids as a JSON array, by kind: so that any number of them is one question."""
     ids: dict[str, list[str]] = {}

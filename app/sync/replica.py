@@ -67,7 +67,8 @@ class Replica:
     def state_in(self, tx: Tx, home_id: str, parts: Iterable[Part], actor: str) -> None:
         """Everything that is here already, as if confirmed: what a home that joins a cloud restates."""
         shared = self._shared(tx, home_id)
-        log = HomeLog(tx, shared)
+        log, parts = HomeLog(tx, shared), list(parts)
+        log.preload((part.kind, part.id) for part in parts)
         at = hybrid.after(shared.last_at, tx.now)
         for part in parts:
             op = Op(self._node(tx), 0, actor, at, 0, [part])
@@ -118,7 +119,8 @@ class Replica:
         if answer.epoch != shared.epoch:
             return
         # An answer may come twice.
-        answered = [it for it in zip(sent, answer.results, strict=False) if outbox_queries.waits(tx, it[0].place)]
+        waiting = outbox_queries.still_waiting(tx, [it.place for it in sent])
+        answered = [it for it in zip(sent, answer.results, strict=False) if it[0].place in waiting]
         if answer.expected is not None and len(answer.results) < len(sent):
             self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
         is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
@@ -177,7 +179,9 @@ class Replica:
         shared = self._shared(tx, home_id)
         if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
             return
-        rows = [row for row, base in self._with_base(tx, home_id, answer.rows) if base is None or base.seq < row.seq]
+        rows = [decode_entity(row) for row in answer.rows]
+        numbers = queries.numbers(tx, home_id, ((row.kind, row.id) for row in rows))
+        rows = [row for row in rows if numbers.get((row.kind, row.id), -1) < row.seq]
         shared = replace(shared, snapshot_place=_PARTLY if answer.more else None)
         self._take_rows(tx, shared, rows, answer.head)
 
@@ -186,7 +190,7 @@ class Replica:
         queries.put_entities(tx, home_id, rows)
         last_at = shared.last_at
         for row in rows:
-            last_at = hybrid.heard(last_at, (row.dead or row.stamp).at, tx.now)
+            last_at = hybrid.heard(last_at, row.last.at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
         reached, written = self._leave_reached(tx, home_id), {(row.kind, row.id): row for row in rows}
         self.show_in(tx, home_id, written if reached <= written.keys() else reached | written.keys(), at_once=False)

@@ -194,7 +194,7 @@ def fits(op: Op) -> bool:
     if len(op.node) > MAX_NODE or not _KEY.match(op.actor):
         return False
     # Two parts on one entity would be judged each as if it were the only one.
-    if len({(part.kind, part.id) for part in op.parts}) < len(op.parts):
+    if len(op.parts) > 1 and len({(part.kind, part.id) for part in op.parts}) < len(op.parts):
         return False
     return all(_fits(part) for part in op.parts)
 
@@ -230,10 +230,11 @@ def _fits(part: Part) -> bool:
         return False
     if any(part.fields.get(name, "") is None for name in _NEVER_NULL.get(part.kind, ())):
         return False
-    few = dict(part.fields)
+    few = part.fields
     try:
         if (many := _MANY.get(part.kind)) is not None:
             beginning, of = many
+            few = dict(few)
             for name in [name for name in few if name.startswith(beginning) and len(name) <= MAX_NAME]:
                 msgspec.convert(few.pop(name), of)
         if part.kind == "names":

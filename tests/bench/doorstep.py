@@ -43,6 +43,10 @@ class Disk:
         """How far the log is here; None while it is not whole."""
         return self.one("SELECT head FROM sync_homes WHERE home_id=? AND state='synced'", self._home_id)  # type: ignore[no-any-return]
 
+    def facts(self) -> int:
+        """Facts in the log."""
+        return int(self.one("SELECT count(*) FROM sync_entities WHERE home_id=?", self._home_id))
+
     def named(self, like: str) -> int:
         """Devices of such a name in the tables."""
         return int(self.one("SELECT count(*) FROM devices WHERE home_id=? AND name LIKE ?", self._home_id, like))
@@ -71,6 +75,8 @@ class Round:
         self.cloud: HubProcess
         self.at_cloud: Client
         self.taken: dict[str, Taken] = {}
+        # What the hub took to make a log of its tables, in seconds.
+        self.stated = 0.0
 
     async def run(self, *, tls: bool, changes: int) -> Measured:
         """All of it."""
@@ -90,7 +96,7 @@ class Round:
                 await self._edited(at_hub, wire)
                 to_cloud = await self._changes(at_hub, self.at_cloud, changes)
                 to_hub = await self._changes(self.at_cloud, at_hub, changes)
-        return Measured(self.taken, to_cloud, to_hub)
+        return Measured(self.taken, to_cloud, to_hub, self.stated)
 
     @asynccontextmanager
     async def _hub(self, name: str) -> AsyncIterator[tuple[Client, Wire]]:
@@ -111,20 +117,26 @@ class Round:
                     await asyncio.sleep(0.05)
             yield at_hub, wire
 
-    def _is_all(self, name: str) -> bool:
+    async def _until_all(self, name: str) -> tuple[float, float]:
+        """When a node's log had all, and when its tables did."""
         disk = self._disks[name]
-        return disk.synced() is not None and disk.named("Lamp %") == len(self._made.device_ids)
+        logged = await until(lambda: disk.synced() is not None and disk.facts() >= self._made.documents)
+        shown = await until(lambda: disk.named("Lamp %") == len(self._made.device_ids))
+        return logged, shown
 
-    def _took(self, what: str, documents: int, seconds: float, octets: int) -> None:
-        self.taken[what] = Taken(documents, seconds, octets)
+    def _took(self, what: str, documents: int, began: float, ended: tuple[float, float], octets: int) -> None:
+        self.taken[what] = Taken(documents, ended[0] - began, octets, ended[1] - began)
 
     async def _all_out(self, at_hub: Client, wire: Wire) -> None:
-        before, began = wire.octets, time.perf_counter()
         path = f"/api/homes/{self._made.home_id}/sync"
+        asked = time.perf_counter()
         await self._give(at_hub, path)
-        ended = await until(lambda: self._is_all("cloud"))
-        self._took("all_out", self._made.documents, ended - began, wire.octets - before)
-        await until(lambda: self._is_all("hub"))
+        before = wire.octets
+        began = await until(lambda: self._disks["hub"].facts() > 0)
+        self.stated = began - asked
+        ended = await self._until_all("cloud")
+        self._took("all_out", self._made.documents, began, ended, wire.octets - before)
+        await self._until_all("hub")
         self._demand(self._disks["cloud"].told("device.added"), len(self._made.device_ids))
 
     async def _give(self, at_hub: Client, path: str) -> None:
@@ -142,8 +154,8 @@ class Round:
         hub_id = (await self._cloud_hubs())[-1]
         before, began = wire.octets, time.perf_counter()
         await self.at_cloud.post(f"/api/homes/{self._made.home_id}/hubs", {"hub_id": hub_id})
-        ended = await until(lambda: self._is_all(name))
-        self._took("all_in", self._made.documents, ended - began, wire.octets - before)
+        ended = await self._until_all(name)
+        self._took("all_in", self._made.documents, began, ended, wire.octets - before)
         self._demand(self._disks[name].told("device.added"), len(self._made.device_ids))
 
     async def _cloud_hubs(self) -> list[str]:
@@ -172,14 +184,18 @@ class Round:
         await until(lambda: wire.met_at is not None)
         wanted = {name: len(ids) for name, (_, ids) in edits.items()}
 
+        apart = hub.synced()
+
         def is_level() -> bool:
-            if hub.one("SELECT count(*) FROM sync_outbox") or hub.synced() != cloud.synced():
-                return False
+            head = hub.synced()
+            return head == cloud.synced() != apart and not hub.one("SELECT count(*) FROM sync_outbox")
+
+        def is_shown() -> bool:
             return all(disk.named(f"{name} %") == many for name, many in wanted.items() for disk in (hub, cloud))
 
-        ended = await until(is_level)
+        ended = await until(is_level), await until(is_shown)
         assert wire.met_at is not None
-        self._took(what, count, ended - wire.met_at, wire.octets - before)
+        self._took(what, count, wire.met_at, ended, wire.octets - before)
         for name in ("hub", "cloud"):
             self._demand(self._disks[name].told("device.updated") - told[name], count)
 

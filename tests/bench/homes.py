@@ -18,7 +18,7 @@ from app.policy import Actor
 from app.services import Services
 from app.store.prepare import open_store
 from app.store.tx import Reader, Tx
-from tests.bench.folder import AT_ONCE, NEVER, TOKEN, credential_of, identity_of
+from tests.bench.folder import AT_ONCE, NEVER, TOKEN, identity_of
 
 ROOMS = 20
 FOLDERS = ("hub", "cloud", "second")
@@ -96,7 +96,6 @@ def _bind(tx: Tx, services: Services, owner: Caller, home_id: str, room_id: str,
         name=f"Lamp {n}",
         room_id=room_id,
         public_key=identity.public,
-        credential=credential_of(n),
         firmware="1.0.0",
         serial=f"SN{n:06}",
     )

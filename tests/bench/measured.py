@@ -12,11 +12,15 @@ WHAT = {
 
 
 class Taken(Struct, frozen=True):
-    """So many documents, on the other side's disk after `seconds`; `octets` on the wire, both ways."""
+    """So many documents, on the other side's disk after `seconds`; `octets` on the wire, both ways.
+
+    `shown`: after so many seconds other tables that are made of them were level, too.
+    """
 
     documents: int
     seconds: float
     octets: int
+    shown: float
 
     @property
     def rate(self) -> float:
@@ -25,8 +29,12 @@ class Taken(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """By the names in WHAT; `to_cloud`, `to_hub`: ms from one change to the other side's event."""
+    """By the names in WHAT; `to_cloud`, `to_hub`: ms from one change to the other side's event.
+
+    `stated`: s in which the hub made a log of its tables, as it was given a cloud.
+    """
 
     taken: dict[str, Taken]
     to_cloud: list[float] = []
     to_hub: list[float] = []
+    stated: float = 0.0

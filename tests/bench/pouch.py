@@ -36,7 +36,7 @@ class Pouch:
         done = await self.tell(verb, **more)
         if done["written"] != documents:
             raise SystemExit(f"PouchDB wrote {done['written']} documents of {documents}")
-        return Taken(documents, done["seconds"], self._wire.octets - before)
+        return Taken(documents, done["seconds"], self._wire.octets - before, done["seconds"])
 
 
 async def _said(process: asyncio.subprocess.Process) -> dict[str, Any]:

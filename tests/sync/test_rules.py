@@ -251,7 +251,7 @@ def test_hostile_operations_are_answered_and_leave_nothing_odd(count: int) -> No
 def _check(cloud: Node) -> None:
     log = cloud.log(HOME).values()
     assert all(fits_entity(it) for it in log)
-    assert all((it.dead or it.stamp).at <= (cloud.now << 16) + (1 << 24) for it in log)
+    assert all(it.last.at <= (cloud.now << 16) + (1 << 24) for it in log)
     alive = [it for it in log if it.dead is None]
     if any(it.kind == "home" for it in alive):
         assert [it.id for it in alive if it.kind == "member" and it.fields["role"] == "owner"] != []

@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 from app.client import why
 from app.clock import Time, to_time
+from app.connections import DEFLATE, WINDOW_BITS
 from app.errors import Conflict
 from app.policy import SYSTEM
 from app.store.hub import read_hub
@@ -38,6 +40,9 @@ from app.sync.enrolment.model import Revoked, Superseded
 # A token is renewed so long before its end.
 MARGIN_S: Final = 120.0
 CLOSE_S: Final = 5.0
+_DEFLATE: Final = ClientPerMessageDeflateFactory(
+    server_max_window_bits=WINDOW_BITS, client_max_window_bits=WINDOW_BITS, compress_settings=DEFLATE
+)
 _log = structlog.get_logger("doorstep.cloud")
 
 
@@ -140,6 +145,8 @@ class CloudDoor:
                 ssl=session.ssl,
                 additional_headers={"Authorization": f"Bearer {session.token}"},
                 max_size=MAX_ANSWER,
+                compression=None,
+                extensions=[_DEFLATE],
                 open_timeout=CONNECT_S,
                 close_timeout=CLOSE_S,
                 proxy=None,

@@ -97,8 +97,8 @@ def cursor_by_time(patch: pytest.MonkeyPatch) -> None:
 
     def bodies_since(reader: Reader, home_id: str, since: int, limit: int) -> Any:
         rows = queries.every_entity(reader, home_id)
-        heard = max(((it.dead or it.stamp).at for it in rows if it.seq <= since), default=0)
-        later = {it.seq for it in rows if (it.dead or it.stamp).at > heard}
+        heard = max((it.last.at for it in rows if it.seq <= since), default=0)
+        later = {it.seq for it in rows if it.last.at > heard}
         return [row for row in real(reader, home_id, since, limit) if row[0] in later]
 
     patch.setattr(queries, "bodies_since", bodies_since)

@@ -176,7 +176,7 @@ class World:
         present = hybrid.of_ms(self.cloud.now) + (1 << 16)
         for (kind, entity_id), entity in log.items():
             if entity.seq > head:
-                stamp = entity.dead or entity.stamp
+                stamp = entity.last
                 must(entity.seq <= self.cloud.shared(home).head, "a number beyond the head")
                 must(stamp.at <= present, "a stamp ahead of the authority's present", entity)
                 room = entity.fields.get("room_id") if kind == "device" else None
