@@ -18,8 +18,8 @@ from app.turn import Heads, ShortWay, Turn
 
 # From the first octet of a request, or the connection, to its last: a megabyte over poor Wi-Fi takes a few.
 REQUEST_SECONDS: Final = 30.0
-# Of WebSockets at both ends. For a page of a home's log zlib's usual 6 takes three times as long as 1, on the event loop,
-# and saves a tenth; 12 bits of window and 5 of memory are 20 KiB a connection (websockets, Compression).
+# Of WebSockets at both ends. For a page of a home's log zlib's usual 6 takes three times as long as 1, on the event
+# loop, and saves a tenth; 12 bits of window and 5 of memory are 20 KiB a connection (websockets, Compression).
 DEFLATE: Final = {"level": 1, "memLevel": 5}
 WINDOW_BITS: Final = 12
 # Everything before the body. A token and a key are 300 octets; browsers' cookies, of which there are none here, 4,096.

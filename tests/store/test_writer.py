@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from app.errors import Conflict
 from app.policy import SYSTEM, Action
 from app.store import writer as writing
-from app.store.errors import StoreClosed, StoreError, StoreFull, StoreSaturated
+from app.store.errors import RunAgain, StoreClosed, StoreError, StoreFull, StoreSaturated
 from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Change, Event, Reader, Tx
@@ -216,3 +216,36 @@ async def test_a_read_sees_one_snapshot(store: Store) -> None:
     go_on.set()
     assert await reading == ([], [])
     assert await store.read(rows) == ["a"]
+
+
+async def test_what_an_act_wants_done_first_is_an_act_before_it(store: Store) -> None:
+    """By itself: its own events come first, and who did it is not who did the other."""
+    heard: list[str] = []
+    store.listen(lambda events: heard.extend(event.id for event in events))
+
+    def first(tx: Tx) -> None:
+        keep("first")(tx)
+        tx.record(SYSTEM, replace(CHANGE, id="first"))
+
+    def act(tx: Tx) -> str:
+        keep("act")(tx)
+        tx.record(SYSTEM, replace(CHANGE, id="act"))
+        if tx.one("SELECT 1 FROM secrets WHERE row='first'") is None:
+            raise RunAgain(first)
+        return "done"
+
+    before, done, after = await together(store, keep("before"), act, keep("after"))
+    assert (before, done, after) == ("before", "done", "after")
+    assert await store.read(rows) == ["before", "first", "act", "after"]
+    assert heard == ["first", "act"]
+
+
+async def test_an_act_whose_first_fails_fails_with_it(store: Store) -> None:
+    def act(tx: Tx) -> None:
+        keep("act")(tx)
+        raise RunAgain(fail)
+
+    error, after = await together(store, act, keep("after"))
+    assert isinstance(error, Conflict)
+    assert after == "after"
+    assert await store.read(rows) == ["after"]

@@ -112,12 +112,14 @@ class Together:
         await self.level()
 
     async def level(self) -> None:
-        """Both ends have everything."""
+        """Both ends have everything, and show it."""
         async with asyncio.timeout(WAIT):
             while True:
                 view = (await self.at_hub.get(f"{self.home}/sync")).json()
                 head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
                 if view["state"] == "synced" and not view["to_push"] and view["head"] == head:
+                    for node in (self.hub, self.cloud):
+                        await node.services.sync.behind.level(self.home_id)
                     return
                 await asyncio.sleep(0.01)
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
-from app.sync import authority, hybrid, merge, outbox_queries, queries, restating, rules
+from app.sync import authority, behind_queries, hybrid, merge, outbox_queries, queries, restating, rules
 from app.sync.accepting import Accepting
 from app.sync.model import Entity, Op, Part, Stamp, Status
 from app.sync.own import OwnWork
@@ -361,6 +361,11 @@ def join_prefers_what_lives(patch: pytest.MonkeyPatch) -> None:
 @mutant("disasters")
 def superseded_life_is_listened_to(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(World, "is_known", lambda *_: True)
+
+
+@mutant("things")
+def what_came_at_once_is_never_shown(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(behind_queries, "put", lambda *_: None)
 
 
 @mutant("ages")
