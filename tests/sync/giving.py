@@ -106,6 +106,8 @@ class Given:
                 view = answer.json()
                 head = self.cloud.services.sync.cloud_end.heads.get(home_id, ("", 0))
                 if view["state"] == "synced" and not view["to_push"] and (view["epoch"], view["head"]) == head:
+                    for api in (self.hub, self.cloud):
+                        await api.services.sync.behind.level(home_id)
                     break
                 await asyncio.sleep(0.01)
         assert head[1] < 1 << 40

@@ -255,12 +255,14 @@ class Three:
     async def is_level(self) -> bool:
         views = [await self.view(node) for node in self.nodes]
         heads = {view.get("head") for view in views}
-        return len(heads) == 1 and all(view["state"] == "synced" and not view["to_push"] for view in views[1:])
+        shown = not any(view["to_pull"] for view in views)
+        answered = all(view["state"] == "synced" and not view["to_push"] for view in views[1:])
+        return len(heads) == 1 and shown and answered
 
     async def view(self, node: Node) -> dict[str, Any]:
         """How the home stands there; empty before it is."""
         status, said = await node.ask("GET", f"{self.home}/sync")
-        return said if status == 200 else {"state": str(said), "to_push": 1}
+        return said if status == 200 else {"state": str(said), "to_push": 1, "to_pull": 1}
 
 
 @asynccontextmanager
