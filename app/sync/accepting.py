@@ -56,6 +56,7 @@ class Accepting:
         self._moment = moment
         self._own = own
         self._nodes: dict[str, NodeRow] = {}
+        self._speaks_as: dict[str, bool] = {}
         self._plain = True
 
     def take(self, ops: Sequence[Op]) -> Pushed:
@@ -73,9 +74,7 @@ class Accepting:
                 self._plain = False
                 results.append(Result(Status.DENIED, self._log.head, 1, "malformed"))
                 continue
-            # This node's own are nobody else's, and a phone's are its person's, through whichever hub they come.
-            of_another = op.node == self._own.node_in(self._tx) or not self._sender.speaks_as(op.node)
-            if of_another or self._row(op).account_key not in (None, op.actor):
+            if not self._may_speak_as(op.node) or self._row(op).account_key not in (None, op.actor):
                 self._plain = False
                 results.append(Result(Status.DENIED, self._log.head, op.at, "not_your_node"))
                 continue
@@ -88,6 +87,12 @@ class Accepting:
             queries.put_node(self._tx, shared.home_id, row)
         head = self._log.head
         return Pushed(0, shared.home_id, shared.epoch, before, head, results, self._plain, expected)
+
+    def _may_speak_as(self, node: str) -> bool:
+        """This node's own are nobody else's, and a phone's are its person's, through whichever hub they come."""
+        if node not in self._speaks_as:
+            self._speaks_as[node] = node != self._own.node_in(self._tx) and self._sender.speaks_as(node)
+        return self._speaks_as[node]
 
     def _row(self, op: Op) -> NodeRow:
         if op.node not in self._nodes:

@@ -96,7 +96,8 @@ def _put(entity: Entity, part: Part, stamp: Stamp, op: Op) -> Merged:
             fields[name], own[name] = value, stamp
     if 2 * len(own) < len(fields):
         # The common stamp is of most fields as before; looking for it takes longer than all else here.
-        whole = Entity(entity.kind, entity.id, stamp.seq, entity.inc, entity.stamp, _sorted(fields), _sorted(own))
+        fields = fields if len(fields) == len(entity.fields) else _sorted(fields)
+        whole = Entity(entity.kind, entity.id, stamp.seq, entity.inc, entity.stamp, fields, _sorted(own))
         return Merged(whole, tuple(losses))
     stamps = {name: own.get(name, entity.stamp) for name in fields}
     return Merged(compact(entity, stamp.seq, fields, stamps), tuple(losses))
