@@ -35,6 +35,8 @@ class Outcome:
         self._lost = {_frozen(it["kind"], it["id"], *pair) for it in self.conflicts for pair in _values(it)}
         self._refused = {(it["kind"], it["id"]) for it in self.conflicts if it["field"] == ""}
         self._removed = {(it.kind, it.id) for it in self._edits if it.act == "del"}
+        # Ended ones make room for others (store.retention).
+        self._ended = {(it.kind, it.id) for it in self._edits if it.kind == "invitation" and "state" in it.fields}
         self._seen = {
             _frozen(it.kind, it.id, name, value)
             for it in self._edits
@@ -56,7 +58,7 @@ class Outcome:
         key = (edit.kind, edit.id)
         if edit.act == "del":
             return not is_there or key in self._refused
-        if edit.act == "new" and not is_there and key not in self._removed | self._refused:
+        if edit.act == "new" and not is_there and key not in self._removed | self._refused | self._ended:
             return False
         return all(self._stands(edit, now, name, value) for name, value in edit.fields.items())
 

@@ -49,3 +49,11 @@ def test_what_is_gone_must_have_been_removed() -> None:
 
 def test_what_was_removed_is_gone() -> None:
     assert lost([room(name="2")], NEW, put("2", "1"), DEL) == [DEL]
+
+
+def test_an_invitation_that_is_over_may_make_room_and_an_open_one_may_not() -> None:
+    new = Edit("a", "new", "invitation", "i", {}, {})
+    revoked = Edit("a", "put", "invitation", "i", {"state": "revoked"}, {})
+    dead = Entity("invitation", "i", 1, 1, STAMP, {}, {}, dead=STAMP)
+    assert lost([dead], new, revoked) == []
+    assert lost([dead], new) == [new]
