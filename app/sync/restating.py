@@ -29,7 +29,7 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
         if known is None or not merge.same(known, joined):
             _put(tx, log, own, joined)
     _one_owner_in(tx, log, own, before)
-    _leave_rooms_in(tx, log, own, rows, last=last)
+    losses += _leave_rooms_in(tx, log, own, rows, last=last)
     if losses:
         told = {_recorded(it.fields) for it in log.each("conflict")}
         own.keep_in(tx, log, [it for it in losses if (*_place(it), it.lost_by.node, it.lost_by.n) not in told])
@@ -38,13 +38,10 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
 def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
     """What this life wrote and a lost one did (or two lost ones), each without the other: one of both loses."""
 
-    def are_apart(ours: Stamp, theirs: Stamp) -> bool:
-        early, late = sorted((ours.seq, theirs.seq))
-        return 0 < kept < early < kept + JUMP < late
-
     for name, value in known.fields.items():
         ours, theirs = known.stamp_of(name), row.dead or row.stamp_of(name)
-        if (row.dead is None and (name not in row.fields or row.fields[name] == value)) or not are_apart(ours, theirs):
+        is_same = row.dead is None and (name not in row.fields or row.fields[name] == value)
+        if is_same or not _are_apart(ours, theirs, kept):
             continue
         if row.dead is not None:
             yield Loss(row.kind, row.id, name, "deleted", value, ours, None, theirs)
@@ -54,8 +51,13 @@ def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
         yield Loss(row.kind, row.id, name, "newer", *lost, *wins)
     if known.dead is not None and row.dead is None:
         for name, value in row.fields.items():
-            if value is not None and are_apart(known.dead, row.stamp_of(name)):
+            if value is not None and _are_apart(known.dead, row.stamp_of(name), kept):
                 yield Loss(row.kind, row.id, name, "deleted", value, row.stamp_of(name), None, known.dead)
+
+
+def _are_apart(ours: Stamp, theirs: Stamp, kept: int) -> bool:
+    early, late = sorted((ours.seq, theirs.seq))
+    return 0 < kept < early < kept + JUMP < late
 
 
 def _place(it: Loss) -> tuple[str, str, str]:
@@ -103,12 +105,15 @@ def _heir(log: HomeLog, before: list[Entity]) -> str | None:
     return max(there, key=fitness).id if there else None
 
 
-def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Sequence[Entity], *, last: bool) -> None:
+def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Sequence[Entity], *, last: bool) -> list[Loss]:
     """A room that went in one life is left by what was put into it in the other; one may also not be told yet."""
-    _do_in(tx, log, own, [Part("device", device, "put", {"room_id": None}) for device in _astray(log, rows, last=last)])
+    astray = list(_astray(log, rows, last=last))
+    losses = [it for device, room in astray if (it := _misplaced(device, room, log.shared.kept)) is not None]
+    _do_in(tx, log, own, [Part("device", device.id, "put", {"room_id": None}) for device, _ in astray])
+    return losses
 
 
-def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[str]:
+def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[tuple[Entity, Entity | None]]:
     if last or any(row.kind == "room" and row.dead is not None for row in rows):
         devices = log.each("device")
     else:
@@ -117,7 +122,15 @@ def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[str
         room_id: Any = device.fields.get("room_id")
         room = None if room_id is None else log.get("room", room_id)
         if room_id is not None and (last if room is None else room.dead is not None):
-            yield device.id
+            yield device, room
+
+
+def _misplaced(device: Entity, room: Entity | None, kept: int) -> Loss | None:
+    """What is lost of who put it there without having seen the room's end, which is forgotten where `room` is None."""
+    by, end = device.stamp_of("room_id"), None if room is None else room.dead
+    if not (0 < kept < by.seq < kept + JUMP if end is None else _are_apart(by, end, kept)):
+        return None
+    return Loss("device", device.id, "room_id", "badref", device.fields["room_id"], by, None, end)
 
 
 def _do_in(tx: Tx, log: HomeLog, own: OwnWork, parts: list[Part]) -> None:

@@ -285,3 +285,25 @@ def test_what_two_lives_wrote_each_without_the_other_is_on_record(pair: Pair) ->
     [record] = [it.fields for it in log.values() if it.kind == "conflict"]
     assert (record["lost"], record["kept"], record["why"]) == ("Spa", "Sauna", "newer")
     assert log["room", "r"].fields["name"] == "Sauna"
+
+
+@pytest.mark.parametrize("is_later", [True, False])
+def test_who_put_a_device_into_a_room_that_went_in_the_other_life_is_on_record(pair: Pair, is_later: bool) -> None:
+    device = {"hardware_id": "hw", "product_id": "p", "name": "d", "owner_epoch": 1, "holder": "one", "room_id": None}
+    pair.cloud.do(HOME, ANNA, [*room(), Part("device", "d", "new", device)])
+    pair.pull(pair.hub)
+    image = pair.cloud.backup()
+    pair.cloud.now += 0 if is_later else 1_000
+    pair.hub.do(HOME, ANNA, [*room(what="del"), Part("device", "d", "put", {"room_id": None})])
+    pair.push(pair.hub)
+    now = pair.cloud.now
+    pair.renew(image, "e2")
+    pair.cloud.now = now + 500 if is_later else now - 500
+    pair.cloud.do(HOME, BEN, [Part("device", "d", "put", {"room_id": "r"})])
+    pair.cloud.now = now + 2_000
+    pair.restate(pair.hub)
+    log = pair.cloud.log(HOME)
+    records = [it.fields for it in log.values() if it.kind == "conflict"]
+    lost = [(it["field"], it["lost_by"]) for it in records if it["id"] == "d" and it["lost"] == "r"]
+    assert lost == [("room_id", BEN)]
+    assert log["device", "d"].fields["room_id"] is None
