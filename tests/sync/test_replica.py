@@ -209,6 +209,21 @@ def test_a_number_that_was_lost_with_a_home_goes_alone(pair: Pair) -> None:
     assert ("room", "s") in pair.cloud.log(HOME)
 
 
+def test_what_misses_a_number_late_fills_no_gap(pair: Pair) -> None:
+    push, waiting = [], []
+    for name in "ab":
+        pair.hub.do(HOME, ANNA, room(name, room_id=name))
+        push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
+    sender, shared = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME)
+    ops = push.ops[1:]
+    late = pair.cloud.act(lambda tx: pair.cloud.authority.push_in(tx, shared, ops, sender, tx.moment))
+    assert (late.expected, late.results) == (1, [])
+    pair.push(pair.hub)
+    pair.hub.do(HOME, ANNA, room("c", room_id="c"))
+    pair.hub.act(lambda tx: pair.hub.replica.pushed_in(tx, HOME, waiting[1:], late))
+    assert [op.n for op in pair.hub.outbox(HOME)] == [3]
+
+
 def test_what_knows_nothing_of_a_home_is_no_reason_to_forget_it(pair: Pair) -> None:
     before = pair.hub.log(HOME)
     pair.hub.act(lambda tx: pair.hub.replica.reset_in(tx, HOME, Reset(0, HOME, "", restate=False)))
