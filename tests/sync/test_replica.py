@@ -210,12 +210,10 @@ def test_a_number_that_was_lost_with_a_home_goes_alone(pair: Pair) -> None:
 
 
 def test_what_misses_a_number_late_fills_no_gap(pair: Pair) -> None:
-    push, waiting = [], []
     for name in "ab":
         pair.hub.do(HOME, ANNA, room(name, room_id=name))
-        push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
-    sender, shared = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME)
-    ops = push.ops[1:]
+    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
+    sender, shared, ops = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME), push.ops[1:]
     late = pair.cloud.act(lambda tx: pair.cloud.authority.push_in(tx, shared, ops, sender, tx.moment))
     assert (late.expected, late.results) == (1, [])
     pair.push(pair.hub)

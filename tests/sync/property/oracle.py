@@ -38,12 +38,15 @@ class Mark(NamedTuple):
 
 
 class Fact:
-    def __init__(self) -> None:
+    """`inc`: how often it was made."""
+
+    def __init__(self, inc: int = 1) -> None:
+        self.inc = inc
         self.dead: Mark | None = None
         self.fields: dict[str, tuple[Any, Mark]] = {}
 
     def copy(self) -> "Fact":
-        fact = Fact()
+        fact = Fact(self.inc)
         fact.dead, fact.fields = self.dead, dict(self.fields)
         return fact
 
@@ -80,6 +83,11 @@ class Oracle:
     def live(self, kind: str, entity_id: str) -> Fact | None:
         fact = self.facts.get((kind, entity_id))
         return None if fact is None or fact.dead else fact
+
+    def incs(self, op: Op) -> dict[Key, int]:
+        """How often each of what it is about was made."""
+        keys = ((part.kind, part.id) for part in op.parts)
+        return {key: fact.inc for key in keys if (fact := self.facts.get(key)) is not None}
 
     def role(self, key: str) -> str | None:
         member = self.live("member", key)
@@ -137,7 +145,7 @@ class Oracle:
         elif fact is not None and not fact.dead:
             self._write(op, part, fact, fields, mark)
         elif part.what == "new" and self._can_begin(op, part):
-            fact = self.facts[part.kind, part.id] = Fact()
+            fact = self.facts[part.kind, part.id] = Fact(1 if fact is None else fact.inc + 1)
             fact.fields = {name: (value, mark) for name, value in fields.items()}
         else:
             for name, value in fields.items():
@@ -283,6 +291,7 @@ class Oracle:
             fact = self.facts.get(key)
             must(fact is not None, "in the log, and of nothing that was accepted:", entity)
             assert fact is not None
+            must(entity.inc == fact.inc, "made another time:", entity, fact.inc)
             must((entity.dead is None) == (fact.dead is None), "alive or not:", entity, fact.dead, fact.fields)
             if entity.dead is not None:
                 fact.dead = Mark(entity.dead.at, entity.dead.node, entity.dead.n, entity.dead.seq)
@@ -315,7 +324,7 @@ class Oracle:
         for entity in log:
             if entity.kind == "conflict":
                 continue
-            fact = self.facts[entity.kind, entity.id] = Fact()
+            fact = self.facts[entity.kind, entity.id] = Fact(entity.inc)
             if entity.dead is not None:
                 fact.dead = Mark(entity.dead.at, entity.dead.node, entity.dead.n, entity.dead.seq)
                 continue

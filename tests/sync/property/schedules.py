@@ -200,7 +200,7 @@ class Schedule:
         for key in [key for key, fact in oracle.facts.items() if fact.dead and key not in log]:
             must(key[0] != "member", "who was put out is forgotten", key)
             del oracle.facts[key]
-            self.world.forgotten.add((home, *key))
+            self.world.forgotten[home, *key] = self.world.cloud.shared(home).head
 
     # disasters
 

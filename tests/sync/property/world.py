@@ -1,6 +1,6 @@
 """Hubs, their cloud and a phone in one thread, between them a network that loses, repeats, delays and reorders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from functools import partial
 from random import Random
@@ -35,13 +35,14 @@ Asked = tuple[str, str, int]
 
 
 class Acked(Struct):
-    """What somebody was told is durable; `at` once it was taken."""
+    """What somebody was told is durable; `at` and `seq` once it was taken, and in which incarnations of what."""
 
     op: Op
     machine: str
     status: Status | None = None
     at: int = 0
     seq: int = 0
+    incs: dict[Key, int] = {}
     # Taken in an earlier life of the log, and restated.
     restated: bool = False
 
@@ -80,8 +81,8 @@ class World:
         # Where the lost life of a log began, and the present one.
         self.begins: dict[str, tuple[int, int]] = {}
         self.acquaint()
-        # Tombstones of these were forgotten.
-        self.forgotten: set[tuple[str, str, str]] = set()
+        # Tombstones of these were forgotten, when the log had come so far: what has the same id later is another.
+        self.forgotten: dict[tuple[str, str, str], int] = {}
         self.phone = Phone("phone-1", BEN)
         self.hub_backups: dict[str, list[bytes]] = {}
         self.cloud_backups: list[CloudBackup] = []
@@ -159,7 +160,7 @@ class World:
             oracle.fold(op, hybrid.of_ms(self.cloud.now) + (1 << 40))
         key = home, op.node, op.n
         after = self.cloud.shared(home)
-        self.acked[key] = Acked(op, CLOUD, Status.OK, after.last_at, after.head)
+        self.acked[key] = Acked(op, CLOUD, Status.OK, after.last_at, after.head, oracle.incs(op))
         self.taken.append(key)
 
     @contextmanager
@@ -236,11 +237,12 @@ class World:
                 oracle.take(op, result, by.hub_id, now)
             else:
                 oracle.refuse(op, result, by.hub_id)
-            self.decided(key, op, result)
+            self.decided(key, op, result, oracle.incs(op))
 
-    def decided(self, key: Asked, op: Op, result: Result) -> None:
+    def decided(self, key: Asked, op: Op, result: Result, incs: dict[Key, int]) -> None:
         acked = self.acked.setdefault(key, Acked(op, "phone"))
         acked.status, acked.at, acked.seq, acked.restated = result.status, result.at, result.seq, False
+        acked.incs = incs
         self.taken.append(key)
         self.fragile.pop(key, None)
         self.lost.discard(key)
@@ -470,7 +472,12 @@ class World:
             key = home, op.node, op.n
             if (op.node, op.n) not in waits and op.parts and self.acked[key].status is Status.OK and key in self.taken:
                 acked = self.acked[key]
-                is_here = has(hub.log(home), acked) or not has(self.cloud.log(home), acked)
+                over = {
+                    (part.kind, part.id)
+                    for part in op.parts
+                    if acked.seq <= self.forgotten.get((home, part.kind, part.id), -1)
+                }
+                is_here = has(hub.log(home), acked, over) or not has(self.cloud.log(home), acked, over)
                 must(is_here, "waits no more, and is not here:", op)
 
     def come_late(self) -> None:
@@ -515,12 +522,14 @@ class World:
                 self.acked[HOME, op.node, op.n] = Acked(op, to.name)
 
 
-def has(log: dict[Key, Entity], acked: Acked) -> bool:
-    """Whether what was done is there, or was overwritten."""
+def has(log: dict[Key, Entity], acked: Acked, over: Collection[Key] = ()) -> bool:
+    """Whether what was done is there, or was overwritten, or made anew since; `over`: what ended, and was forgotten."""
     order = acked.at, acked.op.node, acked.op.n
     for part in acked.op.parts:
-        entity = log.get((part.kind, part.id))
-        if entity is None or (part.what == "del" and entity.dead is None and entity.inc == 1):
+        entity, inc = log.get((part.kind, part.id)), acked.incs.get((part.kind, part.id), 1)
+        if (part.kind, part.id) in over or (entity is not None and entity.inc > inc):
+            continue
+        if entity is None or entity.inc < inc or (part.what == "del" and entity.dead is None):
             return False
         if entity.dead is None and any(entity.stamp_of(it).order() < order for it in part.fields):
             return False
