@@ -121,9 +121,7 @@ class Replica:
         # An answer may come twice.
         waiting = outbox_queries.still_waiting(tx, [it.place for it in sent])
         answered = [it for it in zip(sent, answer.results, strict=False) if it[0].place in waiting]
-        # One that came late may miss what was taken since, and has left the outbox: the base is beyond its head.
-        is_late = answer.head < shared.head
-        if answer.expected is not None and len(answer.results) < len(sent) and not is_late:
+        if answer.expected is not None and len(answer.results) < len(sent) and not _is_late(answer, shared):
             self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
         is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
         if answer.plain and is_level and len(answered) == len(sent):
@@ -355,6 +353,11 @@ class Replica:
         if shared is None:
             raise LookupError(f"no log of {home_id}")
         return shared
+
+
+def _is_late(answer: Pushed, shared: Shared) -> bool:
+    """Whether the base is beyond it: what it misses may have been taken since, and have left the outbox."""
+    return answer.head < shared.head
 
 
 def _is_made_anew(part: Part, log: HomeLog) -> bool:

@@ -309,6 +309,11 @@ def refused_leaves_a_gap(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Replica, "_fill_gap", lambda *_: None)
 
 
+@mutant("things", rare=True)
+def late_answer_fills_a_gap(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("app.sync.replica._is_late", lambda *_: False)
+
+
 # snapshots, lives
 
 
@@ -338,7 +343,12 @@ def two_owners_after_two_lives(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("disasters", rare=True)
 def rooms_of_two_lives(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restating, "_leave_rooms_in", lambda *_, **__: None)
+    patch.setattr(restating, "_leave_rooms_in", lambda *_, **__: [])
+
+
+@mutant("disasters", rare=True)
+def put_into_a_room_that_went_in_another_life_without_a_record(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restating, "_misplaced", lambda *_: None)
 
 
 @mutant("disasters", rare=True)
