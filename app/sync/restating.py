@@ -9,6 +9,7 @@ from app.sync import merge
 from app.sync.log import HomeLog
 from app.sync.model import JUMP, NOBODY, Entity, Loss, Part, Stamp
 from app.sync.own import OwnWork
+from app.sync.queries import Shared
 from app.sync.shapes import fits_entity
 
 
@@ -19,8 +20,11 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
     log.preload_bindings(_hardware_of(rows))
     for row in rows:
         known = log.get(row.kind, row.id)
-        if not fits_entity(row) or (known is None and row.seq <= log.shared.floor):
-            continue  # what is not known, and is not above the floor, was ended, and its tombstone is forgotten
+        if not fits_entity(row):
+            continue
+        if known is None and _may_have_ended(row, log.shared):
+            losses += _left_out(row, log.shared.kept)
+            continue
         # No number that this life gives is one the other has given.
         log.head = max(log.head, row.seq)
         joined = row if known is None else merge.join(known, row)
@@ -33,6 +37,27 @@ def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last:
     if losses:
         told = {_recorded(it.fields) for it in log.each("conflict")}
         own.keep_in(tx, log, [it for it in losses if (*_place(it), it.lost_by.node, it.lost_by.n) not in told])
+
+
+def _may_have_ended(row: Entity, shared: Shared) -> bool:
+    """What is not known here, and not above the floor, was ended, and its tombstone is forgotten.
+
+    Or it was of a lost life alone. Of these members stay, whose tombstones are never forgotten, and conflicts, which
+    take nothing away.
+    """
+    stays = row.kind in ("member", "conflict") and _is_lost(row.seq, shared.kept)
+    return row.seq <= shared.floor and not stays
+
+
+def _left_out(row: Entity, kept: int) -> Iterator[Loss]:
+    """What a lost life wrote of it."""
+    for name, value in row.fields.items():
+        if value is not None and _is_lost(row.stamp_of(name).seq, kept):
+            yield Loss(row.kind, row.id, name, "deleted", value, row.stamp_of(name), None, None)
+
+
+def _is_lost(seq: int, kept: int) -> bool:
+    return 0 < kept < seq < kept + JUMP
 
 
 def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
@@ -57,7 +82,7 @@ def _lost_between(known: Entity, row: Entity, kept: int) -> Iterator[Loss]:
 
 def _are_apart(ours: Stamp, theirs: Stamp, kept: int) -> bool:
     early, late = sorted((ours.seq, theirs.seq))
-    return 0 < kept < early < kept + JUMP < late
+    return _is_lost(early, kept) and kept + JUMP < late
 
 
 def _place(it: Loss) -> tuple[str, str, str]:
@@ -128,7 +153,7 @@ def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[tup
 def _misplaced(device: Entity, room: Entity | None, kept: int) -> Loss | None:
     """What is lost of who put it there without having seen the room's end, which is forgotten where `room` is None."""
     by, end = device.stamp_of("room_id"), None if room is None else room.dead
-    if not (0 < kept < by.seq < kept + JUMP if end is None else _are_apart(by, end, kept)):
+    if not (_is_lost(by.seq, kept) if end is None else _are_apart(by, end, kept)):
         return None
     return Loss("device", device.id, "room_id", "badref", device.fields["room_id"], by, None, end)
 

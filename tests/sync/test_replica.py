@@ -320,3 +320,23 @@ def test_who_put_a_device_into_a_room_that_went_in_the_other_life_is_on_record(p
     lost = [(it["field"], it["lost_by"]) for it in records if it["id"] == "d" and it["lost"] == "r"]
     assert lost == [("room_id", BEN)]
     assert log["device", "d"].fields["room_id"] is None
+
+
+def test_what_a_lost_life_made_is_there_or_on_record_though_tombstones_since_are_forgotten(pair: Pair) -> None:
+    image, cleo = pair.cloud.backup(), "c" * 64
+    pair.hub.do(HOME, ANNA, room())
+    pair.hub.do(HOME, ANNA, [Part("member", cleo, "new", {"role": "guest"})])
+    pair.push(pair.hub)
+    pair.renew(image, "e2")
+    pair.cloud.do(HOME, ANNA, room(room_id="s"))
+    pair.cloud.do(HOME, ANNA, room(what="del", room_id="s"))
+    pair.cloud.now += 91 * DAY_MS
+    shared = pair.cloud.shared(HOME)
+    assert pair.cloud.act(lambda tx: pair.cloud.authority.compact_in(tx, shared)) == 1
+    pair.restate(pair.hub)
+    log = pair.cloud.log(HOME)
+    [record] = [it.fields for it in log.values() if it.kind == "conflict"]
+    assert (record["id"], record["lost"], record["lost_by"], record["why"]) == ("r", "Bath", ANNA, "deleted")
+    assert ("room", "r") not in log
+    assert log["member", cleo].dead is None
+    assert pair.is_same(pair.hub)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 from msgspec import Struct
 
-from app.sync import merge, outbox_queries, queries
+from app.sync import merge, outbox_queries
 from app.sync.model import Op
 from tests.sync.nodes import Node
 from tests.sync.property.acts import Doing
@@ -388,17 +389,23 @@ class Schedule:
             elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
                 must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
 
-    def _check_there(self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, records: set[object]) -> None:
+    def _check_there(
+        self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, records: set[tuple[Any, ...]]
+    ) -> None:
         for part in acked.op.parts:
             if part.kind == "conflict":
                 continue
             fact = oracle.facts.get((part.kind, part.id))
-            entity = queries.entity(self.world.cloud.reader, key[0], part.kind, part.id)
-            if fact is None or fact.dead or entity is None or entity.inc > 1:
+            if (key[0], part.kind, part.id) in self.world.forgotten or part.what == "del":
                 continue
-            if (key[0], part.kind, part.id) in self.world.forgotten:
+            if fact is None:
+                told = {name for kind, of, name, *_ in records if (kind, of) == (part.kind, part.id)}
+                values = {name for name, value in part.fields.items() if value is not None}
+                must(values <= told, "nothing is there:", key, part)
                 continue
-            for name in part.fields if part.what != "del" else ():
+            if fact.dead or fact.inc > acked.incs.get((part.kind, part.id), 1):
+                continue
+            for name in part.fields:
                 mark = fact.fields.get(name, (None, None))[1]
                 order = acked.at, acked.op.node, acked.op.n
                 is_there = mark is not None and mark.order >= order

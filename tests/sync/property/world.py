@@ -536,7 +536,7 @@ def has(log: dict[Key, Entity], acked: Acked, over: Collection[Key] = ()) -> boo
     return True
 
 
-def recorded(log: dict[Key, Entity]) -> set[object]:
+def recorded(log: dict[Key, Entity]) -> set[tuple[Any, ...]]:
     """Of what there are conflict records: of which entity and field, and who wrote what was lost."""
     found = [it.fields for it in log.values() if it.kind == "conflict"]
     return {(it["kind"], it["id"], it["field"], it["lost_node"], it["lost_n"]) for it in found if "kind" in it}
