@@ -185,7 +185,7 @@ def back_by_an_old_invitation(patch: pytest.MonkeyPatch) -> None:
         if why != "taken_away" or gone is None or gone.dead is None or not self.op.had_seen(gone.dead):
             return why
         used = next(it.id for it in self.op.parts if it.kind == "invitation")
-        return str(self._by_invitation(part, self.facts.live("invitation", used)))
+        return str(self._by_invitation(part, self.facts.live("invitation", used).fields))
 
     patch.setattr(rules._Asked, "_enters", enters)
 
@@ -307,11 +307,6 @@ def relayed_under_another_number(patch: pytest.MonkeyPatch) -> None:
 def refused_leaves_a_gap(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(outbox_queries, "empty_op", lambda tx, it, _: outbox_queries.drop_ops(tx, [it.place]))
     patch.setattr(Replica, "_fill_gap", lambda *_: None)
-
-
-@mutant("things", rare=True)
-def late_answer_fills_a_gap(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("app.sync.replica._is_late", lambda *_: False)
 
 
 # snapshots, lives
