@@ -395,15 +395,18 @@ class Schedule:
         for part in acked.op.parts:
             if part.kind == "conflict":
                 continue
-            fact = oracle.facts.get((part.kind, part.id))
-            if (key[0], part.kind, part.id) in self.world.forgotten or part.what == "del":
+            fact, inc = oracle.facts.get((part.kind, part.id)), acked.incs.get((part.kind, part.id), 0)
+            if (key[0], part.kind, part.id) in self.world.forgotten:
+                continue
+            if part.what == "del":
+                must(fact is None or fact.dead is not None or fact.inc > inc, "ended, and there:", key, part)
                 continue
             if fact is None:
                 told = {name for kind, of, name, *_ in records if (kind, of) == (part.kind, part.id)}
                 values = {name for name, value in part.fields.items() if value is not None}
                 must(values <= told, "nothing is there:", key, part)
                 continue
-            if fact.dead or fact.inc > acked.incs.get((part.kind, part.id), 1):
+            if fact.dead or fact.inc > inc > 0:
                 continue
             for name in part.fields:
                 mark = fact.fields.get(name, (None, None))[1]
