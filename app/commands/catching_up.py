@@ -1,16 +1,14 @@
 """How a home stands to its cloud, in words; and a first sync as it goes on."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from app.client import Client
-from app.commands.following import LOOK_AGAIN_SECONDS, listen
+from app.commands.following import listening
 from app.commands.terminal import answer, event, out, plain, wants_json
 
 Standing = dict[str, Any]
@@ -71,12 +69,11 @@ def lines(name: str, it: Standing) -> Iterator[str]:
         yield f"  [dim]→ {step.replace('HOME', plain(name))}[/]"
 
 
-async def standings(api: Client, home_id: str) -> AsyncIterator[Standing]:
+async def standings(api: Client, home_id: str) -> AsyncGenerator[Standing, None]:
     """A home's standing each time it is another, until it is level."""
-    path, news = f"/api/homes/{home_id}/sync", asyncio.Event()
-    listening = asyncio.create_task(listen(api, news))
+    path = f"/api/homes/{home_id}/sync"
     told: Standing | None = None
-    try:
+    async with listening(api) as news:
         while True:
             now = await api.get(path)
             if now != told:
@@ -84,21 +81,17 @@ async def standings(api: Client, home_id: str) -> AsyncIterator[Standing]:
                 yield now
             if is_level(now):
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_AGAIN_SECONDS)
-            news.clear()
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+            await news()
 
 
 async def follow(api: Client, home: dict[str, Any]) -> None:
     """Show a first sync until the home is level: a bar at a terminal, else a line a step; at the end how it stands."""
     last: Standing = {}
     with _bar(home["name"]) as show:
-        async for now in standings(api, home["id"]):
-            last = now
-            show(now)
+        async with aclosing(standings(api, home["id"])) as moments:
+            async for now in moments:
+                last = now
+                show(now)
     answer({"event": "level", "home": home["name"], **last}, *lines(home["name"], last))
 
 

@@ -1,7 +1,7 @@
 """What `doorstep demo --cloud` tells: a hub and its cloud, edited apart, are the same again."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -133,8 +133,9 @@ class CloudTale(Tale):
     async def _level(self, anna: Client, home_id: str) -> None:
         said: dict[str, Any] = {}
         async with asyncio.timeout(PATIENCE_SECONDS):
-            async for now in standings(anna, home_id):
-                said = now
+            async with aclosing(standings(anna, home_id)) as moments:
+                async for now in moments:
+                    said = now
         self.story.step("nothing is on its way any more", state=said["state"], head=said["head"])
 
     async def _until(self, anna: Client, path: str, **so: object) -> None:

@@ -1,7 +1,7 @@
 """What `doorstep demo --mesh` tells: a switch with three outlets becomes a node of a Bluetooth mesh, and leaves it."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from typing import Any, Final
 
 from app.client import Client
@@ -62,12 +62,13 @@ class MeshTale(Tale):
         wanted = {"method": "mesh", "device_id": node["id"], "name": "Outlet"}
         session = started = await anna.post(f"/api/homes/{home_id}/pairing", wanted)
         confirmed = False
-        async for session, steps in follow(anna, started):
-            for step in (one for one in steps if one["key"] != "confirm"):  # there is no code: it blinks
-                self.story.step(STEPS.get(step["key"], step["key"]), **step["detail"])
-            if (attempts := waiting(session)) and not confirmed:
-                confirmed = True
-                await self._accept(anna, session, attempts[0])
+        async with aclosing(follow(anna, started)) as moments:
+            async for session, steps in moments:
+                for step in (one for one in steps if one["key"] != "confirm"):  # there is no code: it blinks
+                    self.story.step(STEPS.get(step["key"], step["key"]), **step["detail"])
+                if (attempts := waiting(session)) and not confirmed:
+                    confirmed = True
+                    await self._accept(anna, session, attempts[0])
         if session["state"] != "joined":
             failure = session["failure"] or {"text": f"pairing ended as {session['state']}", "hint": ""}
             raise WentWrong(f"{failure['text']} {failure['hint']}")

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from app.client import Client
@@ -64,16 +64,14 @@ STEPS: Final = {
 }
 
 
-async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, list[Any]]]:
+async def follow(api: Client, session: Session) -> AsyncGenerator[tuple[Session, list[Any]], None]:
     """The session each time it has moved, with the steps that are new; the last one is terminal.
 
     It is read anew whenever the event stream says that something happened, so nothing is missed and nothing told twice.
     """
     path = f"/api/homes/{session['home_id']}/pairing/{session['id']}"
-    news = asyncio.Event()
-    listening = asyncio.create_task(listen(api, news))
     told, state = 0, ""
-    try:
+    async with listening(api) as news:
         while True:
             steps = [step for step in session["steps"] if step["seq"] > told]
             if steps or session["state"] != state:
@@ -82,21 +80,14 @@ async def follow(api: Client, session: Session) -> AsyncIterator[tuple[Session, 
                 yield session, steps
             if state in TERMINAL:
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_AGAIN_SECONDS)
-            news.clear()
+            await news()
             session = await api.get(path)
-    finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
-async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
     """A move to another Wi-Fi network each time something of it is new, until only who is not reached is awaited."""
-    news = asyncio.Event()
-    listening = asyncio.create_task(listen(api, news))
     told, moved = None, began
-    try:
+    async with listening(api) as news:
         while True:
             moving = [device for device in moved["devices"] if device["state"] in ("told", "trying", "keeping")]
             if moved["devices"] != told:
@@ -104,16 +95,30 @@ async def changes(api: Client, path: str, began: dict[str, Any]) -> AsyncIterato
                 yield moved
             if moved["state"] != "open" or (not moving and moved is not began):
                 return
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), LOOK_AGAIN_SECONDS)
-            news.clear()
+            await news()
             moved = await api.get(path)
+
+
+@contextlib.asynccontextmanager
+async def listening(api: Client) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """What to await, for the block, until it is time to look: something happened since, or a while has gone by."""
+    happened = asyncio.Event()
+
+    async def news() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                await happened.wait()
+        happened.clear()
+
+    task = asyncio.create_task(_listen(api, happened))
+    try:
+        yield news
     finally:
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
-async def listen(api: Client, news: asyncio.Event) -> None:
+async def _listen(api: Client, news: asyncio.Event) -> None:
     """Set `news` whenever the event stream says anything, and once it is connected; until it is cancelled."""
     while True:
         with contextlib.suppress(DoorstepError):

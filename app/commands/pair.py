@@ -1,7 +1,7 @@
 """`doorstep pair`: bring a device into a home, with every step shown as it happens."""
 
 import asyncio
-import contextlib
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -132,7 +132,7 @@ async def _pair(api: Client, pairings: str, wanted: dict[str, Any], answers: Ans
     try:
         ended = await _until_ended(api, path, session, answers)
     except BaseException:  # interrupted, or nobody could be asked: the hub need not wait for it
-        with contextlib.suppress(DoorstepError):
+        with suppress(DoorstepError):
             await api.post(f"{path}/cancel")
         raise
     if several:
@@ -151,22 +151,27 @@ def _address(address: str) -> dict[str, Any]:
 async def _until_ended(api: Client, path: str, started: Session, answers: Answers) -> Session:
     asked: set[tuple[str, int]] = set()
     session = started
-    async for session, steps in follow(api, started):
-        for step in steps:
-            show(step, session["created_at"])
-            if step["key"] == "show_qr":
-                await _show_code(api, path)
-            if step["key"] == "phone_local" and answers.setup is not None:
-                await tell_device(api, path, answers.setup)
-        if session["state"] == "found" and ("found", 0) not in asked:
-            asked.add(("found", 0))
-            chosen = answers.device or await _choose(session)
-            await api.post(f"{path}/choose", {"candidate_id": chosen})
-        for attempt in waiting(session):
-            if (mark := (attempt["state"], attempt["number"])) not in asked:
-                asked.add(mark)
-                await _answer(api, path, attempt, answers)
+    async with aclosing(follow(api, started)) as moments:
+        async for session, steps in moments:
+            for step in steps:
+                await _follow_step(api, path, step, session["created_at"], answers)
+            if session["state"] == "found" and ("found", 0) not in asked:
+                asked.add(("found", 0))
+                chosen = answers.device or await _choose(session)
+                await api.post(f"{path}/choose", {"candidate_id": chosen})
+            for attempt in waiting(session):
+                if (mark := (attempt["state"], attempt["number"])) not in asked:
+                    asked.add(mark)
+                    await _answer(api, path, attempt, answers)
     return session
+
+
+async def _follow_step(api: Client, path: str, step: Any, began: str, answers: Answers) -> None:
+    show(step, began)
+    if step["key"] == "show_qr":
+        await _show_code(api, path)
+    if step["key"] == "phone_local" and answers.setup is not None:
+        await tell_device(api, path, answers.setup)
 
 
 async def _show_code(api: Client, path: str) -> None:

@@ -1,7 +1,7 @@
 """What `doorstep demo` tells: a hub, a virtual lamp and three people."""
 
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -118,12 +118,13 @@ class Tale:
         wanted = {"name": "Reading lamp", "room_id": room_id, "device_id": lamp["id"]}
         session = started = await anna.post(f"/api/homes/{home_id}/pairing", wanted)
         confirmed = False
-        async for session, steps in follow(anna, started):
-            for step in steps:
-                self.story.step(STEPS.get(step["key"], step["key"]), **step["detail"])
-            if (attempts := waiting(session)) and not confirmed:
-                confirmed = True
-                await self._confirm(anna, session, attempts[0])
+        async with aclosing(follow(anna, started)) as moments:
+            async for session, steps in moments:
+                for step in steps:
+                    self.story.step(STEPS.get(step["key"], step["key"]), **step["detail"])
+                if (attempts := waiting(session)) and not confirmed:
+                    confirmed = True
+                    await self._confirm(anna, session, attempts[0])
         if session["state"] != "joined":
             failure = session["failure"] or {"text": f"pairing ended as {session['state']}", "hint": ""}
             raise WentWrong(f"{failure['text']} {failure['hint']}")

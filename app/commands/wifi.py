@@ -1,6 +1,7 @@
 """`doorstep wifi`: the Wi-Fi networks a home's devices are told, and the one they are on."""
 
 import os
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,11 +122,12 @@ async def change(api: Client, ssid: str, bssid: str, password_file: Path | None,
         body["password"] = network["wifi_password"]
     path = f"/api/homes/{home['id']}/wifi-change"
     began = moved = await api.post(path, body)
-    async for now in changes(api, f"{path}/{began['id']}", began):
-        moved = now
-        for device in now["devices"]:
-            text = _MOVED.get(device["state"], device["state"])
-            event(device, f"  {plain(device['device_id'])} {text} [dim]{plain(device['hint'])}[/]")
+    async with aclosing(changes(api, f"{path}/{began['id']}", began)) as moments:
+        async for now in moments:
+            moved = now
+            for device in now["devices"]:
+                text = _MOVED.get(device["state"], device["state"])
+                event(device, f"  {plain(device['device_id'])} {text} [dim]{plain(device['hint'])}[/]")
     left = [device for device in moved["devices"] if device["state"] not in ("done", "wired")]
     if left:
         raise CommandError(

@@ -70,7 +70,8 @@ class Later(Generic[T]):
     async def _sleep(self, seconds: float) -> None:
         if seconds:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
 
     async def _stored(self) -> bool:
         try:

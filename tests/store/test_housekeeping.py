@@ -135,7 +135,8 @@ async def test_it_runs_by_itself_and_outlives_a_sweep_that_raises(
     impatient = housekeeping.Housekeeping(store.write, store.clock)
     impatient.register("broken", sweep)
     for _ in range(3):
-        await asyncio.wait_for(ran.get(), 30)
+        async with asyncio.timeout(30):
+            await ran.get()
     await impatient.close()
 
 

@@ -312,7 +312,8 @@ async def test_dying_while_it_is_paired_leaves_nothing_half_made(hub: Hub, lamp:
     store = MemoryStore()
     async with VirtualDevice(lamp, place=QUIET, store=store, how=Misbehaviour(dies_at=step)) as device:
         with pytest.raises((ConnectionLostError, PeerSilentError, RefusedByPersonError)):
-            await asyncio.wait_for(_pair_or_lose(hub, device), WAIT)
+            async with asyncio.timeout(WAIT):
+                await _pair_or_lose(hub, device)
         assert (await device.wait("died")).details == {"step": step}
         assert device.id not in hub.peers
     async with VirtualDevice(lamp, place=QUIET, store=store) as again:

@@ -88,7 +88,8 @@ async def test_what_nodes_say_unasked_is_told() -> None:
         client.on_message(lambda event, message: (_ for _ in ()).throw(ValueError("a listener's mistake")))
         node.stack.send(HUB, Message(ONOFF_STATUS, b"\x01").pack(), ByApp(0), 0.0)
         node.flush()
-        event, message = await asyncio.wait_for(heard.get(), 5)
+        async with asyncio.timeout(5):
+            event, message = await heard.get()
         assert (event.src, message.parameters) == (NODE, b"\x01")
         stop()
 
