@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from ble.errors import BleError
 from ble.mesh.exchange import Event, KeyName
@@ -147,7 +148,6 @@ class Driver:
     async def _due(self) -> None:
         at = self.stack.next_deadline
         wait = None if at is None else max(at - self._clock(), 0.0)
-        try:
-            await asyncio.wait_for(self._wake.wait(), wait)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._wake.wait()

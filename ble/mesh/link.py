@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from ble.errors import BleError, Disconnected, NotReachable
 from ble.mesh.choice import PROXY_SERVICE, Choice
@@ -84,10 +85,9 @@ class Link:
             self._news.clear()
             at = self._choice.next_try(self._clock())
             wait = None if at is None else max(at - self._clock(), 0.0)
-            try:
-                await asyncio.wait_for(self._news.wait(), wait)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._news.wait()
         return address
 
     async def _serve(self, address: str) -> None:
