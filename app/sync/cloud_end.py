@@ -20,6 +20,7 @@ from app.sync.polls import Polls
 from app.sync.rules import By
 from app.sync.wire import (
     Answer,
+    Attached,
     Done,
     Failed,
     Found,
@@ -124,6 +125,16 @@ class CloudEnd:
 
         return end
 
+    def _connect_poll(self, peer: Peer, request: Wait, tell: Tell) -> Callable[[], None]:
+        """A hub that asks one by one: nothing told it of a home that has come since it was greeted."""
+        end = self.connect(peer, tell)
+        if {home_id for home_id, *_ in request.homes} != set(self._logs_of(peer)):
+            tell(Attached(0))
+        return end
+
+    def _logs_of(self, peer: Peer) -> list[str]:
+        return [home_id for home_id in self._serving.homes_of(peer.hub_id) if home_id in self.heads]
+
     def is_connected(self, hub_id: str) -> bool:
         """Whether something told now reaches it."""
         return hub_id in self._lines
@@ -161,7 +172,6 @@ class CloudEnd:
             return Failed(request.id, "home_unknown", "This cloud does not know that home.", True)
         match request:
             case Hello():
-                self._polls.end(peer)
                 answer: Answer = await self._hello(peer, request)
             case Found():
                 answer = await self._store.write(lambda tx: self._found_in(tx, peer, request))
@@ -174,7 +184,7 @@ class CloudEnd:
             case Restate():
                 answer = await self._store.write(lambda tx: self._restate_in(tx, peer, request))
             case Wait():
-                answer = await self._polls.wait(peer, request, partial(self.connect, peer))
+                answer = await self._polls.wait(peer, request, partial(self._connect_poll, peer, request))
             case _:
                 answer = await self._handled(peer, request)
         return replace(answer, id=request.id)
@@ -189,6 +199,8 @@ class CloudEnd:
         return await handler(peer, request)
 
     async def _hello(self, peer: Peer, request: Hello) -> Welcome:
+        if not request.again:
+            self._polls.end(peer)
         for home_id, epoch, cursor in request.homes:
             known = self.heads.get(home_id)
             if (
@@ -200,7 +212,8 @@ class CloudEnd:
                 and self._serving.serves(peer.hub_id, home_id)
             ):
                 await self._store.write(partial(self._renew_in, home_id=home_id, epoch=epoch, cursor=cursor))
-        served = [home_id for home_id in self._serving.homes_of(peer.hub_id) if home_id in self.heads]
+        served = self._logs_of(peer)
+        self._polls.welcomed(peer, {home_id: self.heads[home_id] for home_id in served})
         homes = [(home_id, *self.heads[home_id], home_id in self._founding) for home_id in served]
         gone = [home_id for home_id, *_ in request.homes if home_id in self.heads and home_id not in served]
         return Welcome(0, self._store.clock.now().ms, homes, gone)

@@ -164,7 +164,7 @@ class Engine:
         self.talk.tries += 1
 
     async def _work(self, line: Line) -> None:
-        await self._greet(line)
+        await self._greet(line, again=False)
         self._stands_since = self._time()
         self.line = line
         self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
@@ -174,7 +174,7 @@ class Engine:
         while True:
             self._wake.clear()
             if self._again:
-                await self._greet(line)
+                await self._greet(line, again=True)
             more = await self._round(line)
             self.talk.contact_at = self._now()
             await self._contact.heard()
@@ -200,7 +200,7 @@ class Engine:
                     if (heard := self.hear.get(type(notice))) is not None:
                         await heard(notice)
 
-    async def _greet(self, line: Line) -> None:
+    async def _greet(self, line: Line, *, again: bool) -> None:
         """Which homes there are, at both ends: those new here begin, those that are no more this hub's end."""
         self._again = False
         logs = await self._store.read(queries.all_shared)
@@ -211,7 +211,7 @@ class Engine:
                 # An earlier cloud of this hub ordered it.
                 await self._store.write(partial(self._copies.let_go_in, home_id=other.home_id))
         shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
-        hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()])
+        hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()], again)
         answer = _expected(await line.ask(hello), Welcome)
         there = {home_id for home_id, *_ in answer.homes}
         for home_id, epoch, head, founding in answer.homes:

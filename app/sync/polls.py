@@ -20,11 +20,16 @@ Connect = Callable[[Callable[[Answer], bool]], Callable[[], None]]
 
 
 class _Poll(Struct, eq=False):
-    """Of one life of one hub. `asking` polls are open; `expiry` runs while none is."""
+    """Of one connection of one hub. `asking` polls are open; `expiry` runs while none is.
+
+    `welcomed`: how far logs were that it was told of by a greeting, which an open poll cannot ask about.
+    """
 
     end: Callable[[], None]
     woken: asyncio.Event
     notices: list[msgspec.Raw]
+    welcomed: Heads = {}
+    ended: bool = False
     asking: int = 0
     expiry: asyncio.TimerHandle | None = None
 
@@ -47,18 +52,23 @@ class Polls:
             poll.expiry = None
         try:
             async with asyncio.timeout(min(max(0.0, request.seconds), MOST_WAIT_S)):
-                while not (self._closed or poll.notices or self._beyond(wanted)):
+                while not (self._closed or poll.ended or poll.notices or self._beyond({**poll.welcomed, **wanted})):
                     poll.woken.clear()
                     await poll.woken.wait()
         except TimeoutError:
             pass
         finally:
             poll.asking -= 1
-            if not poll.asking:
+            if not (poll.asking or poll.ended):
                 poll.expiry = asyncio.get_running_loop().call_later(GRACE_S, self.end, peer, poll)
         notices = poll.notices[:]
         poll.notices.clear()
-        return Done(0, heads=self._beyond(wanted), notices=notices)
+        return Done(0, heads=self._beyond({**poll.welcomed, **wanted}), notices=notices)
+
+    def welcomed(self, peer: object, heads: Heads) -> None:
+        """The hub has been told of these logs, which may be others than it had when it asked."""
+        if (poll := self._polls.get(peer)) is not None:
+            poll.welcomed = heads
 
     def _begin(self, peer: object, connect: Connect) -> _Poll:
         notices: list[msgspec.Raw] = []
@@ -77,11 +87,12 @@ class Polls:
         return poll
 
     def end(self, peer: object, poll: _Poll | None = None) -> None:
-        """The hub is gone, or begins anew: what it was to be told, it is told again as a new one."""
+        """The hub is gone, or begins anew: what it was to be told, it is told again as a new one. Open polls end."""
         found = self._polls.get(peer)
         if found is None or poll not in (None, found):
             return
         del self._polls[peer]
+        found.ended = True
         if found.expiry is not None:
             found.expiry.cancel()
         found.end()

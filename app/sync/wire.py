@@ -21,10 +21,14 @@ class _Message(Struct, frozen=True, array_like=True, tag_field="t"):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """First on a connection. `homes`: (home, epoch, cursor) of each log it has."""
+    """First on a connection. `homes`: (home, epoch, cursor) of each log it has.
+
+    `again`: the connection stands, and goes on; which homes there are is asked anew.
+    """
 
     now: int
     homes: list[tuple[str, str, int]]
+    again: bool = False
 
 
 class Found(_Message, frozen=True, tag="found"):

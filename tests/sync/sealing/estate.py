@@ -64,13 +64,13 @@ class Hub:
 
     async def talk(self) -> None:
         """Say and hear everything there is now."""
-        await self._engine._greet(self)
+        await self._engine._greet(self, again=True)
         while await self._engine._round(self):
             pass
 
     async def hear(self, home_id: str) -> None:
         """Hear what there is of a home, and say nothing."""
-        await self._engine._greet(self)
+        await self._engine._greet(self, again=True)
         shared = await self.api.store.read(lambda reader: queries.shared(reader, home_id))
         assert shared is not None
         while await self._engine._pull(self, shared):
