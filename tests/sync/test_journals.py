@@ -38,6 +38,16 @@ async def _has(it: World, device_id: str, *levels: int) -> None:
     await until(is_so)
 
 
+async def _all_told(it: World) -> None:
+    """The hub knows that its cloud has all of its journal: it is on its disk a little later than the entries there."""
+    last = await it.hub.api.store.read(lambda r: r.all("SELECT max(seq) FROM journal"))
+
+    async def is_so() -> bool:
+        return await it.hub.api.store.read(lambda r: r.all("SELECT seq FROM sync_journals")) == last
+
+    await until(is_so)
+
+
 async def test_what_happens_at_the_hub_is_in_the_log_at_the_cloud_in_order_and_once(there: World) -> None:
     lamp = await there.lamp()
     await _says(there, lamp, 10, 20)
@@ -75,6 +85,7 @@ async def test_what_made_room_before_it_was_told_is_told_as_missing(
     lamp = await there.lamp()
     await _says(there, lamp, 101)
     await _has(there, lamp, 101)
+    await _all_told(there)
     await there.hub.away()
     await _says(there, lamp, *range(102, 142))
     keep = retention.Keep("a small journal", keep_days=30, keep_rows=10)
@@ -84,6 +95,7 @@ async def test_what_made_room_before_it_was_told_is_told_as_missing(
     assert len(kept) == 10
     await there.hub.back()
     await _has(there, lamp, 101, *(int(row[0]) for row in kept))
+    await _all_told(there)
     (gap,) = await _log(there, lamp, "gap")
     assert gap["value"] == {"lost": 30}
     # It stands where they are missing.
@@ -98,12 +110,7 @@ async def test_what_was_told_may_make_room_without_a_gap(there: World, monkeypat
     lamp = await there.lamp()
     await _says(there, lamp, *range(101, 121))
     await _has(there, lamp, *range(101, 121))
-    last = await there.hub.api.store.read(lambda r: r.all("SELECT max(seq) FROM journal"))
-
-    async def all_told() -> bool:
-        return await there.hub.api.store.read(lambda r: r.all("SELECT seq FROM sync_journals")) == last
-
-    await until(all_told)
+    await _all_told(there)
     monkeypatch.setitem(retention.KEEP, "journal", retention.Keep("a small journal", keep_days=30, keep_rows=5))
     await there.hub.api.store.housekeeping.run()
     await _says(there, lamp, 121)

@@ -5,7 +5,7 @@ import pytest
 from app.policy import Action
 from app.store.tx import Event
 from app.sync import news
-from app.sync.news import STEPS
+from app.sync.news import STEPS, Told
 from tests.sync.pair import Ends
 from tests.sync.together import Together, until
 
@@ -29,12 +29,20 @@ def data(events: list[Event]) -> list[dict[str, object]]:
     return [msgspec.json.decode(event.data) for event in events]
 
 
+async def quiet(together: Together) -> None:
+    """Once both ends have told how the home stands now, which they do a little later than it is so."""
+    at_hub, at_cloud = (api.services.sync.news._told for api in (together.hub, together.cloud))
+    level = Told("synced", True, None), Told("authority", True, None, (together.both.hub_id,))
+    await until(lambda: (at_hub.get(together.home_id), at_cloud.get(together.home_id)) == level)
+
+
 async def test_both_ends_tell_that_the_line_is_cut_and_stands_again(together: Together) -> None:
+    await quiet(together)
     at_hub, at_cloud = (listened(together, at, "sync.status") for at in ("hub", "cloud"))
     together.door.cut()
     await until(lambda: bool(at_hub and at_cloud))
     together.door.up.set()
-    await until(lambda: len(at_hub) == len(at_cloud) == 2)
+    await quiet(together)
     assert [(it["state"], it["connected"]) for it in data(at_hub)] == [("offline", False), ("synced", True)]
     assert [it["hubs"] for it in data(at_cloud)] == [[], [together.both.hub_id]]
     assert {(event.id, event.home_id, event.sees) for event in (*at_hub, *at_cloud)} == {
@@ -43,6 +51,7 @@ async def test_both_ends_tell_that_the_line_is_cut_and_stands_again(together: To
 
 
 async def test_a_line_that_flaps_is_told_of_seldom(together: Together, monkeypatch: pytest.MonkeyPatch) -> None:
+    await quiet(together)
     told = listened(together, "hub", "sync.status")
     monkeypatch.setattr(news, "TELL_EVERY_S", 3_600.0)
     for _ in range(5):
@@ -71,6 +80,7 @@ async def test_a_conflict_is_told_at_both_ends_to_who_may_see_it(together: Toget
     await together.level()
     at_hub, at_cloud = (listened(together, at, "conflict.recorded") for at in ("hub", "cloud"))
     await together.apart(path, {"name": "Bath"}, {"name": "Cellar"})
+    await until(lambda: bool(at_hub and at_cloud))
     (conflict,) = (await together.at_hub.get(f"{together.home}/conflicts")).json()["items"]
     expected = {"entity_kind": "room", "entity_id": room["id"], "field": "name", "why": "newer"}
     for events in (at_hub, at_cloud):
