@@ -71,6 +71,10 @@ class Vault:
         found = reader.one("SELECT sealed FROM secrets WHERE row=?", (row,))
         return None if found is None else self.unseal(found[0], row)
 
+    def drop(self, tx: Tx, row: str) -> bool:
+        """Remove the secret kept under `row`; whether there was one."""
+        return tx.run("DELETE FROM secrets WHERE row=?", (row,)) > 0
+
     def forget(self, tx: Tx, prefix: str) -> None:
         """Remove every secret whose row starts with `prefix`."""
         tx.run("DELETE FROM secrets WHERE substr(row, 1, ?)=?", (len(prefix), prefix))

@@ -47,16 +47,14 @@ _log = structlog.get_logger("doorstep.sync")
 
 
 class Talk(Struct):
-    """How the talk with the cloud goes. `connected_at`, `contact_at` in ms; `why`: not connected, for people.
+    """How the talk with the cloud goes. `contact_at` in ms; `why`: not connected, for people.
 
     `pushes` and `pulls` are requests that were answered, since the hub was started.
     """
 
     connected: bool = False
-    connected_at: int | None = None
     contact_at: int | None = None
     why: str = "not tried yet"
-    tries: int = 0
     # The cloud has sent this hub away.
     refused: bool = False
     pushes: int = 0
@@ -161,14 +159,12 @@ class Engine:
             for told in self.on_disconnected:
                 told()
         self.talk.connected, self.talk.why = False, why
-        self.talk.tries += 1
 
     async def _work(self, line: Line) -> None:
         await self._greet(line, again=False)
         self._stands_since = self._time()
         self.line = line
-        self.talk.connected, self.talk.connected_at, self.talk.why, self.talk.tries = True, self._now(), "", 0
-        self.talk.refused = False
+        self.talk.connected, self.talk.why, self.talk.refused = True, "", False
         for told in self.on_connected:
             told(line)
         while True:

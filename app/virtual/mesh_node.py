@@ -25,6 +25,7 @@ from ble.mesh.provisioning.device import Device
 from ble.mesh.provisioning.pdus import CMAC, HMAC, Capabilities, OobType, OutputAction
 from ble.mesh.store import write_whole
 from ble.virtual.peripheral import Characteristic, Peripheral, Service
+from pairing.methods.mesh import candidate_id
 
 TICK_S: Final = 0.02
 SHOWN_DIGITS: Final = 4
@@ -109,7 +110,7 @@ class MeshNode:
     async def __aenter__(self) -> "MeshNode":
         await self._radio.join(self._options.air)
         await self._show()
-        self.notices.tell("ready", id=f"mesh-{self.node.uuid.hex()}", address=self._radio.address, over="mesh")
+        self.notices.tell("ready", id=candidate_id(self.node.uuid), address=self._radio.address, over="mesh")
         self._task = asyncio.create_task(self._live(), name="mesh node")
         return self
 

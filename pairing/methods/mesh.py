@@ -36,7 +36,8 @@ from pairing.uncancelled import to_the_end
 NAME: Final = "mesh"
 ATTENTION_S: Final = 30
 """Seconds the device blinks: a person has to look at it, and say that it is the one."""
-_ID: Final = "mesh-"
+ID: Final = "mesh-"
+"""What the id of an unprovisioned device begins with, and the hardware id of what it becomes; its UUID follows."""
 
 
 class Home(Protocol):
@@ -105,7 +106,7 @@ class Mesh:
         )
 
     async def attempt(self, context: AttemptContext) -> None:
-        uuid = bytes.fromhex(context.candidate.id.removeprefix(_ID))
+        uuid = bytes.fromhex(context.candidate.id.removeprefix(ID))
         async with self._networks.network(context.request.home) as home, _let_go_unless_joined(home, uuid):
             node = await self._provisioned(context, home, uuid)
             await context.note("mesh_configuring", address=f"{node.unicast:04x}")
@@ -278,4 +279,4 @@ def _candidate(advertisement: Advertisement) -> Candidate | None:
 
 def candidate_id(uuid: bytes) -> str:
     """What a session calls an unprovisioned device."""
-    return f"{_ID}{uuid.hex()}"
+    return f"{ID}{uuid.hex()}"

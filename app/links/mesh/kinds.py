@@ -12,10 +12,10 @@ from msgspec import Struct
 from ble.mesh.config.composition import Composition
 from ble.mesh.model_id import ModelId
 from ble.mesh.models import battery, ctl, hsl, level, lightness, onoff, sensor
+from pairing.methods.mesh import ID, candidate_id
 
 _CARRIED: Final = frozenset((ctl.TEMPERATURE, hsl.HUE, hsl.SATURATION))
 MEASURES: Final = "m"
-_ID: Final = "mesh-"
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -55,15 +55,15 @@ _MODELS: Final[dict[str, dict[str, ModelId]]] = {
 
 def prefix(uuid: bytes) -> str:
     """What the hardware ids of all devices of a node begin with."""
-    return f"{_ID}{uuid.hex()}-"
+    return f"{candidate_id(uuid)}-"
 
 
 def uuid_of(hardware_id: str) -> bytes:
     """The node's; empty where that is no device of a mesh."""
-    if not hardware_id.startswith(_ID):
+    if not hardware_id.startswith(ID):
         return b""
     try:
-        return bytes.fromhex(hardware_id.removeprefix(_ID).partition("-")[0])
+        return bytes.fromhex(hardware_id.removeprefix(ID).partition("-")[0])
     except ValueError:
         return b""
 

@@ -118,7 +118,7 @@ class HomeStore:
             if self._secrets.get(row) != octets:
                 vault.keep(tx, row, octets)
         for row in self._secrets.keys() - held.keys():
-            tx.run("DELETE FROM secrets WHERE row=?", (row,))
+            vault.drop(tx, row)
         for address, node in state.nodes.items():
             if self._nodes.get(address) != node:
                 queries.put_node(tx, home, node)

@@ -79,10 +79,6 @@ class Hubs:
         """The homes of a hub."""
         return queries.homes_of_hub(reader, hub_id)
 
-    def hubs_of_in(self, reader: Reader, home_id: str) -> list[EnrolledHub]:
-        """The hubs of a home, revoked ones (`revoked_at`) too."""
-        return queries.hubs_of_home(reader, home_id)
-
     def attach_in(self, tx: Tx, hub_id: str, home_id: str) -> bool:
         """A hub serves a home from now on; whether it did not before. Raises NotFound, Revoked, TooMany."""
         self.current_in(tx, hub_id)

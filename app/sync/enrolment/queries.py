@@ -27,12 +27,6 @@ def hubs_of(reader: Reader, owner_id: str) -> list[EnrolledHub]:
     return [EnrolledHub(*row) for row in reader.all(f"{_HUB} WHERE owner_id=? ORDER BY id", (owner_id,))]
 
 
-def hubs_of_home(reader: Reader, home_id: str) -> list[EnrolledHub]:
-    """The hubs of a home, revoked ones too."""
-    of_home = "id IN (SELECT hub_id FROM hub_homes WHERE home_id=?)"
-    return [EnrolledHub(*row) for row in reader.all(f"{_HUB} WHERE {of_home} ORDER BY id", (home_id,))]
-
-
 def put_hub(tx: Tx, hub: EnrolledHub) -> None:
     """Store a hub, new or enrolled anew or changed. When it was heard is kept apart (`heard_hub`)."""
     tx.run(
@@ -86,9 +80,9 @@ def serves(reader: Reader, hub_id: str, home_id: str) -> bool:
     return found is not None
 
 
-def attach(tx: Tx, hub_id: str, home_id: str) -> bool:
-    """A hub serves a home from now on; whether it did not before."""
-    return tx.run("INSERT OR IGNORE INTO hub_homes(hub_id,home_id,since) VALUES(?,?,?)", (hub_id, home_id, tx.now)) > 0
+def attach(tx: Tx, hub_id: str, home_id: str) -> None:
+    """A hub serves a home from now on, which it did not."""
+    tx.run("INSERT INTO hub_homes(hub_id,home_id,since) VALUES(?,?,?)", (hub_id, home_id, tx.now))
 
 
 def restated(reader: Reader, hub_id: str, home_id: str) -> str | None:

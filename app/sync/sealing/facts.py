@@ -128,7 +128,7 @@ class SecretFacts:
         self._tell_in(tx, place)
 
     def _forget_in(self, tx: Tx, place: str) -> None:
-        if tx.run("DELETE FROM secrets WHERE row=?", (place,)):
+        if self._vault.drop(tx, place):
             self._tell_in(tx, place)
 
     def _tell_in(self, tx: Tx, place: str) -> None:

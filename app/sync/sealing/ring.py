@@ -49,7 +49,7 @@ class Ring:
     def keep_code_in(self, tx: Tx, home_id: str, code: str | None) -> None:
         """From now on it is this one; None: there is none."""
         if code is None:
-            tx.run("DELETE FROM secrets WHERE row=?", (_code_row(home_id),))
+            self._vault.drop(tx, _code_row(home_id))
         else:
             self._vault.keep(tx, _code_row(home_id), code.encode())
 
