@@ -8,6 +8,7 @@ from bumble import att, core
 from bumble.device import Peer
 
 from ble.errors import Disconnected, NotOffered, NotReachable
+from ble.virtual.host import heeding
 from ble.virtual.payload import uuid_text
 
 CALL_TIMEOUT_S = 20.0
@@ -29,6 +30,8 @@ class VirtualConnection:
         self._told: list[Callable[[], None]] = []
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         link.on("disconnection", self._ended)
+        if link.device.connections.get(link.handle) is not link:  # it has ended before anybody could be told
+            self._ended(0)
 
     @property
     def max_write(self) -> int:
@@ -51,7 +54,7 @@ class VirtualConnection:
         if self.connected:
             self._link.remove_listener("disconnection", self._ended)
             self._ended(0)
-            await self._link.disconnect()
+            await heeding(self._link.disconnect())
 
     async def read(self, characteristic: str) -> bytes:
         return bytes(await self._call(self._of(characteristic).read_value()))

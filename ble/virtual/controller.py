@@ -137,6 +137,14 @@ class AirController(Controller):
         asyncio.get_running_loop().call_soon(self.send_hci_packet, event)  # after the command's own completion
         return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
 
+    def on_hci_disconnect_command(self, command: hci.HCI_Disconnect_Command) -> None:
+        """Fault 10, no end of a connection that has just ended by itself: a host waited for it for ever (7.1.6)."""
+        if self.find_connection_by_handle(command.connection_handle) is None:
+            unknown = hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR
+            self._send_hci_command_status(unknown, command.op_code)
+        else:
+            super().on_hci_disconnect_command(command)
+
     def leave(self) -> None:
         """Out of the air for good, as when the power goes."""
         self.le_legacy_advertiser.stop()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import secrets
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from bumble.device import Device
 from bumble.hci import Address
@@ -12,6 +13,21 @@ from bumble.transport.common import StreamPacketSink, StreamPacketSource
 from ble.errors import RadioOff
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+async def heeding(work: Coroutine[Any, Any, T]) -> T:
+    """What bumble does, with its result or error. Cancelled just as an answer comes, bumble goes on as if nothing was
+    (it waits by asyncio.wait_for, of before Python 3.12); whoever waits here is cancelled all the same.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,))
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class _Source(StreamPacketSource):

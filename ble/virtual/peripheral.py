@@ -23,7 +23,7 @@ from bumble.transport.common import TransportLostError
 from msgspec import Struct
 
 from ble.errors import NotOffered, RadioOff
-from ble.virtual.host import Host, join, random_address
+from ble.virtual.host import Host, heeding, join, random_address
 from ble.virtual.payload import adverts_of
 
 _log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Peripheral:
         for service in self._services:
             characteristics = [self._made(each) for each in service.characteristics]
             device.add_service(gatt.Service(UUID(service.uuid), characteristics))
-        await device.power_on()
+        await heeding(device.power_on())
 
     async def close(self) -> None:
         """As when its power goes."""
@@ -120,22 +120,24 @@ class Peripheral:
         said, answered = adverts_of(services, service_data or {}, manufacturer_data or {}, name)
         # Fault 9, a set advertised again with its old data: start_advertising stops what was before.
         try:
-            await self._host.device.start_advertising(
-                advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
-                if connectable
-                else AdvertisingType.UNDIRECTED,
-                advertising_data=said,
-                scan_response_data=answered,
-                auto_restart=connectable,
-                advertising_interval_min=_INTERVAL_MS,
-                advertising_interval_max=_INTERVAL_MS,
+            await heeding(
+                self._host.device.start_advertising(
+                    advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE
+                    if connectable
+                    else AdvertisingType.UNDIRECTED,
+                    advertising_data=said,
+                    scan_response_data=answered,
+                    auto_restart=connectable,
+                    advertising_interval_min=_INTERVAL_MS,
+                    advertising_interval_max=_INTERVAL_MS,
+                )
             )
         except TransportLostError as error:
             raise RadioOff("the virtual air has gone") from error
 
     async def silence(self) -> None:
         assert self._host is not None
-        await self._host.device.stop_advertising()
+        await heeding(self._host.device.stop_advertising())
 
     async def notify(self, uuid: str, value: bytes) -> None:
         """To all that have subscribed; an indication where the characteristic has those."""
@@ -143,13 +145,13 @@ class Peripheral:
         attribute = self._attributes[uuid]
         indicates = attribute.properties & gatt.Characteristic.Properties.INDICATE
         send = self._host.device.indicate_subscribers if indicates else self._host.device.notify_subscribers
-        await send(attribute, value)
+        await heeding(send(attribute, value))
 
     async def hang_up(self) -> None:
         """End the connections to all peers."""
         for peer in list(self._peers):
             with suppress(core.BaseBumbleError, TransportLostError):  # it has gone already
-                await peer.disconnect()
+                await heeding(peer.disconnect())
 
     def _connected(self, peer: Any) -> None:
         self._peers.append(peer)

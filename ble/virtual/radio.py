@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bumble import core
+from bumble import core, hci
 
 from ble.errors import NotOffered, NotReachable, RadioOff
 from ble.listeners import Listeners
 from ble.radio import CONNECT_TIMEOUT_S, Advertisement, RadioState
 from ble.slots import Slots
 from ble.virtual.connection import CALL_TIMEOUT_S, VirtualConnection
-from ble.virtual.host import Host, join, random_address
+from ble.virtual.host import Host, heeding, join, random_address
 from ble.virtual.payload import heard
 
 _log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class VirtualRadio:
         while True:
             try:
                 async with asyncio.timeout(self._call_timeout):
-                    lost = await self._join()
+                    lost = await heeding(self._join())
             except (RadioOff, core.BaseBumbleError, TimeoutError) as error:
                 _log.debug("the virtual air cannot be joined: %r", error)
                 await self._leave()
@@ -141,7 +141,7 @@ class VirtualRadio:
             left = ends - asyncio.get_running_loop().time()
             limit.reschedule(ends + 5.0)  # bumble keeps `left` itself, and tells the adapter to stop trying
             try:
-                link = await self._host.device.connect(target, timeout=left)
+                link = await _linked(self._host.device, target, left)
             except core.BaseBumbleError as error:
                 raise NotReachable("the device does not answer") from error
             return VirtualConnection(address, link, self._call_timeout)
@@ -158,6 +158,22 @@ class VirtualRadio:
         if state != self._state:
             self._state = state
             self._states.tell(state)
+
+
+async def _linked(device: Any, target: Any, seconds: float) -> Any:
+    """bumble's connection. One that nobody waits for any more is called off, or ended: the device would be held by it,
+    and not heard again.
+    """
+    connecting = asyncio.ensure_future(device.connect(target, timeout=seconds))
+    try:
+        await asyncio.wait((connecting,))
+        return connecting.result()
+    except asyncio.CancelledError:
+        with suppress(core.BaseBumbleError):  # where it has just come about
+            await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+        with suppress(core.BaseBumbleError):
+            await (await connecting).disconnect()
+        raise
 
 
 def _structures(advert: Any) -> list[tuple[int, bytes]]:
