@@ -1,12 +1,15 @@
 """Builds the application: routes, and the layers around them, over the services."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from typing import Final
 
 from litestar import Litestar, Router
 from litestar.config.response_cache import ResponseCacheConfig
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 from msgspec import Struct
 
 from app.accounts.keys_routes import ROUTER as KEY_ROUTES
@@ -86,6 +89,53 @@ ROUTERS = (
     DOCS_ROUTES,
 )
 
+# What routes ask for by name, besides the caller.
+_INSTANCES: Final[Mapping[str, Callable[[Services], object]]] = {
+    "digests": lambda it: it.digests,
+    "hub": lambda it: it.hub,
+    "sessions": lambda it: it.sessions,
+    "signing_in": lambda it: it.signing_in,
+    "accounts": lambda it: it.accounts,
+    "keys": lambda it: it.keys,
+    "screens": lambda it: it.screens,
+    "proving": lambda it: it.proving,
+    "linking": lambda it: it.linking,
+    "readers": lambda it: it.readers,
+    "homes": lambda it: it.homes,
+    "rooms": lambda it: it.rooms,
+    "members": lambda it: it.members,
+    "invitations": lambda it: it.invitations,
+    "joining": lambda it: it.joining,
+    "sharing": lambda it: it.sharing,
+    "receiving": lambda it: it.receiving,
+    "devices": lambda it: it.devices,
+    "control": lambda it: it.control,
+    "onboarding": lambda it: it.onboarding,
+    "networks": lambda it: it.networks,
+    "mesh_moving": lambda it: it.mesh_moving,
+    "upstreams": lambda it: it.upstreams,
+    "rewiring": lambda it: it.rewiring,
+    "groups": lambda it: it.groups,
+    "bota": lambda it: it.bota,
+    "heartbeats": lambda it: it.heartbeats,
+    "iotda_https": lambda it: it.iotda.https,
+    "iotda_packages": lambda it: it.iotda.packages,
+    "iotda_upgrades": lambda it: it.iotda.upgrades,
+    "iotda_files": lambda it: it.iotda.files,
+    "iotda_configs": lambda it: it.iotda.configs,
+    "tuya": lambda it: it.tuya,
+    "sealing": lambda it: it.sealing,
+    "hubs": lambda it: it.enrolment.hubs,
+    "hub_sessions": lambda it: it.enrolment.sessions,
+    "cloud_end": lambda it: it.enrolment.cloud_end,
+    "hub_end": lambda it: it.enrolment.hub_end,
+    "hub_streams": lambda it: it.hub_streams,
+    "sync": lambda it: it.sync,
+    "trail": lambda it: it.trail,
+    "bus": lambda it: it.bus,
+}
+_given: ContextVar[Mapping[str, object]] = ContextVar("given")
+
 
 class Application(Struct, frozen=True):
     """A hub's face: the ASGI layers around Litestar, and the short way below them for the hottest routes."""
@@ -98,7 +148,7 @@ def application(
     services: Services, authenticator: Authenticator, clock: Clock, counting: Counting | None = None
 ) -> Application:
     """The whole of it."""
-    proved = services.tuya.gate(litestar_of(services, authenticator), services.limits.body_bytes)
+    proved = services.tuya.gate(_of_node(services, authenticator), services.limits.body_bytes)
     limited = LimitLayer(proved, services.limits)
     faces: list[Face] = [
         services.iotda.https,
@@ -119,8 +169,11 @@ def application(
     return Application(front, lane)
 
 
-def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
-    """Every route with what it needs; raises UndeclaredRoute."""
+@cache
+def litestar_of(*, is_cloud: bool, body_bytes: int) -> Litestar:
+    """Every route; raises UndeclaredRoute. What a request needs is of the node that it came to (`_of_node`), so that
+    the many nodes of one process, a test's, have this in common: making it takes longer than all the rest of a node.
+    """
     litestar = Litestar(
         route_handlers=[
             Router("/api", route_handlers=ROUTERS),
@@ -132,65 +185,41 @@ def litestar_of(services: Services, authenticator: Authenticator) -> Litestar:
             SYNC_ROUTES,
             STREAM_ROUTES,
         ],
-        dependencies={
-            "caller": Provide(caller_of),
-            "authenticator": _instance(authenticator),
-            "digests": _instance(services.digests),
-            "hub": _instance(services.hub),
-            "sessions": _instance(services.sessions),
-            "signing_in": _instance(services.signing_in),
-            "accounts": _instance(services.accounts),
-            "keys": _instance(services.keys),
-            "screens": _instance(services.screens),
-            "proving": _instance(services.proving),
-            "linking": _instance(services.linking),
-            "readers": _instance(services.readers),
-            "homes": _instance(services.homes),
-            "rooms": _instance(services.rooms),
-            "members": _instance(services.members),
-            "invitations": _instance(services.invitations),
-            "joining": _instance(services.joining),
-            "sharing": _instance(services.sharing),
-            "receiving": _instance(services.receiving),
-            "devices": _instance(services.devices),
-            "control": _instance(services.control),
-            "onboarding": _instance(services.onboarding),
-            "networks": _instance(services.networks),
-            "mesh_moving": _instance(services.mesh_moving),
-            "upstreams": _instance(services.upstreams),
-            "rewiring": _instance(services.rewiring),
-            "groups": _instance(services.groups),
-            "bota": _instance(services.bota),
-            "heartbeats": _instance(services.heartbeats),
-            "iotda_https": _instance(services.iotda.https),
-            "iotda_packages": _instance(services.iotda.packages),
-            "iotda_upgrades": _instance(services.iotda.upgrades),
-            "iotda_files": _instance(services.iotda.files),
-            "iotda_configs": _instance(services.iotda.configs),
-            "tuya": _instance(services.tuya),
-            "sealing": _instance(services.sealing),
-            "hubs": _instance(services.enrolment.hubs),
-            "hub_sessions": _instance(services.enrolment.sessions),
-            "cloud_end": _instance(services.enrolment.cloud_end),
-            "hub_end": _instance(services.enrolment.hub_end),
-            "hub_streams": _instance(services.hub_streams),
-            "sync": _instance(services.sync),
-            "trail": _instance(services.trail),
-            "bus": _instance(services.bus),
-        },
+        dependencies={"caller": Provide(caller_of)} | {name: _Given(name) for name in ("authenticator", *_INSTANCES)},
         middleware=[DeclaredLayer],
         request_class=ApiRequest,
         exception_handlers={Exception: to_response},
-        request_max_body_size=services.limits.body_bytes,
+        request_max_body_size=body_bytes,
         response_cache_config=ResponseCacheConfig(default_expiration=0),
         openapi_config=None,
         logging_config=None,  # app.logs decides where logs go
         debug=False,
-        state=State({"is_cloud": services.sealing.is_cloud}),
+        state=State({"is_cloud": is_cloud}),
     )
     require_actions(litestar)
     return litestar
 
 
-def _instance(service: Any) -> Provide:
-    return Provide(lambda: service, sync_to_thread=False)
+def _of_node(services: Services, authenticator: Authenticator) -> ASGIApp:
+    """The routes, with what a request needs from these services."""
+    litestar = litestar_of(is_cloud=services.sealing.is_cloud, body_bytes=services.limits.body_bytes)
+    given = {name: of(services) for name, of in _INSTANCES.items()} | {"authenticator": authenticator}
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        token = _given.set(given)
+        try:
+            await litestar(scope, receive, send)
+        finally:
+            _given.reset(token)
+
+    return asked
+
+
+class _Given(Provide):
+    """An instance of the node that is asked. Litestar compares each with each, for every route: by identity."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(self, name: str) -> None:
+        super().__init__(lambda: _given.get()[name], sync_to_thread=False)

@@ -5,22 +5,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from litestar.handlers import HTTPRouteHandler
 
-from app.clock import SystemClock
 from app.companion.docs import DOCUMENT
 from app.companion.examples import EXAMPLES
 from app.companion.openapi import operations
 from app.server import litestar_of
-from app.services import Services
-from app.store.store import Store
-from app.store.vault import Vault
-from tests.api.harness import Api
+from tests.api.harness import PATIENT, Api
 from tests.api.households import new_home
 
 COMMITTED: dict[str, Any] = json.loads(DOCUMENT.read_bytes())
@@ -32,8 +27,7 @@ WITH_BODY = sorted(name for name, operation in OPERATIONS.items() if "requestBod
 
 @pytest.fixture(scope="module")
 def handlers() -> dict[str, HTTPRouteHandler]:
-    services = Services(Store(Path("nowhere"), SystemClock(), Vault(bytes(32))))
-    litestar = litestar_of(services, services.credentials)
+    litestar = litestar_of(is_cloud=False, body_bytes=PATIENT.body_bytes)
     return {str(handler.operation_id): handler for _, _, handler in operations(litestar)}
 
 

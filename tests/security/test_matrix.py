@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,15 +11,11 @@ import pytest_asyncio
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 
-from app.clock import SystemClock
 from app.companion.declared import UndeclaredRoute, require_actions
 from app.companion.examples import EXAMPLES
 from app.policy import Action
 from app.server import litestar_of
-from app.services import Services
-from app.store.store import Store
-from app.store.vault import Vault
-from tests.api.harness import Api
+from tests.api.harness import PATIENT, Api
 from tests.api.test_openapi import OPERATIONS
 from tests.security.rehearsal import Asked, overheard, rehearsing
 from tests.security.rights import HIDDEN, NO, RIGHTS, UNKNOWN, YES
@@ -58,10 +53,9 @@ class Route:
 
 
 def _routes() -> dict[str, Route]:
-    services = Services(Store(Path("nowhere"), SystemClock(), Vault(bytes(32))))
     found = [
         Route(route.path_format, str(method), handler)
-        for route in litestar_of(services, services.credentials).routes
+        for route in litestar_of(is_cloud=False, body_bytes=PATIENT.body_bytes).routes
         for handler in getattr(route, "route_handlers", ())
         for method in handler.http_methods
         if method != "OPTIONS"
