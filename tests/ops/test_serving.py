@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.client import ApiError, Client, HubUnreachable, PinMismatch
-from app.serving import AddressUnusable, Endpoint, Serving
+from app.serving import AddressUnusable, Endpoint, Serving, _bind
 from app.settings import Settings
 
 
@@ -131,3 +131,11 @@ async def test_closing_lets_a_request_finish(tmp_path: Path) -> None:
         release.set()
         assert await asked is True
         await closing
+
+
+def test_the_body_of_an_answer_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    with _bind("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()) as client:
+        accepted, address = listening.accept()
+        with accepted:
+            assert address == client.getsockname()
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
