@@ -17,7 +17,7 @@ from tests.sync.copies import Copy, copy_in, the_same
 from tests.sync.history import Outcome
 from tests.sync.killed.nodes import Node, Three, three
 
-SEEDED, FULL = 6, 100
+SEEDED, FULL = 4, 100
 BETWEEN_S = 1.0
 # Homes that arrive while nodes are killed, and what is in each.
 ARRIVING, ROOMS, DEVICES = 12, 60, 30
