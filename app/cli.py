@@ -2,7 +2,8 @@
 
 import importlib
 import sys
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NoReturn
 
 import click
 
@@ -69,10 +70,10 @@ def cli() -> None:
     """
 
 
-def run() -> None:
-    """Run the command line and exit with a code of `app.commands.exits`."""
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line, or these arguments, and exit with a code of `app.commands.exits`."""
     try:
-        sys.exit(cli.main(prog_name="doorstep", standalone_mode=False) or Exit.OK)
+        sys.exit(cli.main(arguments, prog_name="doorstep", standalone_mode=False) or Exit.OK)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.commands.child import Child, HubProcess
-from tests.e2e.test_pair import hub, pair
+from tests.e2e.claimed import hub, pair
 
 __all__ = ["hub"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.commands.child import HubProcess
 from app.companion.examples import EXAMPLES
-from tests.e2e.test_pair import hub
+from tests.e2e.claimed import hub
 from tests.e2e.verbs import command
 
 __all__ = ["hub"]

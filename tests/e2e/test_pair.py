@@ -6,50 +6,16 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from app.commands.child import ROOT, Child, HubProcess
+from tests.e2e.claimed import PIN, at, claimed, claimed_hub, ended_as, home_at, pair
+from tests.e2e.claimed import shared as hub
 
-from app.commands.child import ROOT, Child, ChildEnded, HubProcess
+__all__ = ["claimed_hub", "hub"]
 
-PIN = "12345678"
 WIFI = {"DOORSTEP_WIFI_PASSWORD": "correct horse battery"}
-
-
-@pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[HubProcess]:
-    """A claimed hub with one home; `ready` tells its owner's token as well."""
-    data = tmp_path / "hub"
-    async with HubProcess(data, environ={"DOORSTEP_LOG_LEVEL": "debug"}) as running:
-        who = {"code": running.ready["claim_code"], "login": "anna", "password": "correct horse", "phone": "test"}
-        async with running.client() as api:
-            claimed = await api.post("/api/hub/claim", {**who, "name": "Anna"})
-        running.ready["token"] = claimed["session"]["access_token"]
-        async with running.client(running.ready["token"]) as api:
-            await api.post("/api/homes", {"name": "Home", "time_zone": "Etc/UTC"})
-        yield running
-
-
-async def pair(
-    hub: HubProcess, *options: str, environ: dict[str, str] | None = None
-) -> tuple[int, list[dict[str, Any]]]:
-    """The exit code of `doorstep pair`, and what it printed."""
-    lines = []
-    async with Child("pair", "--data", hub.ready["data"], *options, environ=environ) as pairing:
-        try:
-            while True:
-                lines.append(await pairing.line())
-        except ChildEnded:
-            return await pairing.ended(), lines
-
-
-async def ended_as(hub: HubProcess) -> list[str]:
-    """The states of the home's pairing sessions."""
-    async with hub.client(hub.ready["token"]) as api:
-        (home,) = [home async for home in api.pages("/api/homes")]
-        return [session["state"] async for session in api.pages(f"/api/homes/{home['id']}/pairing")]
 
 
 async def test_with_the_pin_on_the_label(hub: HubProcess) -> None:
@@ -64,8 +30,7 @@ async def test_what_is_there_to_be_paired_is_listed_until_it_is(hub: HubProcess)
     async with asyncio.timeout(60), Child("device", "--product", "lamp", "--pin", PIN, "--name", "Desk") as lamp:
         ready = await lamp.until(event="ready")
         async with hub.client(hub.ready["token"]) as api:
-            (home,) = [home async for home in api.pages("/api/homes")]
-            inbox = f"/api/homes/{home['id']}/pairing/inbox"
+            inbox = f"/api/homes/{hub.ready['home']}/pairing/inbox"
             while ready["id"] not in {each["id"] for each in await api.get(inbox)}:
                 await asyncio.sleep(0.1)
             (seen,) = [each for each in await listed(hub) if each["id"] == ready["id"]]
@@ -77,7 +42,7 @@ async def test_what_is_there_to_be_paired_is_listed_until_it_is(hub: HubProcess)
 
 async def listed(hub: HubProcess) -> list[dict[str, Any]]:
     """What `doorstep pair --list` shows."""
-    arguments = ("-m", "app", "pair", "--data", hub.ready["data"], "--list", "--json")
+    arguments = ("-m", "app", "pair", *at(hub), "--list", "--json")
     environ = {**os.environ, "DOORSTEP_NO_BOOTSTRAP": "1"}
     listing = await asyncio.create_subprocess_exec(sys.executable, *arguments, env=environ, cwd=ROOT, stdout=PIPE)
     shown, _ = await listing.communicate()
@@ -113,7 +78,7 @@ async def test_nobody_can_be_asked_with_json(hub: HubProcess) -> None:
 
 async def test_that_is_all_where_fewer_come_than_were_wanted(hub: HubProcess) -> None:
     wifi = ("--method", "qr_shown", "--ssid", "Lindenweg", "--want", "2")
-    async with Child("pair", "--data", hub.ready["data"], *wifi, environ=WIFI) as pairing:
+    async with Child("pair", *at(hub), *wifi, environ=WIFI) as pairing:
         session = (await pairing.line())["session"]
         await pairing.until(key="searching")
         code, _ = await pair(hub, "--finish", session)
@@ -122,10 +87,12 @@ async def test_that_is_all_where_fewer_come_than_were_wanted(hub: HubProcess) ->
     assert await ended_as(hub) == ["cancelled"]
 
 
-async def test_interrupted_it_cancels_the_session(hub: HubProcess) -> None:
-    async with Child("pair", "--data", hub.ready["data"], "--device", "d-nobody") as pairing:
-        await pairing.until(key="searching")
-        pairing.send(signal.SIGINT)
-        assert await pairing.ended() == 130
-    assert await ended_as(hub) == ["cancelled"]
-    assert await hub.stop() == 0
+async def test_interrupted_it_cancels_the_session_and_the_hub_has_nothing_left_to_do(tmp_path: Path) -> None:
+    async with claimed(tmp_path / "hub") as hub:
+        await home_at(hub)
+        async with Child("pair", *at(hub), "--device", "d-nobody") as pairing:
+            await pairing.until(key="searching")
+            pairing.send(signal.SIGINT)
+            assert await pairing.ended() == 130
+        assert await ended_as(hub) == ["cancelled"]
+        assert await hub.stop() == 0

@@ -18,9 +18,9 @@ from pairing.ap.setup import Connected, Failed
 from pairing.protocomm.client import Proof
 from pairing.protocomm.http import HttpCarrier
 from pairing.wifi import WifiNetwork
+from tests.e2e.claimed import hub
 from tests.e2e.living import WAIT
 from tests.e2e.seeing import Seeing
-from tests.e2e.test_pair import hub
 from tests.e2e.test_pair_codes import until_ended
 
 __all__ = ["hub"]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from app.commands.child import Child, HubProcess
+from tests.e2e.claimed import PIN, pair
 from tests.e2e.living import WAIT
-from tests.e2e.test_pair import PIN, pair
-from tests.e2e.verbs import command
+from tests.e2e.verbs import in_a_process
 
 SSID, PASSWORD = "Home ☕", "the password"
 
@@ -130,10 +130,10 @@ async def step(pairing: Child, key: str) -> None:
 
 async def test_without_an_air_a_device_says_what_to_start() -> None:
     for method in ("ble", "improv"):
-        code, said = await command("device", "--method", method, "--bluetooth", "virtual:1")
+        code, said = await in_a_process("device", "--method", method, "--bluetooth", "virtual:1")
         assert (code, said["error"]["code"]) == (6, "radio_off"), said
         assert "doorstep air" in said["error"]["hint"]
-    code, said = await command("device", "--method", "ble")
+    code, said = await in_a_process("device", "--method", "ble")
     assert (code, said["error"]["code"]) == (2, "usage")
 
 

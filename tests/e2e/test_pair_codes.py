@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.child import Child, ChildEnded, HubProcess
+from tests.e2e.claimed import hub, pair
 from tests.e2e.seeing import picture_of, seeing
-from tests.e2e.test_pair import hub, pair
 from tests.e2e.verbs import command
 
 __all__ = ["hub"]

@@ -1,8 +1,8 @@
 """`doorstep pair --method ez`: a hub that speaks, and a device that overhears it, as processes."""
 
 from app.commands.child import Child, HubProcess
+from tests.e2e.claimed import hub
 from tests.e2e.seeing import seeing
-from tests.e2e.test_pair import hub
 from tests.e2e.test_pair_codes import PASSWORD, SSID, WIFI, told, until_ended
 
 __all__ = ["hub"]

@@ -6,8 +6,8 @@ import pytest
 
 from app.client import Client
 from app.commands.child import Child
+from tests.e2e.claimed import pair
 from tests.e2e.living import WAIT
-from tests.e2e.test_pair import pair
 from tests.e2e.test_pair_bluetooth import Around, around
 
 __all__ = ["around"]

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from app.commands.child import Child, ChildEnded, HubProcess
-from tests.e2e.test_pair import hub, pair
+from tests.e2e.claimed import hub, pair
 from tests.security.canaries import Canaries
 
 __all__ = ["hub"]
