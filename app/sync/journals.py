@@ -101,6 +101,8 @@ class JournalOut:
         return part.full
 
     def _next(self, reader: Reader, home_id: str, after: int) -> _Part:
+        if not queries.is_level(reader, home_id):
+            return _Part(after, [], [], False)  # of a device that the cloud has not heard of it would take nothing
         last = queries.last_place(reader)
         part = _Part(min(last, after + PLACES_AT_ONCE), [], [], last > after + PLACES_AT_ONCE)
         keys: dict[str, str] = {}

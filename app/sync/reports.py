@@ -95,8 +95,12 @@ class ReportsOut:
         return more
 
     async def _tell(self, line: Line, home_id: str) -> bool:
+        due = self._take_due(home_id)
         batch = await self._store.read(lambda reader: _next(reader, home_id))
-        ids = dict.fromkeys([*batch.services, *self._take_due(home_id)])
+        if batch is None:
+            self._due[home_id] = dict.fromkeys(due) | self._due.get(home_id, {})
+            return False
+        ids = dict.fromkeys([*batch.services, *due])
         lives = [live for each in ids if (live := self._memory.get(each)) is not None and self._is_told(live.device)]
         if lives:
             states = [_state(live, batch.services.get(live.device.id, [])) for live in lives]
@@ -120,8 +124,10 @@ class ReportsOut:
         return some
 
 
-def _next(reader: Reader, home_id: str) -> _Batch:
-    """What is marked, and what it is now, from one view of the disk."""
+def _next(reader: Reader, home_id: str) -> _Batch | None:
+    """What is marked, and what it is now, from one view of the disk; None while there are facts to be said first."""
+    if not queries.is_level(reader, home_id):
+        return None
     marked = queries.marked(reader, home_id, SERVICES_AT_ONCE)
     batch = _Batch([], [mark for mark in marked if not mark.held], {}, len(marked) == SERVICES_AT_ONCE)
     octets = 0

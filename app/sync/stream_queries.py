@@ -103,6 +103,11 @@ def level_homes(reader: Reader) -> list[Level]:
     return [Level(*row) for row in reader.all(_LEVEL)]
 
 
+def is_level(reader: Reader, home_id: str) -> bool:
+    """Whether its facts are, in the view of the disk from which something of it is to be told."""
+    return reader.one(f"{_LEVEL} AND h.home_id=?", (home_id,)) is not None
+
+
 def begin(tx: Tx, home_id: str, epoch: str) -> None:
     """Everything of a home is to be told from the beginning, to this life of its cloud's log."""
     tx.run(_MARK_ALL, (home_id,))

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from app.store import retention
+from app.sync import stream_queries
 from app.sync.cloud_end import Peer
 from app.sync.wire import Done, JournalPart
+from tests.api.things import bind
 from tests.sync.lines import World, until, world
 
 
@@ -153,3 +155,32 @@ async def test_a_hub_tells_of_nothing_that_it_does_not_hold_and_nothing_that_can
     again = JournalPart(2, there.home, "", 0, [(8, lamp, 1, "report", "brightness", "79", "device")])
     assert await end.answer(peer, again) == Done(2)
     assert len(await _log(there, lamp)) == 1
+
+
+@pytest.mark.parametrize("told", [1, 2], ids=["before its reports", "before its journal"])
+async def test_a_device_that_comes_once_facts_were_found_level_is_told_of_after_its_own(
+    there: World, monkeypatch: pytest.MonkeyPatch, told: int
+) -> None:
+    store, came = there.hub.api.store, list[str]()
+    read, looked = store.read, 0
+
+    async def and_pair(ask: Any) -> Any:
+        nonlocal looked
+        answer = await read(ask)
+        looked += ask is stream_queries.level_homes
+        if looked == told and not came:
+            came.append("")
+            came[0] = await bind(there.hub.api, there.home, "d-1")
+            await _says(there, came[0], 10)
+        return answer
+
+    monkeypatch.setattr(store, "read", and_pair)
+    await until(lambda: bool(came and came[0]))
+    await until(lambda: there.cloud.services.devices.memory.get(came[0]) is not None)
+    await _has(there, came[0], 10)
+    assert [each["type"] for each in await _log(there, came[0], "added")] == ["added"]
+
+    async def is_reported() -> bool:
+        return await there.reported(there.cloud, came[0]) == {"brightness": 10}
+
+    await until(is_reported)
