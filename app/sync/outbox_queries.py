@@ -133,6 +133,11 @@ def still_waiting(reader: Reader, places: Sequence[int]) -> set[int]:
     return {row[0] for row in rows}
 
 
+def waits_before(reader: Reader, home_id: str, place: int) -> bool:
+    """Whether anything of a home is in the outbox before that."""
+    return reader.one("SELECT 1 FROM sync_outbox WHERE home_id=? AND place<? LIMIT 1", (home_id, place)) is not None
+
+
 # conflicts, with what acts here have made of them
 
 

@@ -124,7 +124,9 @@ class Replica:
         if answer.expected is not None and len(answer.results) < len(sent) and not _is_late(answer, shared):
             self._fill_gap(tx, home_id, sent[len(answer.results)].op.node, answer.expected)
         is_level = shared.state == "synced" and answer.before == shared.head and shared.snapshot_place is None
-        if answer.plain and is_level and len(answered) == len(sent):
+        # What came before, and whose answer was lost, stays: so does what came after it.
+        is_next = bool(answered) and not outbox_queries.waits_before(tx, home_id, answered[0][0].place)
+        if answer.plain and is_level and is_next and len(answered) == len(sent):
             self._make_rows(tx, shared, answered, answer.head)
             return
         self._wait_for_rows(tx, shared, answered)

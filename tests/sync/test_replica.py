@@ -222,6 +222,23 @@ def test_what_misses_a_number_late_fills_no_gap(pair: Pair) -> None:
     assert [op.n for op in pair.hub.outbox(HOME)] == [3]
 
 
+def test_nothing_leaves_the_outbox_before_what_its_node_did_earlier(pair: Pair) -> None:
+    pair.hub.do(HOME, ANNA, room("a", room_id="a"))
+    pair.push(pair.hub, answered=False)
+    pair.pull(pair.hub)
+    pair.hub.do(HOME, ANNA, room("b", room_id="b"))
+    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
+    sender, shared = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME)
+    second = pair.cloud.act(lambda tx: pair.cloud.authority.push_in(tx, shared, push.ops[1:], sender, tx.moment))
+    assert second.plain
+    pair.hub.act(lambda tx: pair.hub.replica.pushed_in(tx, HOME, waiting[1:], second))
+    assert [op.n for op in pair.hub.outbox(HOME)] == [1, 2]
+    pair.push(pair.hub)
+    pair.pull(pair.hub)
+    assert pair.hub.outbox(HOME) == []
+    assert pair.is_same(pair.hub)
+
+
 def test_what_knows_nothing_of_a_home_is_no_reason_to_forget_it(pair: Pair) -> None:
     before = pair.hub.log(HOME)
     pair.hub.act(lambda tx: pair.hub.replica.reset_in(tx, HOME, Reset(0, HOME, "", restate=False)))
