@@ -351,11 +351,6 @@ def lost_between_two_lives_without_a_record(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restating, "_lost_between", lambda *_: [])
 
 
-@mutant("disasters", rare=True)
-def left_out_of_a_lost_life_without_a_record(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restating, "_left_out", lambda *_: [])
-
-
 @mutant("disasters")
 def join_prefers_what_lives(patch: pytest.MonkeyPatch) -> None:
     real = merge.join
