@@ -263,6 +263,9 @@ class MqttSleeper(Sleeper):
         for command_id in tuple(self.to_answer):
             await client.publish(f"{self.topic}/response/request_id={command_id}", b'{"result_code":0}', 1)
             self.to_answer.remove(command_id)
+            # aiomqtt may lose a cancellation that comes as the answer does (asyncio.wait_for before Python 3.12).
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError
 
 
 class Fetcher(Sleeper):
