@@ -143,9 +143,11 @@ class Peripheral:
         """To all that have subscribed; an indication where the characteristic has those."""
         assert self._host is not None
         attribute = self._attributes[uuid]
-        indicates = attribute.properties & gatt.Characteristic.Properties.INDICATE
-        send = self._host.device.indicate_subscribers if indicates else self._host.device.notify_subscribers
-        await heeding(send(attribute, value))
+        if attribute.properties & gatt.Characteristic.Properties.INDICATE:
+            await heeding(self._host.device.indicate_subscribers(attribute, value))
+        else:
+            # Nothing is waited for; in a task of its own it would come after what is said next.
+            await self._host.device.notify_subscribers(attribute, value)
 
     async def hang_up(self) -> None:
         """End the connections to all peers."""
