@@ -41,6 +41,8 @@ async def main():
     async with Lan() as lan:
         host = await lan.host("host")
         sleeper = subprocess.Popen([*host.through, "sleep", "600"])
+        while open(f"/proc/{sleeper.pid}/comm").read() != "sleep\\n":  # until then it is to outlive nobody yet
+            await asyncio.sleep(0.01)
         print(lan._shell.pid, sleeper.pid, flush=True)
         await asyncio.sleep(600)
 
