@@ -70,17 +70,14 @@ class Consuming:
         self._catalogue = catalogue
         self._turns: dict[tuple[str, str], asyncio.Lock] = {}
         self._waiting: dict[tuple[str, str], int] = {}
+        # Subscriptions whose consumer has begun: it misses nothing of what happens from then on.
+        self.telling: set[tuple[str, str]] = set()
         self._kept = store.later(queries.put_places, KEEP_S)
 
     @property
     def consumers(self) -> int:
         """How many are connected, those that wait for their turn among them."""
         return sum(self._waiting.values())
-
-    @property
-    def telling(self) -> int:
-        """How many of them are told what happens now."""
-        return sum(turn.locked() for turn in self._turns.values())
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, ack_s: float) -> None:
         """ASGI, of a consumer that may open this stream; `ack_s` is how long it has to acknowledge."""
@@ -217,8 +214,11 @@ class _Consumer:
                 return
             self._listener = listener = self._consuming.join(actor)
             try:
-                await self._tell(listener, send, await self._consuming.begin(self._topic))
+                held = await self._consuming.begin(self._topic)
+                self._consuming.telling.add(self._topic)
+                await self._tell(listener, send, held)
             finally:
+                self._consuming.telling.discard(self._topic)
                 self._consuming.leave(listener)
 
     async def _tell(self, listener: Listener, send: Send, held: Subscription) -> None:
