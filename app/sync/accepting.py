@@ -134,8 +134,7 @@ class Accepting:
         head = log.head
         self._own.follow_in(self._tx, log, op, at)
         self._plain = self._plain and not losses and log.head == head
-        if losses:
-            self._own.keep_in(self._tx, log, losses)
+        self._own.keep_in(self._tx, log, losses)
         return Result(Status.OK, log.head, at)
 
     def _refused(self, op: Op) -> tuple[Status, str] | None:

@@ -5,7 +5,7 @@ So a first sync holds up nobody's act for longer than `FACTS_AT_ONCE` take (PROT
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import partial
 from typing import Final
 
@@ -26,7 +26,7 @@ RETRY_S: Final = 5.0
 _log = structlog.get_logger("doorstep.sync")
 
 
-def show_in(tx: Tx, facts: Facts, home_id: str, keys: Sequence[Key]) -> None:
+def show_in(tx: Tx, facts: Facts, home_id: str, keys: Collection[Key]) -> None:
     """Have the tables show these, which are behind."""
     behind_queries.drop(tx, home_id, keys)
     facts.show_in(tx, home_id, keys, showing.views(tx, home_id, keys))

@@ -1,11 +1,10 @@
 """The SQL of facts that a log has and the tables do not show yet (PROTOCOL.md 2)."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from app.store.tx import Reader, Tx
-from app.sync.queries import by_kind
-
-Key = tuple[str, str]
+from app.sync.log import Key
+from app.sync.queries import among_keys
 
 
 def put(tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
@@ -24,10 +23,11 @@ def anything(reader: Reader, home_id: str) -> bool:
     return reader.one("SELECT 1 FROM sync_behind WHERE home_id=? LIMIT 1", (home_id,)) is not None
 
 
-def among(reader: Reader, home_id: str, keys: Collection[Key]) -> list[Key]:
-    """Those of `keys` that are."""
-    sql = "SELECT id FROM sync_behind WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
-    return [(kind, row[0]) for kind, ids in by_kind(keys) for row in reader.all(sql, (home_id, kind, ids))]
+def among(reader: Reader, home_id: str, keys: Iterable[Key]) -> set[Key]:
+    """Those of `keys` that are; without a look for each where nothing is."""
+    if not anything(reader, home_id):
+        return set()
+    return {(kind, entity_id) for kind, entity_id in among_keys(reader, "SELECT id FROM sync_behind", home_id, keys)}
 
 
 def some(reader: Reader, home_id: str, most: int) -> list[Key]:

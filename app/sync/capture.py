@@ -89,9 +89,7 @@ class Capture:
     def _demand_level(self, reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> None:
         """What an act changed in rows that were behind the log is not known: it is done again once they are level."""
         many = [key for key in keys if key[0] in MANY]
-        if not many or not behind_queries.anything(reader, home_id):
-            return
-        if touched := behind_queries.among(reader, home_id, many):
+        if many and (touched := behind_queries.among(reader, home_id, many)):
             raise RunAgain(partial(behind.show_in, facts=self._facts, home_id=home_id, keys=touched))
 
     def _id_of(self, reader: Reader, home_id: str, name: str, entity_id: str) -> str:

@@ -80,14 +80,14 @@ class Facts:
     def _hang_in(
         self, tx: Tx, home_id: str, name: str, items: Sequence[Item], shown: Callable[[str, str], Shown]
     ) -> None:
-        refers, is_behind = self.kinds[name].refers, behind_queries.anything(tx, home_id)
-        for item in items:
-            wanted = [*refers(item.id, item.fields or {})]
-            missing = [on for on in wanted if shown(*on)[0] is None]
-            if is_behind:
-                missing += behind_queries.among(tx, home_id, wanted)
-            if missing:
-                reference_queries.hang(tx, home_id, name, item.id, missing)
+        refers = self.kinds[name].refers
+        wanted = {item.id: on for item in items if (on := [*refers(item.id, item.fields or {})])}
+        if not wanted:
+            return
+        unshown = behind_queries.among(tx, home_id, {on for several in wanted.values() for on in several})
+        for entity_id, several in wanted.items():
+            if missing := [on for on in several if on in unshown or shown(*on)[0] is None]:
+                reference_queries.hang(tx, home_id, name, entity_id, missing)
 
 
 def shown_of(entity: Entity | None) -> Shown:

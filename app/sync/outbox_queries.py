@@ -13,6 +13,7 @@ from app.sync.model import Op, decode_op, encode
 
 # Of operations in one push: a quarter of what a message may have (wire.MAX_MESSAGE).
 PUSH_OCTETS: Final = 4 << 20
+_PENDING: Final = "SELECT DISTINCT id FROM sync_pending"
 
 
 class Waiting(Struct, frozen=True):
@@ -79,9 +80,7 @@ def pending_keys(reader: Reader, home_id: str) -> set[tuple[str, str]]:
 
 def pending_among(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """Those of several about which something waits."""
-    sql = "SELECT DISTINCT id FROM sync_pending WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
-    found = ((kind, row[0]) for kind, ids in queries.by_kind(keys) for row in reader.all(sql, (home_id, kind, ids)))
-    return set(found)
+    return {(kind, entity_id) for kind, entity_id in queries.among_keys(reader, _PENDING, home_id, keys)}
 
 
 def settle_op(tx: Tx, place: int, seq: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
-from app.store.tx import Reader, Tx, json_of
+from app.store.tx import Reader, Row, Tx, json_of
 from app.sync.kinds import ORDER, RANK
 from app.sync.model import Entity, Result, decode_entity, decode_result, encode
 
@@ -91,26 +91,23 @@ def entity(reader: Reader, home_id: str, kind: str, entity_id: str) -> Entity | 
 
 def entities(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entity]:
     """Those that there are of several, tombstones too, by (kind, id)."""
-    sql = "SELECT id, body FROM sync_entities WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
-    return {
-        (kind, row[0]): decode_entity(row[1])
-        for kind, ids in by_kind(keys)
-        for row in reader.all(sql, (home_id, kind, ids))
-    }
+    rows = among_keys(reader, "SELECT id, body FROM sync_entities", home_id, keys)
+    return {(kind, entity_id): decode_entity(body) for kind, entity_id, body in rows}
 
 
 def numbers(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     """`seq` of those that there are of several, by (kind, id)."""
-    sql = "SELECT id, seq FROM sync_entities WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"
-    return {(kind, row[0]): row[1] for kind, ids in by_kind(keys) for row in reader.all(sql, (home_id, kind, ids))}
+    rows = among_keys(reader, "SELECT id, seq FROM sync_entities", home_id, keys)
+    return {(kind, entity_id): seq for kind, entity_id, seq in rows}
 
 
-def by_kind(keys: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """Ids as a JSON array, by kind: so that any number of them is one question."""
+def among_keys(reader: Reader, select: str, home_id: str, keys: Iterable[tuple[str, str]]) -> Iterator[Row]:
+    """What `select` says of the rows of a home that are about one of `keys`, its kind before it; a question a kind."""
     ids: dict[str, list[str]] = {}
     for kind, entity_id in keys:
         ids.setdefault(kind, []).append(entity_id)
-    return ((kind, json_of(some)) for kind, some in ids.items())
+    sql = f"{select} WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - ours
+    return ((kind, *row) for kind, some in ids.items() for row in reader.all(sql, (home_id, kind, json_of(some))))
 
 
 def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
