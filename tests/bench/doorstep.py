@@ -176,6 +176,7 @@ class Round:
         hub, cloud = self._disks["hub"], self._disks["cloud"]
         count = sum(len(ids) for _, ids in edits.values())
         wire.cut()
+        apart = hub.synced()
         told = {name: disk.told("device.updated") for name, disk in self._disks.items()}
         for name, (client, ids) in edits.items():
             await _rename(client, ids, name)
@@ -183,8 +184,6 @@ class Round:
         wire.join()
         await until(lambda: wire.met_at is not None)
         wanted = {name: len(ids) for name, (_, ids) in edits.items()}
-
-        apart = hub.synced()
 
         def is_level() -> bool:
             head = hub.synced()
