@@ -128,6 +128,7 @@ async def test_one_that_was_away_is_told_when_it_calls(hub: Hub) -> None:
     async with virtual(hub, "lamp", wire_id, token, "60") as device:
         await device.until("reset")
         await device.until("unpaired")
+        assert await device.child.wait() == 0
     await hub.until(f"/api/devices/{device_id}/reset", lambda found: found["state"] == "confirmed")
 
 
