@@ -79,6 +79,11 @@ class Process:
                     return said
         raise AssertionError(f"it ended before {event}")
 
+    async def ended(self) -> int:
+        """How it ended by itself."""
+        async with asyncio.timeout(WAIT):
+            return await self._child.wait()
+
 
 @asynccontextmanager
 async def virtual(link: str, at: str, product: str, device_id: str, *more: str) -> AsyncIterator[Process]:
@@ -218,6 +223,7 @@ async def test_reset_while_it_is_there_it_forgets_and_ends(hub: Hub, link: str) 
         assert (await hub.api.post(f"/api/devices/{device_id}/reset", json={})).status_code == 200
         assert (await device.until("reset"))["by"] == "hub"
         await device.until("unpaired")
+        assert await device.ended() == 0
     async with asyncio.timeout(WAIT):
         while (await hub.api.get(f"/api/devices/{device_id}/reset")).json()["state"] != "confirmed":
             await asyncio.sleep(0.02)
