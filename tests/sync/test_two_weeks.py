@@ -196,10 +196,10 @@ async def two_weeks(together: Together, reports: int, edits: int, figure: Callab
     assert told.total() - told["gap"] + lost == happened
     figure(
         f"two weeks offline, {reports} reports and {edits} edits on each side ({passed:.0f} s): at most "
-        f"{weeks.most_octets / 1e6:.0f} MB of {bound(edits) / 1e6:.0f} MB in the hub's database, {weeks.most_logged / 1e6:.0f} MB of "
-        f"{LOG / 1e6:.0f} MB in its log; {waiting['to_push']} "
-        f"operations waited; {took:.1f} s from the first connection to level, {len(outcome.conflicts)} conflicts; "
-        f"{told.total()} entries of the journal told, and that {lost} are missing"
+        f"{weeks.most_octets / 1e6:.0f} MB of {bound(edits) / 1e6:.0f} MB in the hub's database and "
+        f"{weeks.most_logged / 1e6:.0f} MB of {LOG / 1e6:.0f} MB in its log; {waiting['to_push']} operations waited; "
+        f"{took:.1f} s from the first connection to level, {len(outcome.conflicts)} conflicts; {told.total()} "
+        f"entries of the journal told, and that {lost} are missing"
     )
 
 
