@@ -10,32 +10,17 @@ from functools import partial
 from typing import Any, Final
 
 import structlog
-from msgspec import Struct
 
 from app.store.errors import StoreClosed, StoreError
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync import queries
+from app.sync.catching_up import CatchingUp, Talk, expected
 from app.sync.contact import Contact
 from app.sync.copies import Copies
 from app.sync.line import Door, Line, LineLost, LineRefused
 from app.sync.replica import Replica
-from app.sync.wire import (
-    Answer,
-    Attached,
-    Changes,
-    Failed,
-    Found,
-    Head,
-    Hello,
-    Pull,
-    Pushed,
-    Reset,
-    Snapshot,
-    SnapshotPage,
-    Welcome,
-    Wiped,
-)
+from app.sync.wire import Attached, Found, Head, Hello, Welcome, Wiped
 from pairing.racing import first_of
 
 # Full jitter (PROTOCOL.md 7): a cloud that comes back is not met by all its hubs at once.
@@ -44,22 +29,6 @@ MOST_BACKOFF_S: Final = 30.0
 # With nothing to say, so often all the same: a wake-up that was lost costs no more than this.
 LOOK_AGAIN_S: Final = 30.0
 _log = structlog.get_logger("doorstep.sync")
-
-
-class Talk(Struct):
-    """How the talk with the cloud goes. `contact_at` in ms; `why`: not connected, for people.
-
-    `pushes` and `pulls` are requests that were answered, since the hub was started.
-    """
-
-    connected: bool = False
-    contact_at: int | None = None
-    why: str = "not tried yet"
-    # The cloud has sent this hub away.
-    refused: bool = False
-    pushes: int = 0
-    pulls: int = 0
-
 
 # What else is said on each round, once the facts are level; True: there is more of it at once.
 Stream = Callable[[Line], Awaitable[bool]]
@@ -86,6 +55,7 @@ class Engine:
         self.on_disconnected: list[Callable[[], None]] = []
         # How far the cloud's logs have come, as far as it has said.
         self.remote: dict[str, int] = {}
+        self._catching_up = CatchingUp(store, replica, self.talk, self.remote, self._leave)
         # When the cloud answered over the line of now, by the loop's clock.
         self._stands_since: float | None = None
         # Homes of this hub's that the cloud has said yes to, and that have no log here yet.
@@ -208,7 +178,7 @@ class Engine:
                 await self._store.write(partial(self._copies.let_go_in, home_id=other.home_id))
         shared = {it.home_id: it for it in logs if it.cloud_id == self.cloud_id}
         hello = Hello(0, self._now(), [(it.home_id, it.epoch, it.head) for it in shared.values()], again)
-        answer = _expected(await line.ask(hello), Welcome)
+        answer = expected(await line.ask(hello), Welcome)
         there = {home_id for home_id, *_ in answer.homes}
         for home_id, epoch, head, founding in answer.homes:
             self.remote[home_id] = head
@@ -218,7 +188,7 @@ class Engine:
             if home_id in answer.gone:
                 await self._leave(home_id)
             else:
-                await self._took_over(home_id, await line.ask(Found(0, home_id, "")))
+                await self._catching_up.took_over(home_id, await line.ask(Found(0, home_id, "")))
 
     async def _enter(self, home_id: str, epoch: str, *, founding: bool) -> None:
         try:
@@ -244,114 +214,13 @@ class Engine:
         more = False
         for shared in await self._store.read(queries.all_shared):
             if shared.cloud_id == self.cloud_id:
-                more = await self._home(line, shared) or more
+                more = await self._catching_up.go_on(line, shared) or more
         for stream in self.streams:
             more = await stream(line) or more
         return more
-
-    async def _home(self, line: Line, shared: queries.Shared) -> bool:
-        match shared.state:
-            case "restating":
-                await self._restate(line, shared.home_id)
-                return True
-            case "snapshot":
-                return await self._snapshot(line, shared.home_id)
-            case _:
-                pushed = await self._push(line, shared.home_id)
-                return await self._pull(line, shared) or pushed
-
-    async def _push(self, line: Line, home_id: str) -> bool:
-        now = self._now()
-        push, waiting = await self._store.read(lambda reader: self._replica.next_push(reader, home_id, now))
-        if not waiting:
-            return False
-        answer = await line.ask(push)
-        if await self._took_over(home_id, answer):
-            return True
-        pushed = _expected(answer, Pushed)
-        self.talk.pushes += 1
-        self.remote[home_id] = max(pushed.head, self.remote.get(home_id, 0))
-        await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
-        # Nothing was taken where numbers are missing that were lost here: those go first, next time.
-        return bool(pushed.results) or (pushed.expected is not None and pushed.expected < waiting[0].op.n)
-
-    async def _pull(self, line: Line, shared: queries.Shared) -> bool:
-        home_id = shared.home_id
-        here = await self._store.read(lambda reader: queries.shared(reader, home_id))
-        if here is None or self.remote.get(home_id, 0) <= here.head:
-            return False
-        known = self.remote[home_id]
-        answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
-        if await self._took_over(home_id, answer):
-            return True
-        changes = _expected(answer, Changes)
-        await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
-        # What the cloud has said meanwhile is newer than its answer.
-        if not changes.more and self.remote.get(home_id) == known:
-            self.remote[home_id] = changes.head
-        else:
-            self.remote[home_id] = max(changes.head, self.remote.get(home_id, 0))
-        self.talk.pulls += 1
-        return bool(changes.more)
-
-    async def _snapshot(self, line: Line, home_id: str) -> bool:
-        ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))
-        if ask is None:
-            return False
-        asking = asyncio.create_task(line.ask(ask))
-        try:
-            while not await self._took_over(home_id, answer := await asking):
-                page = _expected(answer, SnapshotPage)
-                if page.next is not None:
-                    # On its way while this one is written.
-                    asking = asyncio.create_task(line.ask(Snapshot(0, home_id, page.next)))
-                await self._store.write(partial(self._replica.page_in, home_id=home_id, answer=page))
-                if page.next is None:
-                    break
-        finally:
-            asking.cancel()
-        return True
-
-    async def _restate(self, line: Line, home_id: str) -> None:
-        place: tuple[str, str] | None = ("", "")
-        asking: asyncio.Task[Answer] | None = None
-        try:
-            while place is not None:
-                ask = partial(self._replica.restating, home_id=home_id, after=place)
-                # Read while the page before is written there.
-                restate, place = await self._store.read(ask)
-                if asking is not None and await self._took_over(home_id, await asking):
-                    return
-                asking = asyncio.create_task(line.ask(restate))
-            if asking is None or await self._took_over(home_id, await asking):
-                return
-        finally:
-            if asking is not None:
-                asking.cancel()
-        await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
-
-    async def _took_over(self, home_id: str, answer: Answer) -> bool:
-        """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""
-        match answer:
-            case Reset():
-                await self._store.write(lambda tx: self._replica.reset_in(tx, home_id, answer))
-                return True
-            case Wiped():
-                await self._leave(home_id)
-                return True
-            case Failed(_, code, detail, _):
-                raise LineLost(f"{detail} ({code})")
-            case _:
-                return False
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()
 
     def _now(self) -> int:
         return self._store.clock.now().ms
-
-
-def _expected(answer: Answer, kind: type[Any]) -> Any:
-    if not isinstance(answer, kind):
-        raise LineLost(f"the cloud answered {type(answer).__name__}, which was not asked for")
-    return answer

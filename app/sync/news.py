@@ -14,8 +14,9 @@ from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
 from app.sync import outbox_queries, queries
+from app.sync.catching_up import Talk
 from app.sync.cloud_end import CloudEnd, Peer, Serving
-from app.sync.engine import Engine, Talk
+from app.sync.engine import Engine
 from app.sync.replica import Replica
 from app.sync.status import state_in
 

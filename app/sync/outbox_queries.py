@@ -13,6 +13,8 @@ from app.sync.model import Op, decode_op, encode
 
 # Of operations in one push: a quarter of what a message may have (wire.MAX_MESSAGE).
 PUSH_OCTETS: Final = 4 << 20
+# Places are below zero where something had to go first.
+_BEFORE_ALL: Final = -(1 << 62)
 _PENDING: Final = "SELECT DISTINCT id FROM sync_pending"
 
 
@@ -44,12 +46,13 @@ def put_first(tx: Tx, home_id: str, ops: Sequence[Op]) -> None:
     tx.db.executemany("INSERT OR IGNORE INTO sync_outbox(place,home_id,node,n,op) VALUES(?,?,?,?,?)", args)
 
 
-def waiting(reader: Reader, home_id: str, limit: int) -> list[Waiting]:
-    """What has had no answer, in order; no more at once than one message takes."""
-    unanswered = "home_id=? AND answered_seq IS NULL"
+def waiting(reader: Reader, home_id: str, limit: int, after: int | None = None) -> list[Waiting]:
+    """What has had no answer, in order, beyond a place; no more at once than one message takes."""
+    unanswered = "home_id=? AND place>? AND answered_seq IS NULL"
+    beyond = _BEFORE_ALL if after is None else after
     sql = f"SELECT place, answered_seq, op FROM sync_outbox WHERE {unanswered} ORDER BY place LIMIT ?"  # noqa: S608 - ours
     found, room = list[Waiting](), PUSH_OCTETS
-    for place, seq, op in reader.all(sql, (home_id, limit)):
+    for place, seq, op in reader.all(sql, (home_id, beyond, limit)):
         room -= len(op)
         if room < 0 and found:
             break

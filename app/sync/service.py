@@ -19,11 +19,12 @@ from app.sync.attaching import Attaching
 from app.sync.authority import FORGOTTEN_AT_ONCE, TOMBSTONE_MS, Authority
 from app.sync.behind import Behind
 from app.sync.capture import Capture
+from app.sync.catching_up import Talk
 from app.sync.cloud_end import CloudEnd, Serving
 from app.sync.conflicts import Conflicts
 from app.sync.contact import Contact
 from app.sync.copies import Copies
-from app.sync.engine import Engine, Talk
+from app.sync.engine import Engine
 from app.sync.enrolment.hubs import Hubs
 from app.sync.facts import Facts
 from app.sync.kinds import Kind

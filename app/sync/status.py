@@ -7,7 +7,7 @@ from msgspec import Struct
 from app.clock import Time, to_time
 from app.store.tx import Reader
 from app.sync import behind_queries, outbox_queries, queries
-from app.sync.engine import Talk
+from app.sync.catching_up import Talk
 from app.sync.replica import Replica
 
 State = Literal["alone", "authority", "joining", "snapshot", "synced", "offline", "refused"]

@@ -175,6 +175,10 @@ class Pushed(_Message, frozen=True, tag="pushed"):
     plain: bool
     expected: int | None = None
 
+    def is_whole(self, count: int) -> bool:
+        """Whether it answers all of `count` operations."""
+        return self.expected is None and len(self.results) == count
+
 
 class Changes(_Message, frozen=True, tag="changes"):
     """Rows in order; `head`: what the replica has with them; `more`: there are others already."""

@@ -73,7 +73,7 @@ class Hub:
         await self._engine._greet(self, again=True)
         shared = await self.api.store.read(lambda reader: queries.shared(reader, home_id))
         assert shared is not None
-        while await self._engine._pull(self, shared):
+        while await self._engine._catching_up._pull(self, shared):
             pass
 
     async def secret(self, place: str) -> bytes | None:

@@ -1,0 +1,193 @@
+"""What a hub and its cloud say to each other about one home's facts, until both are level (PROTOCOL.md 2)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+
+from app.store.store import Store
+from app.sync import queries
+from app.sync.line import Line, LineLost
+from app.sync.outbox_queries import Waiting
+from app.sync.replica import Replica
+from app.sync.wire import (
+    Answer,
+    Changes,
+    Failed,
+    Pull,
+    Push,
+    Pushed,
+    Reset,
+    Snapshot,
+    SnapshotPage,
+    Wiped,
+)
+
+# Messages of operations before anything else is said: 10,000 acts.
+PUSHES_AT_ONCE: Final = 20
+# Of what a hub restates: while one is written there, the next is under way.
+PAGES_AT_ONCE: Final = 2
+
+
+class Talk(Struct):
+    """How the talk with the cloud goes. `contact_at` in ms; `why`: not connected, for people.
+
+    `pushes` and `pulls` are requests that were answered, since the hub was started.
+    """
+
+    connected: bool = False
+    contact_at: int | None = None
+    why: str = "not tried yet"
+    # The cloud has sent this hub away.
+    refused: bool = False
+    pushes: int = 0
+    pulls: int = 0
+
+
+class CatchingUp:
+    """`remote`: how far the cloud's logs have come, as far as it has said. `leave`: a home is this hub's no more."""
+
+    def __init__(
+        self,
+        store: Store,
+        replica: Replica,
+        talk: Talk,
+        remote: dict[str, int],
+        leave: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._replica = replica
+        self._talk = talk
+        self._remote = remote
+        self._leave = leave
+
+    async def go_on(self, line: Line, shared: queries.Shared) -> bool:
+        """What is next to be said of a home; whether there is more. Raises LineLost."""
+        match shared.state:
+            case "restating":
+                await self._restate(line, shared.home_id)
+                return True
+            case "snapshot":
+                return await self._snapshot(line, shared.home_id)
+            case _:
+                pushed = await self._push(line, shared.home_id)
+                return await self._pull(line, shared) or pushed
+
+    async def _push(self, line: Line, home_id: str) -> bool:
+        """What waits, a message at a time; the next is on its way while the answer to one is written."""
+        push, waiting = await self._next_push(home_id)
+        if not waiting:
+            return False
+        asking, left = asyncio.create_task(line.ask(push)), PUSHES_AT_ONCE
+        try:
+            while True:
+                push, following = await self._next_push(home_id, waiting[-1].place)
+                answer, left = await asking, left - 1
+                if await self.took_over(home_id, answer):
+                    return True
+                pushed = expected(answer, Pushed)
+                goes_on = bool(left and following) and pushed.is_whole(len(waiting))
+                if goes_on:
+                    asking = asyncio.create_task(line.ask(push))
+                await self._pushed(home_id, waiting, pushed)
+                if not goes_on:
+                    # Nothing was taken where numbers are missing that were lost here: those go first, next time.
+                    fills = pushed.expected is not None and pushed.expected < waiting[0].op.n
+                    return fills or bool(pushed.results)
+                waiting = following
+        finally:
+            _drop(asking)
+
+    async def _next_push(self, home_id: str, after: int | None = None) -> tuple[Push, list[Waiting]]:
+        now = self._store.clock.now().ms
+        return await self._store.read(lambda reader: self._replica.next_push(reader, home_id, now, after=after))
+
+    async def _pushed(self, home_id: str, waiting: list[Waiting], pushed: Pushed) -> None:
+        self._talk.pushes += 1
+        self._remote[home_id] = max(pushed.head, self._remote.get(home_id, 0))
+        await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
+
+    async def _pull(self, line: Line, shared: queries.Shared) -> bool:
+        home_id = shared.home_id
+        here = await self._store.read(lambda reader: queries.shared(reader, home_id))
+        if here is None or self._remote.get(home_id, 0) <= here.head:
+            return False
+        known = self._remote[home_id]
+        answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
+        if await self.took_over(home_id, answer):
+            return True
+        changes = expected(answer, Changes)
+        await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
+        # What the cloud has said meanwhile is newer than its answer.
+        if not changes.more and self._remote.get(home_id) == known:
+            self._remote[home_id] = changes.head
+        else:
+            self._remote[home_id] = max(changes.head, self._remote.get(home_id, 0))
+        self._talk.pulls += 1
+        return bool(changes.more)
+
+    async def _snapshot(self, line: Line, home_id: str) -> bool:
+        ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))
+        if ask is None:
+            return False
+        asking = asyncio.create_task(line.ask(ask))
+        try:
+            while not await self.took_over(home_id, answer := await asking):
+                page = expected(answer, SnapshotPage)
+                if page.next is not None:
+                    # On its way while this one is written.
+                    asking = asyncio.create_task(line.ask(Snapshot(0, home_id, page.next)))
+                await self._store.write(partial(self._replica.page_in, home_id=home_id, answer=page))
+                if page.next is None:
+                    break
+        finally:
+            _drop(asking)
+        return True
+
+    async def _restate(self, line: Line, home_id: str) -> None:
+        place: tuple[str, str] | None = ("", "")
+        asking = list[asyncio.Task[Answer]]()
+        try:
+            while place is not None:
+                restate, place = await self._store.read(partial(self._replica.restating, home_id=home_id, after=place))
+                # Pages join in any order, but the last is the last.
+                most = 0 if place is None else PAGES_AT_ONCE - 1
+                while len(asking) > most:
+                    if await self.took_over(home_id, await asking.pop(0)):
+                        return
+                asking.append(asyncio.create_task(line.ask(restate)))
+            if await self.took_over(home_id, await asking.pop(0)):
+                return
+        finally:
+            _drop(*asking)
+        await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
+
+    async def took_over(self, home_id: str, answer: Answer) -> bool:
+        """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""
+        match answer:
+            case Reset():
+                await self._store.write(lambda tx: self._replica.reset_in(tx, home_id, answer))
+                return True
+            case Wiped():
+                await self._leave(home_id)
+                return True
+            case Failed(_, code, detail, _):
+                raise LineLost(f"{detail} ({code})")
+            case _:
+                return False
+
+
+def _drop(*asking: asyncio.Task[Answer]) -> None:
+    """Nobody waits for these any more, however they end."""
+    for task in asking:
+        task.cancel()
+        task.add_done_callback(lambda it: it.cancelled() or it.exception())
+
+
+def expected(answer: Answer, kind: type[Any]) -> Any:
+    """`answer`, which is a `kind`; raises LineLost."""
+    if not isinstance(answer, kind):
+        raise LineLost(f"the cloud answered {type(answer).__name__}, which was not asked for")
+    return answer
