@@ -45,6 +45,14 @@ class HomeLog:
             if of == kind and known is not None and known.dead is None:
                 yield known
 
+    def placed(self) -> Iterator[tuple[str, str]]:
+        """(device, room) of each device that is in one, with what this act has made of them."""
+        known = {key[1]: it for key, it in self._known.items() if key[0] == "device"}
+        yield from (it for it in queries.placed_devices(self._reader, self.home_id) if it[0] not in known)
+        for device_id, device in known.items():
+            if device is not None and device.dead is None and (room_id := device.fields.get("room_id")) is not None:
+                yield device_id, room_id
+
     def next_seq(self) -> int:
         """A fresh number."""
         self.head += 1
@@ -64,6 +72,11 @@ class HomeLog:
         """Read several at once."""
         missing = dict.fromkeys(key for key in keys if key not in self._known)
         self._known |= missing | queries.entities(self._reader, self.home_id, missing)
+
+    def preload_page(self, rows: Iterable[Entity]) -> None:
+        """Read what there is of a page's entities."""
+        keys = dict.fromkeys((row.kind, row.id) for row in rows)
+        self._known |= keys | queries.entities_run(self._reader, self.home_id, keys)
 
     def preload_bindings(self, hardware_ids: Iterable[str]) -> None:
         """Read where several pieces of hardware are."""

@@ -205,7 +205,7 @@ class Replica:
 
     def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
         rows = [decode_entity(row) for row in raw]
-        bases = queries.entities(tx, home_id, ((row.kind, row.id) for row in rows))
+        bases = queries.entities_run(tx, home_id, ((row.kind, row.id) for row in rows))
         return [(row, bases.get((row.kind, row.id))) for row in rows]
 
     def _leave_reached(self, tx: Tx, home_id: str) -> set[Key]:

@@ -16,7 +16,7 @@ from app.sync.shapes import fits_entity
 def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last: bool) -> None:
     """Join a page of rows, members all on one; `last`: there are no more, and what refers to nothing is cleaned."""
     before, rows, losses = _owners(log), list(rows), list[Loss]()
-    log.preload((row.kind, row.id) for row in rows)
+    log.preload_page(rows)
     log.preload_bindings(_hardware_of(rows))
     for row in rows:
         known = log.get(row.kind, row.id)
@@ -140,10 +140,10 @@ def _leave_rooms_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Sequence[Entity], 
 
 def _astray(log: HomeLog, rows: Sequence[Entity], *, last: bool) -> Iterator[tuple[Entity, Entity | None]]:
     if last or any(row.kind == "room" and row.dead is not None for row in rows):
-        devices = log.each("device")
+        ids = [device_id for device_id, room_id in log.placed() if log.live("room", room_id) is None]
     else:
-        devices = (it for row in rows if row.kind == "device" and (it := log.live("device", row.id)) is not None)
-    for device in devices:
+        ids = [row.id for row in rows if row.kind == "device"]
+    for device in (it for device_id in ids if (it := log.live("device", device_id)) is not None):
         room_id: Any = device.fields.get("room_id")
         room = None if room_id is None else log.get("room", room_id)
         if room_id is not None and (last if room is None else room.dead is not None):

@@ -20,12 +20,11 @@ def views(
 ) -> Callable[[str, str], Shown]:
     """`view` of any, with these read at once; `known` is what the base has of some, as it was just written."""
     bases = known if known is not None and known.keys() >= set(keys) else queries.entities(reader, home_id, keys)
-    pending = outbox_queries.pending_among(reader, home_id, keys)
-    here = {key: shown_of(bases.get(key)) for key in keys if key not in pending}
+    here = set(keys) - outbox_queries.pending_among(reader, home_id, keys)
 
     def view_of(kind: str, entity_id: str) -> Shown:
-        known = here.get((kind, entity_id))
-        return view(reader, home_id, kind, entity_id) if known is None else known
+        key = (kind, entity_id)
+        return shown_of(bases.get(key)) if key in here else view(reader, home_id, kind, entity_id)
 
     return view_of
 
