@@ -25,8 +25,8 @@ from app.sync.wire import (
     Wiped,
 )
 
-# Messages of operations before anything else is said: 10,000 acts.
-PUSHES_AT_ONCE: Final = 20
+# Messages of operations, and pages of rows, before anything else is said: 10,000 acts, 20,000 facts.
+MESSAGES_AT_ONCE: Final = 20
 # Of what a hub restates: while one is written there, the next is under way.
 PAGES_AT_ONCE: Final = 2
 
@@ -73,14 +73,14 @@ class CatchingUp:
                 return await self._snapshot(line, shared.home_id)
             case _:
                 pushed = await self._push(line, shared.home_id)
-                return await self._pull(line, shared) or pushed
+                return await self._pull(line, shared.home_id) or pushed
 
     async def _push(self, line: Line, home_id: str) -> bool:
         """What waits, a message at a time; the next is on its way while the answer to one is written."""
         push, waiting = await self._next_push(home_id)
         if not waiting:
             return False
-        asking, left = asyncio.create_task(line.ask(push)), PUSHES_AT_ONCE
+        asking, left = asyncio.create_task(line.ask(push)), MESSAGES_AT_ONCE
         try:
             while True:
                 push, following = await self._next_push(home_id, waiting[-1].place)
@@ -109,16 +109,22 @@ class CatchingUp:
         self._remote[home_id] = max(pushed.head, self._remote.get(home_id, 0))
         await self._store.write(lambda tx: self._replica.pushed_in(tx, home_id, waiting, pushed))
 
-    async def _pull(self, line: Line, shared: queries.Shared) -> bool:
-        home_id = shared.home_id
-        here = await self._store.read(lambda reader: queries.shared(reader, home_id))
-        if here is None or self._remote.get(home_id, 0) <= here.head:
-            return False
-        known = self._remote[home_id]
-        answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
-        if await self.took_over(home_id, answer):
-            return True
-        changes = expected(answer, Changes)
+    async def _pull(self, line: Line, home_id: str) -> bool:
+        """What has come to the log since; whether there is more."""
+        for _ in range(MESSAGES_AT_ONCE):
+            here = await self._store.read(lambda reader: queries.shared(reader, home_id))
+            if here is None or here.state != "synced" or self._remote.get(home_id, 0) <= here.head:
+                return False
+            known = self._remote[home_id]
+            answer = await line.ask(Pull(0, home_id, here.epoch, here.head))
+            if await self.took_over(home_id, answer):
+                return True
+            await self._pulled(home_id, known, changes := expected(answer, Changes))
+            if not changes.more:
+                return False
+        return True
+
+    async def _pulled(self, home_id: str, known: int, changes: Changes) -> None:
         await self._store.write(lambda tx: self._replica.changed_in(tx, home_id, changes))
         # What the cloud has said meanwhile is newer than its answer.
         if not changes.more and self._remote.get(home_id) == known:
@@ -126,7 +132,6 @@ class CatchingUp:
         else:
             self._remote[home_id] = max(changes.head, self._remote.get(home_id, 0))
         self._talk.pulls += 1
-        return bool(changes.more)
 
     async def _snapshot(self, line: Line, home_id: str) -> bool:
         ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))

@@ -71,9 +71,7 @@ class Hub:
     async def hear(self, home_id: str) -> None:
         """Hear what there is of a home, and say nothing."""
         await self._engine._greet(self, again=True)
-        shared = await self.api.store.read(lambda reader: queries.shared(reader, home_id))
-        assert shared is not None
-        while await self._engine._catching_up._pull(self, shared):
+        while await self._engine._catching_up._pull(self, home_id):
             pass
 
     async def secret(self, place: str) -> bytes | None:

@@ -1,0 +1,134 @@
+"""What is on its way while something else is written, and what becomes of it when the line ends meanwhile."""
+
+from collections.abc import Awaitable, Callable
+from functools import partialmethod
+from typing import Any
+
+import pytest
+
+from app.sync import catching_up, outbox_queries
+from app.sync import replica as replica_module
+from app.sync.line import LineLost
+from app.sync.replica import Replica
+from app.sync.wire import Answer, Push, Request, Restate
+from tests.api.harness import Api
+from tests.api.households import new_home
+from tests.sync.copies import copy_in, the_same
+from tests.sync.direct import DirectLine
+from tests.sync.together import Together, until
+
+Told = Callable[[Any, int], Awaitable[None]]
+Watch = Callable[[type, Told], None]
+AT_ONCE = 4
+ACTS = 2 * AT_ONCE + 2
+
+
+@pytest.fixture
+def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+    """Have somebody told of each request of a type before it is asked, and how many of them have no answer yet."""
+    ask, under_way = DirectLine.ask, set[int]()
+
+    def watch(what: type, told: Told) -> None:
+        async def asked(line: DirectLine, request: Request) -> Answer:
+            if not isinstance(request, what):
+                return await ask(line, request)
+            await told(request, len(under_way))
+            under_way.add(id(request))
+            try:
+                return await ask(line, request)
+            finally:
+                under_way.discard(id(request))
+
+        monkeypatch.setattr(DirectLine, "ask", asked)
+
+    return watch
+
+
+@pytest.fixture
+async def edited(together: Together, monkeypatch: pytest.MonkeyPatch) -> Together:
+    """Anna has named her home `ACTS` times at the hub, of which the cloud has heard nothing."""
+    few = partialmethod(Replica.next_push, limit=AT_ONCE)
+    monkeypatch.setattr(Replica, "next_push", few)
+    together.door.cut()
+    await until(lambda: together.engine.line is None)
+    for number in range(ACTS):
+        assert (await together.at_hub.patch(together.home, json={"name": f"Name {number}"})).status_code == 200
+    return together
+
+
+async def waiting(api: Api, home_id: str) -> int:
+    return await api.store.read(lambda reader: outbox_queries.waiting_count(reader, home_id))
+
+
+async def are_the_same(together: Together) -> None:
+    kinds, home_id = together.hub.services.facts, together.home_id
+    both = {"hub": together.hub, "cloud": together.cloud}
+    the_same([await api.store.read(lambda it, n=n: copy_in(it, n, kinds, home_id)) for n, api in both.items()])  # type: ignore[misc]
+
+
+async def test_the_next_message_is_asked_before_the_answer_to_one_is_written(edited: Together, watch: Watch) -> None:
+    left: list[tuple[int, int]] = []
+
+    async def count(push: Push, _: int) -> None:
+        left.append((len(push.ops), await waiting(edited.hub, edited.home_id)))
+
+    watch(Push, count)
+    await edited.again()
+    assert [ops for ops, _ in left] == [AT_ONCE, AT_ONCE, ACTS - 2 * AT_ONCE]
+    assert [there for _, there in left][:2] == [ACTS, ACTS]
+    assert (await edited.at_cloud.get(edited.home)).json()["name"] == f"Name {ACTS - 1}"
+    await are_the_same(edited)
+
+
+async def test_a_line_that_ends_with_a_message_on_its_way_loses_and_doubles_nothing(
+    edited: Together, watch: Watch
+) -> None:
+    pushed = list[list[int]]()
+
+    async def end(push: Push, _: int) -> None:
+        pushed.append([op.n for op in push.ops])
+        if len(pushed) == 2:
+            raise LineLost("the network is cut")
+
+    watch(Push, end)
+    await edited.again()
+    assert pushed[1:3] == [pushed[1]] * 2
+    assert [n for some in [pushed[0], *pushed[2:]] for n in some] == list(range(pushed[0][0], pushed[0][0] + ACTS))
+    await are_the_same(edited)
+    assert await edited.conflicts() == []
+
+
+async def test_a_hub_says_so_many_messages_and_then_hears(
+    edited: Together, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "MESSAGES_AT_ONCE", 1)
+    left: list[int] = []
+
+    async def count(push: Push, _: int) -> None:
+        left.append(await waiting(edited.hub, edited.home_id))
+
+    watch(Push, count)
+    await edited.again()
+    assert left == [ACTS, ACTS - AT_ONCE, ACTS - 2 * AT_ONCE]
+
+
+async def test_the_last_page_is_restated_when_all_others_are_there(
+    together: Together, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_module, "ROWS_AT_ONCE", 3)
+    home = await new_home(together.at_hub)
+    for number in range(20):
+        await together.at_hub.post(f"{home}/rooms", json={"name": f"Room {number}"})
+    asked: list[tuple[int, bool]] = []
+
+    async def count(restate: Restate, under_way: int) -> None:
+        asked.append((under_way, restate.last))
+
+    watch(Restate, count)
+    assert (await together.at_hub.post(f"{home}/sync")).status_code == 200
+    together.home = home
+    await together.keyed()
+    await together.level()
+    assert [under_way for under_way, last in asked if last] == [0]
+    assert max(under_way for under_way, _ in asked) == 1
+    await are_the_same(together)
