@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.sync import catching_up, outbox_queries
-from app.sync import replica as replica_module
+from app.sync import catching_up, outbox_queries, snapshots
 from app.sync.line import LineLost
 from app.sync.replica import Replica
 from app.sync.wire import Answer, Push, Request, Restate
@@ -115,7 +114,7 @@ async def test_a_hub_says_so_many_messages_and_then_hears(
 async def test_the_last_page_is_restated_when_all_others_are_there(
     together: Together, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replica_module, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(snapshots, "ROWS_AT_ONCE", 3)
     home = await new_home(together.at_hub)
     for number in range(20):
         await together.at_hub.post(f"{home}/rooms", json={"name": f"Room {number}"})

@@ -7,7 +7,7 @@ import pytest
 
 from app.sync import authority as authority_module
 from app.sync import engine as engine_module
-from app.sync import replica as replica_module
+from app.sync import snapshots
 from app.sync.wire import Found, Request, Restate, Snapshot
 from tests.api.harness import Api
 from tests.api.households import account_of
@@ -20,7 +20,7 @@ from tests.sync.together import WAIT
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long before the next try, and a home takes several pages."""
     monkeypatch.setattr(engine_module, "MOST_BACKOFF_S", 0.05)
-    monkeypatch.setattr(replica_module, "ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(snapshots, "ROWS_AT_ONCE", 4)
     monkeypatch.setattr(authority_module, "ROWS_AT_ONCE", 4)
 
 

@@ -284,7 +284,7 @@ def fast_path_though_others_wrote(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("slow")
 def rows_made_of_a_base_that_is_not_whole(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("app.sync.replica._PARTLY", None)
+    patch.setattr("app.sync.confirmed._PARTLY", None)
 
 
 @mutant("all")

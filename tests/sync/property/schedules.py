@@ -424,7 +424,7 @@ def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:
     schedule = Schedule(seed, mood, world)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.sync.authority.ROWS_AT_ONCE", 7)
-        patch.setattr("app.sync.replica.ROWS_AT_ONCE", 7)
+        patch.setattr("app.sync.snapshots.ROWS_AT_ONCE", 7)
         patch.setattr("app.sync.facts.AT_ONCE", 1)
         patch.setattr("app.sync.own.new_id", lambda _: schedule.world.new_id("conflict"))
         try:
