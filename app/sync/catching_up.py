@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from app.store.store import Store
 from app.sync import queries
@@ -80,7 +81,7 @@ class CatchingUp:
         push, waiting = await self._next_push(home_id)
         if not waiting:
             return False
-        asking, left = asyncio.create_task(line.ask(push)), MESSAGES_AT_ONCE
+        asking, left = self._asked(line, push), MESSAGES_AT_ONCE
         try:
             while True:
                 push, following = await self._next_push(home_id, waiting[-1].place)
@@ -90,7 +91,7 @@ class CatchingUp:
                 pushed = expected(answer, Pushed)
                 goes_on = bool(left and following) and pushed.is_whole(len(waiting))
                 if goes_on:
-                    asking = asyncio.create_task(line.ask(push))
+                    asking = self._asked(line, push)
                 await self._pushed(home_id, waiting, pushed)
                 if not goes_on:
                     # Nothing was taken where numbers are missing that were lost here: those go first, next time.
@@ -101,8 +102,11 @@ class CatchingUp:
             _drop(asking)
 
     async def _next_push(self, home_id: str, after: int | None = None) -> tuple[Push, list[Waiting]]:
-        now = self._store.clock.now().ms
-        return await self._store.read(lambda reader: self._replica.next_push(reader, home_id, now, after=after))
+        return await self._store.read(lambda reader: self._replica.next_push(reader, home_id, self._now(), after=after))
+
+    def _asked(self, line: Line, push: Push) -> asyncio.Task[Answer]:
+        """On its way, and read before: the times in it count from when it is sent."""
+        return asyncio.create_task(line.ask(replace(push, now=self._now())))
 
     async def _pushed(self, home_id: str, waiting: list[Waiting], pushed: Pushed) -> None:
         self._talk.pushes += 1
@@ -168,6 +172,9 @@ class CatchingUp:
         finally:
             _drop(*asking)
         await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
+
+    def _now(self) -> int:
+        return self._store.clock.now().ms
 
     async def took_over(self, home_id: str, answer: Answer) -> bool:
         """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""
