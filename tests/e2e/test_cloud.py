@@ -1,24 +1,27 @@
 """A hub and a cloud as processes: enrolled, shown, renamed, left and revoked by the command."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from app.admin_client import call
 from app.commands.child import Child, HubProcess
+from tests.e2e.living import WAIT
 from tests.e2e.verbs import command
 
 PASSWORD = {"DOORSTEP_PASSWORD": "correct horse battery"}
 
 
-async def until(state: str, at: tuple[str, Path]) -> dict[str, Any]:
-    """What `cloud show` says once it is in `state`; each look is a process of its own, which takes its time."""
-    for _ in range(60):
-        code, shown = await command("cloud", "show", *at)
-        assert code == 0
-        if shown["state"] == state:
-            return shown
-    raise AssertionError(f"it is {shown['state']} still")
+async def until(is_so: Callable[[dict[str, Any]], bool], at: tuple[str, Path]) -> dict[str, Any]:
+    """What `cloud show` says once it is so."""
+    async with asyncio.timeout(WAIT):
+        while True:
+            code, shown = await command("cloud", "show", *at)
+            assert code == 0
+            if is_so(shown):
+                return shown
+            await asyncio.sleep(0.05)
 
 
 async def test_a_hub_joins_a_cloud_and_is_revoked_there(tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ async def test_a_hub_joins_a_cloud_and_is_revoked_there(tmp_path: Path) -> None:
             enrolled = await enrolling.until(event="enrolled")
             assert await enrolling.ended() == 0
         assert enrolled["id"] == hub.ready["hub"]
-        await until("enrolled", at_hub)
+        await until(lambda shown: shown["state"] == "enrolled", at_hub)
         assert (await command("cloud", "join", code["link"], *at_hub))[0] == 6
         done, renamed = await command("hub", "rename", "Cottage", "Lake house", *at_cloud)
         assert (done, renamed["name"]) == (0, "Lake house")
@@ -70,11 +73,11 @@ async def test_a_number_that_differs_and_a_code_by_hand(tmp_path: Path) -> None:
         done, said = await command("hub", "confirm", made["id"], "--number", wrong, *at_cloud)
         assert (done, said["error"]["code"]) == (3, "number_differs")
         assert (await command("hub", "refuse", made["id"], *at_cloud))[0] == 0
-        await until("refused", at_hub)
+        await until(lambda shown: shown["state"] == "refused", at_hub)
         _, made = await command("hub", "enrol", "--no-wait", *at_cloud)
         _, asked = await command("cloud", "join", made["link"], *at_hub)
         assert (await command("hub", "confirm", made["id"], "--number", asked["number"], *at_cloud))[0] == 0
-        assert (await until("enrolled", at_hub))["number"] == asked["number"]
+        assert (await until(lambda shown: shown["state"] == "enrolled", at_hub))["number"] == asked["number"]
 
 
 async def test_a_home_is_given_to_the_cloud_and_followed(tmp_path: Path) -> None:
@@ -129,8 +132,4 @@ async def enrolled(at_hub: tuple[str, Path], at_cloud: tuple[str, Path]) -> None
     _, made = await command("hub", "enrol", "--no-wait", *at_cloud)
     _, asked = await command("cloud", "join", made["link"], *at_hub)
     assert (await command("hub", "confirm", made["id"], "--number", asked["number"], *at_cloud))[0] == 0
-    for _ in range(60):
-        _, shown = await command("cloud", "show", *at_hub)
-        if shown["connected"]:
-            return
-    raise AssertionError(f"it is not connected: {shown}")
+    await until(lambda shown: shown["connected"] is True, at_hub)
