@@ -37,10 +37,15 @@ async def test_what_a_device_reports_is_seen_at_the_cloud_with_what_is_told_of_i
     shown = await _shown(there, lamp)
     assert shown["online"] is True
     assert shown["services"]["light"]["reported"]["brightness"]["value"] == 40
-    events = await there.cloud.store.read(
-        lambda r: r.all("SELECT DISTINCT type FROM events WHERE device_id=? ORDER BY type", (lamp,))
+    # That it is online is shown at once, and told a little later, when it is written.
+    await until(lambda: _told_of(there, lamp, {"device.reported", "device.online"}))
+
+
+async def _told_of(it: World, device_id: str, types: set[str]) -> bool:
+    events = await it.cloud.store.read(
+        lambda r: r.all("SELECT DISTINCT type FROM events WHERE device_id=?", (device_id,))
     )
-    assert {"device.reported", "device.online"} <= {row[0] for row in events}
+    return types <= {row[0] for row in events}
 
 
 async def _reports(it: World, device_id: str, wanted: dict[str, Any]) -> bool:
