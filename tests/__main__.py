@@ -1,6 +1,6 @@
 """`python3 -m tests`: everything CI checks, in one command. Arguments go to pytest (`--full`, a path, `-k`).
 
-Runs ruff and mypy first, then pytest on two workers. Naming a path runs only those tests, and no linters.
+Runs ruff and mypy first, then pytest on three workers. Naming a path runs only those tests, and no linters.
 """
 
 import os
@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +24,8 @@ CHECKS = (
 # Debian package by the program the tests start: network namespaces with nothing but `lo` up, a D-Bus of their own.
 SYSTEM = {"ip": "iproute2", "unshare": "util-linux", "dbus-daemon": "dbus", "node": "nodejs", "npm": "npm"}
 SYSTEM |= {"mosquitto": "mosquitto", "mosquitto_pub": "mosquitto-clients"}
+# One more than the cores of a small machine: most of what a test takes is waiting, for peers and for timers.
+WORKERS = "3"
 
 
 def _say(text: str) -> None:
@@ -65,6 +68,18 @@ def _outside_programs() -> None:
             _say(f"{name} could not be installed ({error}); the tests that need it will fail")
 
 
+@contextmanager
+def _rewriting() -> Iterator[None]:
+    """Meanwhile, pytest rewrites the asserts of all tests and keeps the outcome, which each worker would do by itself.
+
+    What it has to say of them, the tests' own run says again.
+    """
+    collecting = [sys.executable, "-m", "pytest", "-q", "--collect-only"]
+    with subprocess.Popen(collecting, cwd=bootstrap.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        yield
+
+
+@_rewriting()
 def _checks() -> int:
     failed = 0
     for tool, *arguments in CHECKS:
@@ -80,13 +95,14 @@ def main() -> int:
     # A job in the background ignores Ctrl-C and hands that on: the tests interrupt programs as a person would.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     bootstrap.ensure("tests", ["dev"])
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each run rewrites the asserts of all tests once more
     _system_packages()
     _compile()
     _outside_programs()
     arguments = sys.argv[1:]
     chosen = any(Path(argument.partition("::")[0]).exists() for argument in arguments)
     checks = 0 if chosen else _checks()
-    workers = [] if any(argument in ("-n", "--pdb") for argument in arguments) else ["-n", "2"]
+    workers = [] if any(argument in ("-n", "--pdb") for argument in arguments) else ["-n", WORKERS]
     return _run([sys.executable, "-m", "pytest", "-q", *workers, *arguments]) or checks
 
 
