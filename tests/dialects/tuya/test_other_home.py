@@ -24,6 +24,7 @@ ENDING = ("DELETE", "reset", "freeze", "transfer")
 # What answers of no one home, to whoever is signed in.
 OF_NO_HOME = Action.SELF
 NAMES = {"uid": "account_id", "space_id": "home_id", "user_id": "user_id"}
+STATUS_TOLD = "SELECT 1 FROM events WHERE home_id=? AND type='sync.status'"
 FIXED = {"category": "dj", "function_code": "switch_led", "schema": "app", "name": "Renamed", "task_id": "done-1"}
 
 
@@ -97,6 +98,9 @@ async def tried(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tried
         api.services.devices.online(world.here.device_id)
         # Time has passed in that world: what was asked of its devices expires.
         while api.services.control.dispatch.count(world.there.device_id):
+            await asyncio.sleep(0.02)
+        # How that home stands to a cloud is told once, some time after it is known.
+        while not await api.store.read(lambda reader: reader.one(STATUS_TOLD, (world.there.home_id,))):
             await asyncio.sleep(0.02)
         yield Tried(world, await tuya_client(api, world.client("owner"), world.here.home_id))
 
