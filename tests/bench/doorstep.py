@@ -31,13 +31,21 @@ class Disk:
     def __init__(self, folder: Path, home_id: str) -> None:
         self._uri = f"file:{folder / 'doorstep.db'}?mode=ro"
         self._home_id = home_id
+        self._db: sqlite3.Connection | None = None
 
     def one(self, sql: str, *args: Any) -> Any:
         """The first column of the first row; None where there is none."""
-        # Each look by itself: none sees what an earlier one has seen.
-        with contextlib.closing(sqlite3.connect(self._uri, uri=True)) as db:
-            row = db.execute(sql, args).fetchone()
+        # Opened once: reading the schema anew for each look would take a core from who is measured. Each statement is
+        # a transaction of its own, and sees what is committed by then.
+        if self._db is None:
+            self._db = sqlite3.connect(self._uri, uri=True, isolation_level=None)
+        row = self._db.execute(sql, args).fetchone()
         return None if row is None else row[0]
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._db is not None:
+            self._db.close()
 
     def synced(self) -> int | None:
         """How far the log is here; None while it is not whole."""
@@ -83,7 +91,8 @@ class Round:
         async with AsyncExitStack() as opened:
             for name in FOLDERS:
                 await asyncio.to_thread(shutil.copytree, self._made.folder / name, self._folder / name)
-                self._disks[name] = Disk(self._folder / name, self._made.home_id)
+                self._disks[name] = disk = Disk(self._folder / name, self._made.home_id)
+                opened.callback(disk.close)
             arguments = PLAIN[1:] if tls else PLAIN
             self.cloud = await opened.enter_async_context(
                 HubProcess(self._folder / "cloud", "--role", "cloud", *arguments, environ=PATIENT)
