@@ -1,7 +1,7 @@
 """What sync is about: entities, their stamps, and operations on them (PROTOCOL.md 2). Arrays in MessagePack."""
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,7 @@ JUMP: Final = 1 << 40
 MAX_NUMBER: Final = 1 << 53
 # The person of what nobody did: the hub itself.
 NOBODY: Final = ""
+F = TypeVar("F")
 
 
 class Stamp(Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +62,17 @@ class Entity(Struct, frozen=True, array_like=True):
         if self.dead is not None:
             return self.dead
         return max((self.stamp, *self.stamps.values()), key=Stamp.order) if self.stamps else self.stamp
+
+
+class Beginning(Struct, Generic[F], array_like=True):
+    """What an `Entity` begins with: of its fields no more is decoded than `F` has, for a home may have thousands."""
+
+    kind: str
+    id: str
+    seq: int
+    inc: int
+    stamp: msgspec.Raw
+    fields: F
 
 
 What = Literal["new", "put", "del"]

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.store.tx import Reader, Tx
 from app.sync import queries
-from app.sync.model import Op, decode_op, encode
+from app.sync.model import Beginning, Op, decode_op, encode
 
 # Of operations in one push: a quarter of what a message may have (wire.MAX_MESSAGE).
 PUSH_OCTETS: Final = 4 << 20
@@ -149,18 +149,7 @@ class _Fields(Struct):
     state: Any = "open"
 
 
-class _Conflict(Struct, array_like=True):
-    """The beginning of an `Entity`, of which no more is decoded than is counted by: a home may have very many."""
-
-    kind: str
-    id: str
-    seq: int
-    inc: int
-    stamp: msgspec.Raw
-    fields: _Fields
-
-
-_decode_conflict: Final = msgspec.msgpack.Decoder(_Conflict).decode
+_decode_conflict: Final = msgspec.msgpack.Decoder(Beginning[_Fields]).decode
 
 
 def count_open_conflicts(reader: Reader, home_id: str) -> int:

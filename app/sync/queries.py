@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.store.tx import Reader, Row, Tx, json_of
 from app.sync.kinds import ORDER, RANK
-from app.sync.model import Entity, Result, decode_entity, decode_result, encode
+from app.sync.model import Beginning, Entity, Result, decode_entity, decode_result, encode
 
 _HOME = (
     "SELECT home_id,cloud_id,epoch,head,floor,next_n,last_at,state,snapshot_place,contact_at,offset_ms,kept"
@@ -147,18 +147,7 @@ class _Place(Struct):
     room_id: str | None = None
 
 
-class _Placed(Struct, array_like=True):
-    """The beginning of a device's `Entity`, of which no more is decoded than where it stands: a home has thousands."""
-
-    kind: str
-    id: str
-    seq: int
-    inc: int
-    stamp: msgspec.Raw
-    fields: _Place
-
-
-_decode_placed: Final = msgspec.msgpack.Decoder(_Placed).decode
+_decode_placed: Final = msgspec.msgpack.Decoder(Beginning[_Place]).decode
 
 
 def placed_devices(reader: Reader, home_id: str) -> list[tuple[str, str]]:
