@@ -53,11 +53,13 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _, name = VERBS[cmd_name].partition(":")
-        gc.disable()  # what is imported stays: looking for rings in it took a seventh of the start of `serve`
+        looks = gc.isenabled()
+        gc.disable()  # what is imported stays: looking for rings in it is a seventh of the start of `serve`
         try:
             found: click.Command = getattr(importlib.import_module(module), name)
         finally:
-            gc.enable()
+            if looks:
+                gc.enable()
         return found
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -26,8 +26,8 @@ from app.sync.wire import (
     Wiped,
 )
 
-# Messages of operations, and pages of rows, before anything else is said: 10,000 acts, 20,000 facts.
-MESSAGES_AT_ONCE: Final = 20
+# Messages of operations, and pages of rows, of a home before anything else is said: 2,000 acts, 4,000 facts.
+MESSAGES_AT_ONCE: Final = 4
 # Of what a hub restates: while one is written there, the next is under way.
 PAGES_AT_ONCE: Final = 2
 

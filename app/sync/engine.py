@@ -1,6 +1,6 @@
 """A hub's end of the talk: one connection to its cloud, kept up, over which every home catches up (PROTOCOL.md 7).
 
-Facts first, then what streams ask for; one request of a kind under way at a time.
+Facts first, then what streams ask for (PROTOCOL.md 1).
 """
 
 import asyncio
@@ -137,15 +137,19 @@ class Engine:
         self.talk.connected, self.talk.why, self.talk.refused = True, "", False
         for told in self.on_connected:
             told(line)
+        await self._heard()
         while True:
             self._wake.clear()
             if self._again:
                 await self._greet(line, again=True)
             more = await self._round(line)
-            self.talk.contact_at = self._now()
-            await self._contact.heard()
+            await self._heard()
             if not more:
                 await self._sleep()
+
+    async def _heard(self) -> None:
+        self.talk.contact_at = self._now()
+        await self._contact.heard()
 
     async def _sleep(self) -> None:
         try:

@@ -75,8 +75,8 @@ class HomeLog:
 
     def preload_page(self, rows: Iterable[Entity]) -> None:
         """Read what there is of a page's entities."""
-        keys = dict.fromkeys((row.kind, row.id) for row in rows)
-        self._known |= keys | queries.entities_run(self._reader, self.home_id, keys)
+        missing = dict.fromkeys(key for row in rows if (key := (row.kind, row.id)) not in self._known)
+        self._known |= missing | queries.entities_run(self._reader, self.home_id, missing)
 
     def preload_bindings(self, hardware_ids: Iterable[str]) -> None:
         """Read where several pieces of hardware are."""

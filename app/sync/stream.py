@@ -25,7 +25,7 @@ from app.sync.wire import MAX_MESSAGE, Answer, Failed, decode_request, encode
 from app.sync.wire import Request as SyncRequest
 
 MEDIA_TYPE: Final = "application/msgpack"
-# What a hub has asked, and not been answered: facts, reports, journal and commands, and some room.
+# What a hub has asked, and not been answered: two pages of facts, reports, journal and commands, and some room.
 MAX_ASKED: Final = 8
 # Of what the cloud says of itself: a hub that does not read so much is hung up on, and comes back.
 MAX_TOLD: Final = 1_000

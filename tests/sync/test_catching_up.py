@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.sync import catching_up, outbox_queries, snapshots
+from app.store.errors import StoreFull
+from app.sync import catching_up, outbox_queries, queries, snapshots
 from app.sync.line import LineLost
 from app.sync.replica import Replica
 from app.sync.wire import Answer, Push, Request, Restate
@@ -97,6 +98,59 @@ async def test_a_line_that_ends_with_a_message_on_its_way_loses_and_doubles_noth
     assert await edited.conflicts() == []
 
 
+async def test_an_answer_that_is_lost_loses_and_doubles_nothing(
+    edited: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, pushes = DirectLine.ask, list[Push]()
+
+    async def asked(line: DirectLine, request: Request) -> Answer:
+        answer = await ask(line, request)
+        if isinstance(request, Push):
+            pushes.append(request)
+            if len(pushes) == 2:
+                raise LineLost("the network is cut")
+        return answer
+
+    monkeypatch.setattr(DirectLine, "ask", asked)
+    await edited.again()
+    assert [op.n for op in pushes[2].ops] == [op.n for op in pushes[1].ops]
+    await are_the_same(edited)
+    assert await edited.conflicts() == []
+    assert (await edited.at_cloud.get(edited.home)).json()["name"] == f"Name {ACTS - 1}"
+
+
+async def test_somebody_else_writes_between_two_messages(edited: Together, watch: Watch) -> None:
+    numbers = list[int]()
+
+    async def write(push: Push, _: int) -> None:
+        numbers.append(push.ops[0].n)
+        if len(numbers) == 2:
+            assert (await edited.at_cloud.patch(edited.home, json={"address": "Lindenweg"})).status_code == 200
+
+    watch(Push, write)
+    await edited.again()
+    home = (await edited.at_hub.get(edited.home)).json()
+    assert (home["name"], home["address"]) == (f"Name {ACTS - 1}", "Lindenweg")
+    await are_the_same(edited)
+
+
+async def test_a_write_that_fails_with_a_message_on_its_way_loses_nothing(
+    edited: Together, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = Replica.pushed_in, list[int]()
+
+    def pushed_in(replica: Replica, *args: Any) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise StoreFull
+        real(replica, *args)
+
+    monkeypatch.setattr(Replica, "pushed_in", pushed_in)
+    await edited.again()
+    await are_the_same(edited)
+    assert await edited.conflicts() == []
+
+
 async def test_a_hub_says_so_many_messages_and_then_hears(
     edited: Together, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,3 +185,16 @@ async def test_the_last_page_is_restated_when_all_others_are_there(
     assert [under_way for under_way, last in asked if last] == [0]
     assert max(under_way for under_way, _ in asked) == 1
     await are_the_same(together)
+
+
+async def test_facts_that_lie_far_apart_are_found_without_all_between(together: Together) -> None:
+    for number in range(8):
+        await together.at_hub.post(f"{together.home}/rooms", json={"name": f"Room {number}"})
+    await together.level()
+    read = together.hub.store.read
+    rooms = [it.id for it in await read(lambda it: queries.entities_of(it, together.home_id, "room"))]
+    for some in (rooms[:3], [rooms[0], rooms[-1]], ["nobody's", rooms[4]]):
+        keys = [("room", room_id) for room_id in some] + [("home", together.home_id)]
+        walked = await read(lambda it, keys=keys: queries.entities_run(it, together.home_id, keys))  # type: ignore[misc]
+        assert walked == await read(lambda it, keys=keys: queries.entities(it, together.home_id, keys))  # type: ignore[misc]
+        assert len(walked) == sum(room_id in rooms for room_id in some) + 1
