@@ -157,16 +157,18 @@ class CatchingUp:
 
     async def _restate(self, line: Line, home_id: str) -> None:
         place: tuple[str, str] | None = ("", "")
-        asking = list[asyncio.Task[Answer]]()
+        asking, number = list[asyncio.Task[Answer]](), 0
         try:
             while place is not None:
                 restate, place = await self._store.read(partial(self._replica.restating, home_id=home_id, after=place))
-                # Pages join in any order, but the last is the last.
-                most = 0 if place is None else PAGES_AT_ONCE - 1
+                # The first has the home, without which no table shows what is in it; the last is the last. The others
+                # may come in any order.
+                most = 0 if number == 1 or place is None else PAGES_AT_ONCE - 1
                 while len(asking) > most:
                     if await self.took_over(home_id, await asking.pop(0)):
                         return
                 asking.append(asyncio.create_task(line.ask(restate)))
+                number += 1
             if await self.took_over(home_id, await asking.pop(0)):
                 return
         finally:

@@ -165,7 +165,7 @@ async def test_a_hub_says_so_many_messages_and_then_hears(
     assert left == [ACTS, ACTS - AT_ONCE, ACTS - 2 * AT_ONCE]
 
 
-async def test_the_last_page_is_restated_when_all_others_are_there(
+async def test_the_first_page_is_restated_before_all_others_and_the_last_after(
     together: Together, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshots, "ROWS_AT_ONCE", 3)
@@ -183,6 +183,7 @@ async def test_the_last_page_is_restated_when_all_others_are_there(
     await together.keyed()
     await together.level()
     assert [under_way for under_way, last in asked if last] == [0]
+    assert [under_way for under_way, _ in asked[:2]] == [0, 0]
     assert max(under_way for under_way, _ in asked) == 1
     await are_the_same(together)
 
