@@ -46,7 +46,8 @@ class OwnWork:
 
     def follow_in(self, tx: Tx, log: HomeLog, op: Op, at: int) -> None:
         """What comes of `op`, which was taken at `at`: rooms leave their devices, hardware leaves its other home."""
-        for part in op.parts:
+        # A home that goes frees its hardware with what the same operation brings in.
+        for part in sorted(op.parts, key=lambda it: it.kind == "home"):
             if part.kind == "room" and part.what == "del":
                 self._leave_room(log, op, part.id, at)
             elif part.kind == "device":

@@ -102,6 +102,8 @@ class _Asked:
 
     def home(self, part: Part) -> str:
         """Its entry, or its end."""
+        if part.id != self.facts.home_id:
+            return "malformed"
         if part.what == "new":
             return "exists"
         return self.may(Action.HOME_DISSOLVE if part.what == "del" else Action.HOME_UPDATE)

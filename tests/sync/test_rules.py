@@ -9,7 +9,7 @@ import pytest
 
 from app.clock import Moment
 from app.store.tx import Tx
-from app.sync import queries, rules
+from app.sync import binding_queries, queries, rules
 from app.sync.accepting import Sender
 from app.sync.model import Entity, Op, Part, Stamp, Status
 from app.sync.rules import By
@@ -222,6 +222,24 @@ def hostile(rng: random.Random, counts: Counter[str]) -> Op:
     node = f"phone-{actor[-8:]}"
     counts[node] += 1
     return Op(node, counts[node], actor, at, seen, [part() for _ in range(rng.randrange(4))], not_after)
+
+
+def test_a_home_that_goes_frees_the_hardware_that_comes_in_with_its_end() -> None:
+    cloud = Node("cloud")
+    cloud.act(lambda tx: cloud.authority.found_in(tx, HOME, "e"))
+    cloud.do(HOME, OWNER, [new("home", HOME, name="h"), new("member", OWNER, role="owner")])
+    cloud.do(HOME, OWNER, [new("device", "one", product_id="p", hardware_id="g", owner_epoch=1)])
+    another = new("device", "two", product_id="p", hardware_id="g", owner_epoch=2)
+    cloud.do(HOME, OWNER, [Part("home", HOME, "del"), another])
+    alive = [it.id for it in cloud.log(HOME).values() if it.kind == "device" and it.dead is None]
+    assert alive == ["two"]
+    assert cloud.act(lambda tx: binding_queries.binding(tx, "g")) is None
+
+
+def test_a_log_has_one_home() -> None:
+    house = House()
+    assert ask(house, OWNER, Part("home", HOME, "del")) == ""
+    assert ask(house, OWNER, Part("home", "another", "del")) == "malformed"
 
 
 @pytest.mark.parametrize("count", [3_000, pytest.param(200_000, marks=pytest.mark.full)])
