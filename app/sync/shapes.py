@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from app.hours import Window
-from app.sync.model import MAX_NUMBER, MAX_PARTS, Entity, Op, Stamp, What
+from app.sync.model import MAX_NUMBER, MAX_PARTS, Entity, Op, Part, Stamp
 
 Text = Annotated[str, Meta(max_length=200)]
 Long = Annotated[str, Meta(max_length=2_000)]
@@ -184,7 +184,6 @@ _NEEDED: Final[dict[str, frozenset[str]]] = {
     "share": frozenset({"kind", "thing_id", "giver", "level", "state"}),
     "invitation": frozenset({"role", "state", "created_by"}),
 }
-_NONE: Final[frozenset[str]] = frozenset()
 _NEVER_NULL: Final = {"member": frozenset({"role"}), "device": frozenset({"hardware_id", "owner_epoch"})}
 
 
@@ -197,7 +196,7 @@ def fits(op: Op) -> bool:
     # Two parts on one entity would be judged each as if it were the only one.
     if len(op.parts) > 1 and len({(part.kind, part.id) for part in op.parts}) < len(op.parts):
         return False
-    return all(_fits(part.kind, part.id, part.what, part.fields) for part in op.parts)
+    return all(_fits(part) for part in op.parts)
 
 
 def is_named_well(op: Op) -> bool:
@@ -212,36 +211,35 @@ def _is_stamp(it: Stamp) -> bool:
 
 def fits_entity(it: Entity) -> bool:
     """Whether an entity of another node can be: what only the authority writes is as it has written it."""
-    if not 0 <= it.seq < MAX_SEQ or not 0 < it.inc < MAX_NUMBER or not _is_stamp(it.stamp):
-        return False
-    if not all(map(_is_stamp, it.stamps.values())) or (it.dead is not None and not _is_stamp(it.dead)):
+    stamps = (it.stamp, *it.stamps.values(), *((it.dead,) if it.dead is not None else ()))
+    if not 0 <= it.seq < MAX_SEQ or not 0 < it.inc < MAX_NUMBER or not all(map(_is_stamp, stamps)):
         return False
     if it.kind == "conflict" and it.dead is None and not {"kind", "id", "field", "why"} <= it.fields.keys():
         return False
     if it.dead is not None or it.kind == "conflict":
         return it.kind in _SHAPES or it.kind == "names"
-    return _fits(it.kind, it.id, "new", it.fields)
+    return _fits(Part(it.kind, it.id, "new", it.fields))
 
 
-def _fits(kind: str, id_: str, what: What, fields: dict[str, Any]) -> bool:
-    if not 0 < len(id_) <= MAX_NAME or len(fields) > MAX_FIELDS:
+def _fits(part: Part) -> bool:
+    if not 0 < len(part.id) <= MAX_NAME or len(part.fields) > MAX_FIELDS:
         return False
-    if what == "del":
-        return not fields
-    if what == "new" and not _NEEDED.get(kind, _NONE) <= fields.keys():
+    if part.what == "del":
+        return not part.fields
+    if part.what == "new" and not _NEEDED.get(part.kind, frozenset()) <= part.fields.keys():
         return False
-    for name in _NEVER_NULL.get(kind, _NONE):
-        if fields.get(name, "") is None:
-            return False
+    if any(part.fields.get(name, "") is None for name in _NEVER_NULL.get(part.kind, ())):
+        return False
+    few = part.fields
     try:
-        if (many := _MANY.get(kind)) is not None:
+        if (many := _MANY.get(part.kind)) is not None:
             beginning, of = many
-            fields = dict(fields)
-            for name in [name for name in fields if name.startswith(beginning) and len(name) <= MAX_NAME]:
-                msgspec.convert(fields.pop(name), of)
-        if kind == "names":
-            return not fields
-        msgspec.convert(fields, _SHAPES[kind])
+            few = dict(few)
+            for name in [name for name in few if name.startswith(beginning) and len(name) <= MAX_NAME]:
+                msgspec.convert(few.pop(name), of)
+        if part.kind == "names":
+            return not few
+        msgspec.convert(few, _SHAPES[part.kind])
     except (msgspec.ValidationError, KeyError):
         return False
     return True
