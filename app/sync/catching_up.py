@@ -84,14 +84,14 @@ class CatchingUp:
         asking, left = self._asked(line, push), MESSAGES_AT_ONCE
         try:
             while True:
-                push, following = await self._next_push(home_id, waiting[-1].place)
+                next_push, following = await self._next_push(home_id, waiting[-1].place)
                 answer, left = await asking, left - 1
                 if await self.took_over(home_id, answer):
                     return True
                 pushed = expected(answer, Pushed)
                 goes_on = bool(left and following) and pushed.is_whole(len(waiting))
                 if goes_on:
-                    asking = self._asked(line, push)
+                    asking = self._asked(line, next_push)
                 await self._pushed(home_id, waiting, pushed)
                 if not goes_on:
                     # Nothing was taken where numbers are missing that were lost here: those go first, next time.
@@ -102,11 +102,11 @@ class CatchingUp:
             _drop(asking)
 
     async def _next_push(self, home_id: str, after: int | None = None) -> tuple[Push, list[Waiting]]:
-        return await self._store.read(lambda reader: self._replica.next_push(reader, home_id, self._now(), after=after))
+        return await self._store.read(lambda reader: self._replica.next_push(reader, home_id, after=after))
 
     def _asked(self, line: Line, push: Push) -> asyncio.Task[Answer]:
-        """On its way, and read before: the times in it count from when it is sent."""
-        return asyncio.create_task(line.ask(replace(push, now=self._now())))
+        """On its way; it may have been read a while ago, and the times in it count from when it is sent."""
+        return asyncio.create_task(line.ask(replace(push, now=self._store.clock.now().ms)))
 
     async def _pushed(self, home_id: str, waiting: list[Waiting], pushed: Pushed) -> None:
         self._talk.pushes += 1
@@ -174,9 +174,6 @@ class CatchingUp:
         finally:
             _drop(*asking)
         await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
-
-    def _now(self) -> int:
-        return self._store.clock.now().ms
 
     async def took_over(self, home_id: str, answer: Answer) -> bool:
         """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""

@@ -1,6 +1,6 @@
 """One home's log within one act: entities are read once, changed in memory, and written together at the end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from app.store.tx import Reader, Tx
 from app.sync import binding_queries, queries
@@ -70,13 +70,15 @@ class HomeLog:
 
     def preload(self, keys: Iterable[Key]) -> None:
         """Read several at once."""
-        missing = dict.fromkeys(key for key in keys if key not in self._known)
-        self._known |= missing | queries.entities(self._reader, self.home_id, missing)
+        self._preload(keys, queries.entities)
 
-    def preload_page(self, rows: Iterable[Entity]) -> None:
-        """Read what there is of a page's entities."""
-        missing = dict.fromkeys(key for row in rows if (key := (row.kind, row.id)) not in self._known)
-        self._known |= missing | queries.entities_run(self._reader, self.home_id, missing)
+    def preload_page(self, keys: Iterable[Key]) -> None:
+        """The same of a page, whose keys lie side by side."""
+        self._preload(keys, queries.entities_run)
+
+    def _preload(self, keys: Iterable[Key], read: Callable[[Reader, str, Iterable[Key]], dict[Key, Entity]]) -> None:
+        missing = dict.fromkeys(key for key in keys if key not in self._known)
+        self._known |= missing | read(self._reader, self.home_id, missing)
 
     def preload_bindings(self, hardware_ids: Iterable[str]) -> None:
         """Read where several pieces of hardware are."""

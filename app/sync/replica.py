@@ -103,18 +103,18 @@ class Replica(Snapshots):
     # push
 
     def next_push(
-        self, reader: Reader, home_id: str, now: int, limit: int = MAX_OPS, *, after: int | None = None
+        self, reader: Reader, home_id: str, limit: int = MAX_OPS, *, after: int | None = None
     ) -> tuple[Push, list[Waiting]]:
         """What waits, in order; with nothing to push, or as long as something is to be said first, no operations.
 
-        `after`: a place in the outbox up to which everything is under way.
+        `after`: a place in the outbox up to which everything is under way. `Push.now` is for who sends it.
         """
         shared = queries.shared(reader, home_id)
         epoch = "" if shared is None else shared.epoch
         if shared is None or shared.state == "restating":
-            return Push(0, home_id, epoch, now, []), []
+            return Push(0, home_id, epoch, 0, []), []
         waiting = outbox_queries.waiting(reader, home_id, limit, after)
-        return Push(0, home_id, epoch, now, [it.op for it in waiting]), waiting
+        return Push(0, home_id, epoch, 0, [it.op for it in waiting]), waiting
 
     def pushed_in(self, tx: Tx, home_id: str, sent: Sequence[Waiting], answer: Pushed) -> None:
         """The authority's answer to `sent`: what was taken, what was refused."""

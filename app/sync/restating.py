@@ -16,7 +16,7 @@ from app.sync.shapes import fits_entity
 def join_in(tx: Tx, log: HomeLog, own: OwnWork, rows: Iterable[Entity], *, last: bool) -> None:
     """Join a page of rows, members all on one; `last`: there are no more, and what refers to nothing is cleaned."""
     before, rows, losses = _owners(log), list(rows), list[Loss]()
-    log.preload_page(rows)
+    log.preload_page((row.kind, row.id) for row in rows)
     log.preload_bindings(_hardware_of(rows))
     for row in rows:
         known = log.get(row.kind, row.id)

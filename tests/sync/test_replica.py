@@ -35,7 +35,7 @@ class Pair:
             hub.act(lambda tx, page=page: hub.replica.page_in(tx, HOME, page))  # type: ignore[misc]
 
     def push(self, hub: Node, *, answered: bool = True) -> Pushed:
-        push, waiting = hub.replica.next_push(hub.reader, HOME, hub.now)
+        push, waiting = hub.replica.next_push(hub.reader, HOME)
         sender = Sender(By(hub.hub_id), hub.now, lambda _: True, hub.name)
         shared, cloud = self.cloud.shared(HOME), self.cloud
         pushed = cloud.act(lambda tx: cloud.authority.push_in(tx, shared, push.ops, sender, tx.moment))
@@ -212,7 +212,7 @@ def test_a_number_that_was_lost_with_a_home_goes_alone(pair: Pair) -> None:
 def test_what_misses_a_number_late_fills_no_gap(pair: Pair) -> None:
     for name in "ab":
         pair.hub.do(HOME, ANNA, room(name, room_id=name))
-    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
+    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME)
     sender, shared, ops = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME), push.ops[1:]
     late = pair.cloud.act(lambda tx: pair.cloud.authority.push_in(tx, shared, ops, sender, tx.moment))
     assert (late.expected, late.results) == (1, [])
@@ -227,7 +227,7 @@ def test_nothing_leaves_the_outbox_before_what_its_node_did_earlier(pair: Pair) 
     pair.push(pair.hub, answered=False)
     pair.pull(pair.hub)
     pair.hub.do(HOME, ANNA, room("b", room_id="b"))
-    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME, pair.hub.now)
+    push, waiting = pair.hub.replica.next_push(pair.hub.reader, HOME)
     sender, shared = Sender(By("one"), pair.hub.now, lambda _: True, "one"), pair.cloud.shared(HOME)
     second = pair.cloud.act(lambda tx: pair.cloud.authority.push_in(tx, shared, push.ops[1:], sender, tx.moment))
     assert second.plain

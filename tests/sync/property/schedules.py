@@ -281,7 +281,7 @@ class Schedule:
             ghost = self.rng.choice(self.world.ghosts)
             for home in HOMES:
                 if ghost.serves(home):
-                    push, _ = ghost.replica.next_push(ghost.reader, home, ghost.now)
+                    push, _ = ghost.replica.next_push(ghost.reader, home)
                     self.world.push(ghost, home, push.epoch, ghost.now, push.ops)
 
     def join(self) -> None:

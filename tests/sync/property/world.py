@@ -346,7 +346,7 @@ class World:
 
     def send(self, hub: Node, home: str) -> None:
         limit = 500 if self.calm else self.rng.choice((1, 2, 500))
-        push, waiting = hub.replica.next_push(hub.reader, home, hub.now, limit)
+        push, waiting = hub.replica.next_push(hub.reader, home, limit)
         if not waiting:
             return
         if not self.calm and self.rng.random() < 0.1:
