@@ -10,6 +10,7 @@ from app.sync import merge, outbox_queries, queries
 from app.sync.facts import shown_of
 from app.sync.kinds import Kind, SeveralIds
 from app.sync.model import Entity
+from tests.api.harness import Api
 
 Fields = Mapping[str, Any]
 
@@ -30,6 +31,11 @@ def copy_in(reader: Reader, name: str, kinds: Iterable[Kind], home_id: str) -> C
     differing = [it for kind in kinds for it in _differing(reader, kind, home_id, entities)]
     (sound,) = reader.one("PRAGMA integrity_check") or ("",)
     return Copy(name, entities, differing, sound, outbox_queries.waiting_count(reader, home_id))
+
+
+async def copy_of(api: Api, name: str, home_id: str) -> Copy:
+    """`copy_in` of a node that runs."""
+    return await api.store.read(lambda reader: copy_in(reader, name, api.services.facts, home_id))
 
 
 def _differing(reader: Reader, kind: Kind, home_id: str, entities: list[Entity]) -> list[Any]:

@@ -11,7 +11,7 @@ from app.sync.line import Line, LineLost
 from app.sync.wire import Answer, Request
 from tests.api.harness import Api
 from tests.api.households import new_home
-from tests.sync.copies import Copy, copy_in, the_same
+from tests.sync.copies import copy_of, the_same
 from tests.sync.direct import DirectLine
 from tests.sync.pair import Ends, enrolled, joined, owner
 from tests.sync.together import WAIT, link
@@ -114,10 +114,6 @@ class Given:
         copies = [await copy_of(api, name, home_id) for name, api in (("hub", self.hub), ("cloud", self.cloud))]
         the_same(copies)
         assert sum(it.kind == "room" for it in copies[1].entities) == rooms
-
-
-async def copy_of(api: Api, name: str, home_id: str) -> Copy:
-    return await api.store.read(lambda reader: copy_in(reader, name, api.services.facts, home_id))
 
 
 async def give_once(given: Given) -> None:

@@ -13,7 +13,7 @@ from app.sync.replica import Replica
 from app.sync.wire import Answer, Push, Request, Restate
 from tests.api.harness import Api
 from tests.api.households import new_home
-from tests.sync.copies import copy_in, the_same
+from tests.sync.copies import copy_of, the_same
 from tests.sync.direct import DirectLine
 from tests.sync.together import Together, until
 
@@ -61,9 +61,8 @@ async def waiting(api: Api, home_id: str) -> int:
 
 
 async def are_the_same(together: Together) -> None:
-    kinds, home_id = together.hub.services.facts, together.home_id
     both = {"hub": together.hub, "cloud": together.cloud}
-    the_same([await api.store.read(lambda it, n=n: copy_in(it, n, kinds, home_id)) for n, api in both.items()])  # type: ignore[misc]
+    the_same([await copy_of(api, name, together.home_id) for name, api in both.items()])
 
 
 async def test_the_next_message_is_asked_before_the_answer_to_one_is_written(edited: Together, watch: Watch) -> None:

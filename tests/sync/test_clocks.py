@@ -8,8 +8,7 @@ import pytest
 from app.store.retention import DAY_MS
 from app.sync import engine as engine_module
 from app.sync import hybrid, queries
-from tests.api.harness import Api
-from tests.sync.copies import Copy, copy_in, the_same
+from tests.sync.copies import copy_of, the_same
 from tests.sync.pair import ends
 from tests.sync.together import Together
 
@@ -80,11 +79,7 @@ async def test_no_stamp_is_later_than_the_cloud_and_both_have_the_same(wrong: To
     entities = await wrong.cloud.store.read(lambda reader: queries.every_entity(reader, wrong.home_id))
     late = [it for it in entities if hybrid.to_ms(max(it.stamp.at, *(s.at for s in it.stamps.values()), 0)) > now]
     assert late == []
-    the_same([await _copy(api, name, wrong.home_id) for name, api in (("hub", wrong.hub), ("cloud", wrong.cloud))])
-
-
-async def _copy(api: Api, name: str, home_id: str) -> Copy:
-    return await api.store.read(lambda reader: copy_in(reader, name, api.services.facts, home_id))
+    the_same([await copy_of(api, name, wrong.home_id) for name, api in (("hub", wrong.hub), ("cloud", wrong.cloud))])
 
 
 async def test_a_clock_that_is_put_right_meanwhile_loses_nothing(wrong: Together) -> None:

@@ -17,9 +17,8 @@ from app.store.checkpoint import REUSE_ABOVE_BYTES, TRUNCATE_ABOVE_BYTES
 from app.store.retention import DAY_MS, KEEP
 from app.store.tx import Reader, Tx
 from app.sync.stream_queries import last_place
-from tests.api.harness import Api
 from tests.api.things import bind
-from tests.sync.copies import Copy, copy_in, the_same
+from tests.sync.copies import copy_of, the_same
 from tests.sync.history import Edit, Outcome
 from tests.sync.together import Together
 
@@ -168,10 +167,6 @@ def _shadows(reader: Reader) -> list[Any]:
     return reader.all("SELECT device_id, service, property, reported FROM shadow ORDER BY 1, 2, 3")
 
 
-async def _copy(api: Api, name: str, home_id: str) -> Copy:
-    return await api.store.read(lambda reader: copy_in(reader, name, api.services.facts, home_id))
-
-
 async def two_weeks(together: Together, reports: int, edits: int, figure: Callable[[str], None]) -> None:
     weeks = Weeks(together)
     await weeks.begin()
@@ -183,7 +178,7 @@ async def two_weeks(together: Together, reports: int, edits: int, figure: Callab
     assert weeks.most_logged < LOG
     waiting = (await together.at_hub.get(f"{together.home}/sync")).json()
     took = await weeks.catch_up()
-    copies = [await _copy(api, name, together.home_id) for name, api in (("hub", weeks.hub), ("cloud", weeks.cloud))]
+    copies = [await copy_of(api, name, together.home_id) for name, api in (("hub", weeks.hub), ("cloud", weeks.cloud))]
     the_same(copies)
     made = [edit for side in weeks.sides for edit in side.edits]
     outcome = Outcome(copies[0].entities, made)
