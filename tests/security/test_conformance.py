@@ -73,6 +73,10 @@ class Served:
             return await client.send(request)
 
 
+def _unplugged(request: httpx2.Request) -> httpx2.Response:
+    raise httpx2.ConnectError(f"nothing leaves this test, so {request.url.host} is not reached")
+
+
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1")
 
@@ -83,6 +87,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         api = Api(tmp_path_factory.mktemp("conformance"), LOOSE)
         with portal.wrap_async_context_manager(api):
             world = portal.call(build, api)
+            api.services.enrolment.connector.transport = httpx2.MockTransport(_unplugged)
             api.clock.set = lambda ms: None  # type: ignore[method-assign]  # one wrong hour would sign everybody out
             with rehearsing(api.store, []):
                 yield Served(portal, world)

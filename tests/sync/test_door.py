@@ -183,7 +183,7 @@ async def test_a_wrong_pin_sends_no_code(tmp_path: Path) -> None:
         served.both.cloud.services.enrolment.cloud_end.known(served.endpoint.url, "A" * 43 + "=")
         other = await served.both.code()
         answer = await served.both.at_hub.post("/api/cloud", json={"code": other["link"]})
-        assert (answer.status_code, answer.json()["code"]) == (503, "cloud_pin_wrong")
+        assert (answer.status_code, answer.json()["code"]) == (409, "cloud_pin_wrong")
         for code in (made, other):
             state = (await served.both.at_cloud.get(f"/api/hubs/enrolments/{code['id']}")).json()["state"]
             assert state == "offered"

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from app.client import HubUnreachable, PinMismatch, pinned, why
-from app.errors import Conflict, Invalid, Unavailable
+from app.errors import Conflict, Invalid
 from app.sync.enrolment.model import HubUnproved, Revoked, Superseded
 from app.sync.enrolment.wire import MEDIA_TYPE, T, decode
 
@@ -23,11 +23,13 @@ _CODE: Final = re.compile(r"[a-z0-9_]{1,64}")
 MAX_SAID: Final = 300
 
 
-class CloudUnreachable(Unavailable):
+class CloudUnreachable(Conflict):
     """The cloud does not answer."""
 
+    # Who joins a cloud names its address: a wrong one is no failure of this hub's, so no 5xx.
     code = "cloud_unreachable"
-    hint = "The hub goes on by itself, and tries again."
+    retryable = True
+    hint = "Is its address right, and the internet there? What works at home goes on, and an enrolled hub tries again."
 
 
 class CloudPinWrong(CloudUnreachable):
