@@ -19,8 +19,9 @@ from app.sync.facts import Facts, Key
 
 # About 50 ms of the writer's time: what an act waits at most that comes meanwhile.
 FACTS_AT_ONCE: Final = 250
-# The log goes first: tables follow once nothing has come for so long, or it has come for `PATIENCE_S`.
-QUIET_S: Final = 0.05
+# The log goes first: tables follow once nothing has come for so long (a page of a slow machine is under way as long as
+# that), or it has come for `PATIENCE_S`.
+QUIET_S: Final = 0.2
 PATIENCE_S: Final = 1.0
 RETRY_S: Final = 5.0
 _log = structlog.get_logger("doorstep.sync")
