@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from app.store.store import Store
 from app.sync import queries
+from app.sync.facts import Key
 from app.sync.line import Line, LineLost
 from app.sync.outbox_queries import Waiting
 from app.sync.replica import Replica
@@ -20,6 +21,7 @@ from app.sync.wire import (
     Pull,
     Push,
     Pushed,
+    Request,
     Reset,
     Snapshot,
     SnapshotPage,
@@ -63,12 +65,14 @@ class CatchingUp:
         self._talk = talk
         self._remote = remote
         self._leave = leave
+        # Up to which fact a home was restated, by the life of its log: a lost line does not begin again.
+        self._heard: dict[tuple[str, str], Key] = {}
 
     async def go_on(self, line: Line, shared: queries.Shared) -> bool:
         """What is next to be said of a home; whether there is more. Raises LineLost."""
         match shared.state:
             case "restating":
-                await self._restate(line, shared.home_id)
+                await self._restate(line, shared)
                 return True
             case "snapshot":
                 return await self._snapshot(line, shared.home_id)
@@ -106,7 +110,7 @@ class CatchingUp:
 
     def _asked(self, line: Line, push: Push) -> asyncio.Task[Answer]:
         """On its way; it may have been read a while ago, and the times in it count from when it is sent."""
-        return asyncio.create_task(line.ask(replace(push, now=self._store.clock.now().ms)))
+        return _asking(line, replace(push, now=self._store.clock.now().ms))
 
     async def _pushed(self, home_id: str, waiting: list[Waiting], pushed: Pushed) -> None:
         self._talk.pushes += 1
@@ -141,13 +145,13 @@ class CatchingUp:
         ask = await self._store.read(lambda reader: self._replica.next_page(reader, home_id))
         if ask is None:
             return False
-        asking = asyncio.create_task(line.ask(ask))
+        asking = _asking(line, ask)
         try:
             while not await self.took_over(home_id, answer := await asking):
                 page = expected(answer, SnapshotPage)
                 if page.next is not None:
                     # On its way while this one is written.
-                    asking = asyncio.create_task(line.ask(Snapshot(0, home_id, page.next)))
+                    asking = _asking(line, Snapshot(0, home_id, page.next))
                 await self._store.write(partial(self._replica.page_in, home_id=home_id, answer=page))
                 if page.next is None:
                     break
@@ -155,25 +159,37 @@ class CatchingUp:
             _drop(asking)
         return True
 
-    async def _restate(self, line: Line, home_id: str) -> None:
-        place: tuple[str, str] | None = ("", "")
-        asking, number = list[asyncio.Task[Answer]](), 0
+    async def _restate(self, line: Line, shared: queries.Shared) -> None:
+        """What is here, page after page, from where this life of the log has heard it."""
+        life, asking, number = (shared.home_id, shared.epoch), list[tuple[asyncio.Task[Answer], Key | None]](), 0
+        place: Key | None = self._heard.get(life, ("", ""))
         try:
             while place is not None:
-                restate, place = await self._store.read(partial(self._replica.restating, home_id=home_id, after=place))
+                read = partial(self._replica.restating, home_id=shared.home_id, after=place)
+                restate, place = await self._store.read(read)
                 # The first has the home, without which no table shows what is in it; the last is the last. The others
                 # may come in any order.
-                most = 0 if number == 1 or place is None else PAGES_AT_ONCE - 1
+                most = 0 if number == 1 or restate.last else PAGES_AT_ONCE - 1
                 while len(asking) > most:
-                    if await self.took_over(home_id, await asking.pop(0)):
+                    if await self._ends(life, *asking.pop(0)):
                         return
-                asking.append(asyncio.create_task(line.ask(restate)))
+                asking.append((_asking(line, restate), place))
                 number += 1
-            if await self.took_over(home_id, await asking.pop(0)):
+            if await self._ends(life, *asking.pop(0)):
                 return
         finally:
-            _drop(*asking)
-        await self._store.write(lambda tx: self._replica.restated_in(tx, home_id))
+            _drop(*(task for task, _ in asking))
+        self._heard.pop(life, None)
+        await self._store.write(lambda tx: self._replica.restated_in(tx, shared.home_id))
+
+    async def _ends(self, life: tuple[str, str], asked: asyncio.Task[Answer], place: Key | None) -> bool:
+        """Whether the answer to a page is the end of it all; if not, the log has heard everything up to `place`."""
+        if await self.took_over(life[0], await asked):
+            self._heard.pop(life, None)
+            return True
+        if place is not None:
+            self._heard[life] = place
+        return False
 
     async def took_over(self, home_id: str, answer: Answer) -> bool:
         """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""
@@ -188,6 +204,10 @@ class CatchingUp:
                 raise LineLost(f"{detail} ({code})")
             case _:
                 return False
+
+
+def _asking(line: Line, request: Request) -> asyncio.Task[Answer]:
+    return asyncio.create_task(line.ask(request))
 
 
 def _drop(*asking: asyncio.Task[Answer]) -> None:
