@@ -345,10 +345,23 @@ class World:
                     self.fetch(hub, home)
 
     def send(self, hub: Node, home: str) -> None:
+        sent = self.ask(hub, home)
+        following = None
+        if sent and isinstance(sent[1], Pushed) and sent[1].is_whole(len(sent[0])) and self.rng.random() < 0.3:
+            # On its way, while the answer to the first is written.
+            following = self.ask(hub, home, sent[0][-1].place)
+        for waiting, answer in filter(None, (sent, following)):
+            if isinstance(answer, Reset):
+                self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
+            elif answer is not None:
+                self.deliver(hub, home, partial(hub.replica.pushed_in, home_id=home, sent=waiting, answer=answer))
+
+    def ask(self, hub: Node, home: str, after: int | None = None) -> tuple[list[Waiting], Pushed | Reset | None] | None:
+        """Some of what waits, and what is answered; None: nothing does, or it is lost."""
         limit = 500 if self.calm else self.rng.choice((1, 2, 500))
-        push, waiting = hub.replica.next_push(hub.reader, home, limit)
+        push, waiting = hub.replica.next_push(hub.reader, home, limit, after=after)
         if not waiting:
-            return
+            return None
         if not self.calm and self.rng.random() < 0.1:
             # A request that was overtaken.
             waiting = waiting[self.rng.randrange(len(waiting)) :]
@@ -356,14 +369,11 @@ class World:
         ops = [it.op for it in waiting]
         if self.loses():
             self.say(hub.name, home, "push lost", [(it.node, it.n) for it in ops])
-            return
+            return None
         answer = self.push(hub, home, push.epoch, hub.now, ops)
         self.say(hub.name, home, "push", [(it.node, it.n) for it in ops], said(answer))
         self.requests.append((hub, home, push.epoch, hub.now, ops))
-        if isinstance(answer, Reset):
-            self.deliver(hub, home, partial(hub.replica.reset_in, home_id=home, answer=answer))
-        elif answer is not None:
-            self.deliver(hub, home, partial(hub.replica.pushed_in, home_id=home, sent=waiting, answer=answer))
+        return waiting, answer
 
     def after_send(self, hub: Node, home: str, waiting: Sequence[Waiting]) -> None:
         """Nothing leaves the outbox when it is sent."""
