@@ -14,7 +14,8 @@ from app.sync import engine
 from tests.api.harness import Api
 from tests.api.households import account_of, new_home
 from tests.sync.pair import ends
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NO_SUCH_ID = "01900000-0000-7000-8000-000000000000"

@@ -10,7 +10,8 @@ from app.sync import engine
 from tests.api.households import account_of
 from tests.api.listening import Listening
 from tests.sync.pair import ends
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,7 +11,8 @@ from app.accounts.codes import hash_code, new_code
 from app.sync import engine, phones
 from tests.api.households import account_of, new_home
 from tests.sync.pair import ends
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOW = 1_000_000

@@ -14,6 +14,7 @@ from app.virtual.notices import Notice
 from app.virtual.parts import Place
 from app.virtual.process import product_named
 from pairing.messages import Answer, Hello, Report
+from tests import waiting
 from tests.e2e.living import WAIT, Living, living
 
 QUIET = Place(announced=False, retry_first=0.02, retry_most=0.2)
@@ -52,12 +53,8 @@ async def order(hub: Living, device_id: str, wait: float = 0, **command: Any) ->
 
 async def until(hub: Living, path: str, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """What is at `path` once this is true of it."""
-    async with asyncio.timeout(WAIT):
-        while True:
-            shown: dict[str, Any] = (await hub.owner.get(path)).json()
-            if true(shown):
-                return shown
-            await asyncio.sleep(0.02)
+    answer = await waiting.until(lambda: hub.owner.get(path), lambda it: true(it.json()))
+    return answer.json()  # type: ignore[no-any-return]
 
 
 async def ended(hub: Living, command: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from tests.api.households import new_home
 from tests.sync.copies import copy_of, the_same
 from tests.sync.direct import DirectLine
 from tests.sync.pair import Ends, enrolled, joined, owner
-from tests.sync.together import WAIT, link
+from tests.sync.together import link
+from tests.waiting import until
 
 ROOMS = 8
 
@@ -93,27 +94,23 @@ class Given:
         self.door = Breaking(self.cloud, self.hub)
         engine = self.hub.services.sync.join(self.cloud.services.hub.view().id, "Cloud", self.door)
         engine.start()
-        async with asyncio.timeout(WAIT):
-            while engine.line is None:
-                await asyncio.sleep(0.01)
+        await until(lambda: engine.line is not None)
 
     async def same(self, rooms: int = ROOMS) -> None:
         """Both ends have the same, in the life the log began with."""
         home_id = self.home.rpartition("/")[2]
-        async with asyncio.timeout(WAIT):
-            while True:
-                answer = await self.at_hub.get(f"{self.home}/sync")
-                view = answer.json()
-                head = self.cloud.services.sync.cloud_end.heads.get(home_id, ("", 0))
-                if view["state"] == "synced" and not view["to_push"] and (view["epoch"], view["head"]) == head:
-                    for api in (self.hub, self.cloud):
-                        await api.services.sync.behind.level(home_id)
-                    break
-                await asyncio.sleep(0.01)
-        assert head[1] < 1 << 40
+        await until(self._is_level)
+        for api in (self.hub, self.cloud):
+            await api.services.sync.behind.level(home_id)
+        assert self.cloud.services.sync.cloud_end.heads[home_id][1] < 1 << 40
         copies = [await copy_of(api, name, home_id) for name, api in (("hub", self.hub), ("cloud", self.cloud))]
         the_same(copies)
         assert sum(it.kind == "room" for it in copies[1].entities) == rooms
+
+    async def _is_level(self) -> bool:
+        view = (await self.at_hub.get(f"{self.home}/sync")).json()
+        head = self.cloud.services.sync.cloud_end.heads.get(self.home.rpartition("/")[2])
+        return view["state"] == "synced" and not view["to_push"] and (view["epoch"], view["head"]) == head
 
 
 async def give_once(given: Given) -> None:
@@ -122,6 +119,4 @@ async def give_once(given: Given) -> None:
 
 async def give(given: Given) -> None:
     """As Anna does it: again, if it was not done."""
-    async with asyncio.timeout(WAIT):
-        while (await given.at_hub.post(f"{given.home}/sync")).status_code != 200:
-            await asyncio.sleep(0.02)
+    await until(lambda: given.at_hub.post(f"{given.home}/sync"), lambda it: it.status_code == 200)

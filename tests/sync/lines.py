@@ -1,7 +1,7 @@
 """A cloud and its hubs in one process, with lines between them that a test can cut, or lose answers on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from tests.api.households import account_of
 from tests.api.things import bind, home_of
 from tests.sync.pair import owner
 from tests.sync.sides import client_of, key_of
+from tests.waiting import WAIT, until
 
-WAIT = 30.0
 CLOUD_ID = "cloud-1"
 
 
@@ -171,16 +171,6 @@ class World:
     async def reported(self, api: Api, device_id: str) -> dict[str, Any]:
         state = await api.store.read(lambda r: api.services.devices.shadows.state_in(r, device_id, "light"))
         return {name: point.decoded for name, point in state.reported.items()}
-
-
-async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    """Return once it does."""
-    async with asyncio.timeout(WAIT):
-        while True:
-            result = holds()
-            if result is True or (not isinstance(result, bool) and await result):
-                return
-            await asyncio.sleep(0.01)
 
 
 async def level(hub: HubSide, home_id: str) -> None:

@@ -11,8 +11,7 @@ import msgspec
 
 from app.sync.enrolment.link import enrol_link
 from tests.api.harness import Api
-
-WAIT = 20.0
+from tests.waiting import WAIT
 
 
 async def owner(api: Api, name: str) -> httpx2.AsyncClient:

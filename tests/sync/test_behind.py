@@ -10,7 +10,8 @@ from app.sync.model import Entity, Op, Part, Status
 from app.sync.rules import By
 from app.sync.wire import DeviceState, Done, Pushed, Reports
 from tests.api.harness import Api
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 MANY = facts.AT_ONCE + 20
 

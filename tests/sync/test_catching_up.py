@@ -15,7 +15,8 @@ from tests.api.harness import Api
 from tests.api.households import new_home
 from tests.sync.copies import copy_of, the_same
 from tests.sync.direct import DirectLine
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 Told = Callable[[Any, int], Awaitable[None]]
 Watch = Callable[[type, Told], None]

@@ -13,8 +13,9 @@ from app.store.hub import new_node_id, read_hub
 from app.sync.enrolment.door import NotEnrolled
 from app.sync.enrolment.joined import KEY_ROW, SEAL_ROW, SECRET_ROW
 from app.sync.enrolment.model import CODE_MS, Revoked, Superseded
+from tests import waiting
 from tests.api.harness import Api
-from tests.sync.pair import WAIT, Ends, ends, enrolled, joined, link_of, owner
+from tests.sync.pair import Ends, ends, enrolled, joined, link_of, owner
 from tests.sync.strangers import Stranger
 
 
@@ -35,7 +36,7 @@ async def test_both_ends_show_the_same_number_and_the_owner_confirms(both: Ends)
     assert (await both.at_cloud.get("/api/hubs")).json()["items"] == []
     confirmed = await both.at_cloud.post(f"{path}/confirm")
     assert confirmed.json()["id"] == both.hub_id
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(waiting.WAIT):
         await known.wait()
     assert (await both.at_hub.get("/api/cloud")).json()["state"] == "enrolled"
     assert (await both.at_cloud.get(path)).json()["state"] == "confirmed"
@@ -71,12 +72,8 @@ async def test_what_nobody_confirms_in_time_is_refused(both: Ends) -> None:
 
 async def until(both: Ends, state: str) -> dict[str, Any]:
     """The hub's cloud once it is in `state`, of which an event is told."""
-    async with asyncio.timeout(WAIT):
-        while True:
-            shown: dict[str, Any] = (await both.at_hub.get("/api/cloud")).json()
-            if shown["state"] == state:
-                return shown
-            await asyncio.sleep(0.01)
+    answer = await waiting.until(lambda: both.at_hub.get("/api/cloud"), lambda it: it.json()["state"] == state)
+    return answer.json()  # type: ignore[no-any-return]
 
 
 async def test_a_refused_hub_is_told_and_may_try_again(both: Ends) -> None:
@@ -176,7 +173,7 @@ async def test_waiting_goes_on_after_a_restart(both: Ends, tmp_path: Path) -> No
     async with Api(tmp_path / "second") as hub:
         joined(hub, both.cloud)
         known = enrolled(hub)
-        async with asyncio.timeout(WAIT):
+        async with asyncio.timeout(waiting.WAIT):
             if hub.services.enrolment.door.cloud_id is None:
                 await known.wait()
         assert hub.services.enrolment.door.cloud_id == both.cloud.services.hub.view().id

@@ -13,7 +13,7 @@ from tests.api.harness import Api
 from tests.api.households import account_of
 from tests.sync.giving import Given, give, give_once
 from tests.sync.pair import joined
-from tests.sync.together import WAIT
+from tests.waiting import WAIT
 
 
 @pytest.fixture(autouse=True)

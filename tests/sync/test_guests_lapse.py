@@ -1,7 +1,5 @@
 """A hub whose cloud is silent: guests lapse there after a week, who lives in the home does not (PROTOCOL.md 4)."""
 
-import asyncio
-
 import httpx2
 import pytest
 
@@ -10,7 +8,8 @@ from app.policy import Role
 from app.sync.contact import NOTED_EVERY_MS
 from tests.api.households import join, new_home
 from tests.api.things import bind
-from tests.sync.together import WAIT, Together
+from tests.sync.together import Together
+from tests.waiting import until
 
 HOUR_MS = 3_600_000
 
@@ -56,9 +55,7 @@ async def test_guests_lapse_a_week_after_the_last_contact_and_others_do_not(toge
     assert await statuses(together, people["member"], device_id) == (200, 200, 202)
     together.door.up.set()
     await together.level()
-    async with asyncio.timeout(WAIT):
-        while (await people["guest"].get(together.home)).status_code != 200:
-            await asyncio.sleep(0.01)
+    await until(lambda: people["guest"].get(together.home), lambda it: it.status_code == 200)
     for client in (*people.values(), late):
         assert await statuses(together, client, device_id) == (200, 200, 202)
 
@@ -94,9 +91,7 @@ async def test_the_last_contact_is_kept_on_disk_and_not_all_the_time(together: T
     together.hub.forward(NOTED_EVERY_MS)
     await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
     await together.level()
-    async with asyncio.timeout(WAIT):
-        while await contact(together) < first + NOTED_EVERY_MS:
-            await asyncio.sleep(0.01)
+    await until(lambda: contact(together), lambda at: at >= first + NOTED_EVERY_MS)
     assert together.hub.services.standings.contacts.get(together.home_id) == await contact(together)
 
 

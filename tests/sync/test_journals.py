@@ -11,7 +11,8 @@ from app.sync import stream_queries
 from app.sync.cloud_end import Peer
 from app.sync.wire import Done, JournalPart
 from tests.api.things import bind
-from tests.sync.lines import World, until, world
+from tests.sync.lines import World, world
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from app.sync.wire import Answer, Attached, Done, Head, Wait
 from tests.api.households import new_home
 from tests.sync.direct import DirectDoor
 from tests.sync.pair import Ends, ends
-from tests.sync.together import WAIT, link
+from tests.sync.together import link
+from tests.waiting import WAIT, until
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +37,6 @@ async def both(tmp_path: Path) -> AsyncIterator[Ends]:
     """Nothing but requests gets from the hub to its cloud."""
     async with ends(tmp_path) as made:
         yield made
-
-
-async def until(true: Any) -> None:
-    async with asyncio.timeout(WAIT):
-        while not await true():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_home_is_kept_by_single_requests(both: Ends) -> None:

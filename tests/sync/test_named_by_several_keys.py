@@ -1,11 +1,10 @@
 """Somebody whom hub and cloud know by different keys acts at either as the member they are."""
 
-import asyncio
-
 from app.accounts import queries
 from tests.api.households import account_of, new_home
 from tests.sync.pair import Ends
-from tests.sync.together import WAIT, Together
+from tests.sync.together import Together
+from tests.waiting import until
 
 
 async def test_at_the_cloud_with_the_key_of_the_hub(together: Together) -> None:
@@ -36,9 +35,7 @@ async def test_at_the_hub_with_the_key_of_the_cloud(ends_apart: Ends) -> None:
     together.home = await new_home(together.at_cloud)
     attached = await together.at_cloud.post(f"{together.home}/hubs", json={"hub_id": together.both.hub_id})
     assert attached.status_code == 201, attached.text
-    async with asyncio.timeout(WAIT):
-        while (await at_hub.get(together.home)).status_code != 200:
-            await asyncio.sleep(0.01)
+    await until(lambda: at_hub.get(together.home), lambda it: it.status_code == 200)
     await together.level()
     room = (await at_hub.post(f"{together.home}/rooms", json={"name": "Kitchen"})).json()
     invited = await hub.person("guest")

@@ -7,7 +7,8 @@ from app.store.tx import Event
 from app.sync import news
 from app.sync.news import STEPS, Told
 from tests.sync.pair import Ends
-from tests.sync.together import Together, until
+from tests.sync.together import Together
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)

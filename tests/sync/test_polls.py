@@ -14,7 +14,7 @@ from app.sync.enrolment.model import EnrolledHub
 from app.sync.wire import Answer, Attached, Done, Hello, Wait, Welcome, decode_answer
 from tests.api.harness import Api
 from tests.api.households import account_of, new_home
-from tests.sync.pair import WAIT
+from tests.waiting import WAIT
 
 LONG = 60.0
 KEY = b"hub".ljust(32, b"0")

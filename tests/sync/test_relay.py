@@ -11,8 +11,9 @@ import pytest
 from app.sync.wire import CommandEnd, Done, Ended, EndsTold, Order, Relay
 from tests.api.fake_link import ON
 from tests.api.harness import Api
-from tests.sync.lines import HubSide, World, level, until, world
+from tests.sync.lines import HubSide, World, level, world
 from tests.sync.sides import client_of
+from tests.waiting import until
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 

@@ -9,7 +9,8 @@ import pytest
 from app.sync.cloud_end import Peer
 from app.sync.wire import DeviceState, Done, Reports
 from tests.api.things import bind
-from tests.sync.lines import World, until, world
+from tests.sync.lines import World, world
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 """A hub and its cloud with all their tables: what is done at one is seen at the other, through the companion API."""
 
-import asyncio
-
 from app.policy import SYSTEM
 from app.sync import queries
 from app.sync.enrolment.joined import CloudState
 from app.sync.wire import Changes, Pull
-from tests.sync.together import WAIT, Together
+from tests.sync.together import Together
+from tests.waiting import until
 
 
 async def test_what_is_done_at_one_is_seen_at_the_other(together: Together) -> None:
@@ -85,9 +84,7 @@ async def test_a_hub_that_was_sent_away_keeps_its_homes_and_is_alone_once_its_ow
     room = await together.at_hub.post(f"{together.home}/rooms", json={"name": "Attic"})
     assert room.status_code == 201
     assert (await together.at_hub.delete("/api/cloud")).status_code == 204
-    async with asyncio.timeout(WAIT):
-        while (await together.at_hub.get(f"{together.home}/sync")).json()["state"] != "alone":
-            await asyncio.sleep(0.01)
+    await until(lambda: together.at_hub.get(f"{together.home}/sync"), lambda it: it.json()["state"] == "alone")
     assert [it["name"] for it in (await together.at_hub.get(f"{together.home}/rooms")).json()["items"]] == ["Attic"]
     assert (await together.at_hub.post(f"{together.home}/rooms", json={"name": "Hall"})).status_code == 201
 
@@ -99,9 +96,7 @@ async def test_what_was_kept_by_another_cloud_is_brought_to_this_one(together: T
     # The same cloud under another id: to the hub it is one that knows a home of this id.
     together.hub.services.sync.join("h-another", "Other", together.door).start()
     together.door.up.set()
-    async with asyncio.timeout(WAIT):
-        while not (await together.at_cloud.get(f"{together.home}/rooms")).json()["items"]:
-            await asyncio.sleep(0.01)
+    await until(lambda: together.at_cloud.get(f"{together.home}/rooms"), lambda it: it.json()["items"])
     for client in (together.at_hub, together.at_cloud):
         rooms = (await client.get(f"{together.home}/rooms")).json()["items"]
         assert [it["name"] for it in rooms] == ["Attic"]

@@ -1,7 +1,5 @@
 """A hub and its cloud with all their tables and the companion API of both; the line between them can be cut."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -12,8 +10,7 @@ from tests.api.harness import Api
 from tests.api.households import account_of, new_home
 from tests.sync.direct import DirectDoor
 from tests.sync.pair import Ends
-
-WAIT = 30.0
+from tests.waiting import until
 
 
 class Together:
@@ -44,9 +41,7 @@ class Together:
     async def keyed(self) -> None:
         """The hub has made the home a key, which it does by itself."""
         sql = "SELECT 1 FROM sync_entities WHERE home_id=? AND kind='home_key'"
-        async with asyncio.timeout(WAIT):
-            while await self.cloud.store.read(lambda reader: reader.one(sql, (self.home_id,))) is None:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.cloud.store.read(lambda reader: reader.one(sql, (self.home_id,))))
 
     async def another(self) -> "Together":
         """The same two with another home; the line stands."""
@@ -113,22 +108,14 @@ class Together:
 
     async def level(self) -> None:
         """Both ends have everything, and show it."""
-        async with asyncio.timeout(WAIT):
-            while True:
-                view = (await self.at_hub.get(f"{self.home}/sync")).json()
-                head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
-                if view["state"] == "synced" and not view["to_push"] and view["head"] == head:
-                    for node in (self.hub, self.cloud):
-                        await node.services.sync.behind.level(self.home_id)
-                    return
-                await asyncio.sleep(0.01)
+        await until(self._is_level)
+        for node in (self.hub, self.cloud):
+            await node.services.sync.behind.level(self.home_id)
 
-
-async def until(told: Callable[[], bool]) -> None:
-    """Return once it is so."""
-    async with asyncio.timeout(WAIT):
-        while not told():
-            await asyncio.sleep(0.01)
+    async def _is_level(self) -> bool:
+        view = (await self.at_hub.get(f"{self.home}/sync")).json()
+        head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
+        return view["state"] == "synced" and not view["to_push"] and view["head"] == head
 
 
 async def link(hub: Api, at_hub: httpx2.AsyncClient, cloud: Api, at_cloud: httpx2.AsyncClient) -> None:

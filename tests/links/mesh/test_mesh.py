@@ -1,7 +1,7 @@
 """Mesh nodes as devices of a home: paired, switched, grouped, away, and gone."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from ble.mesh.node.faults import NodeFault
 from ble.mesh.node.peripheral import Peripheral
 from tests.ble.mesh.node_air import NodeAir
 from tests.links.mesh.house import WAIT, House, Sniffer, house, is_new, node_of
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -26,12 +27,6 @@ def is_on(node: Peripheral, element: int = 0) -> bool:
         if isinstance(model.server, OnOffServer):
             return model.server.course.target == (1,)
     raise AssertionError
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(WAIT):
-        while not is_so():
-            await asyncio.sleep(0.02)
 
 
 async def test_a_lamp_is_switched_and_says_so(home: House) -> None:

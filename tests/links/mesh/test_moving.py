@@ -12,7 +12,8 @@ from ble.mesh.cdb.file import load
 from ble.mesh.node import products
 from tests.ble.mesh.node_air import NodeAir
 from tests.links.mesh.house import House, house, node_of
-from tests.links.mesh.test_mesh import is_on, until
+from tests.links.mesh.test_mesh import is_on
+from tests.waiting import until
 
 (EXAMPLE,) = EXAMPLES["importMesh"].values()
 

@@ -1,7 +1,7 @@
 """Two nodes in this process: a platform where a gateway is registered, and a hub whose home is shown there."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +13,8 @@ from app.policy import Actor
 from tests.api.fake_link import FakeLink
 from tests.api.harness import Api
 from tests.e2e.living import Living, living
+from tests.waiting import WAIT, until
 
-WAIT = 60.0
 SECRET = "a-secret-of-24-letters.."
 HOME = {"name": "Lindenweg", "time_zone": "Europe/Berlin"}
 
@@ -92,10 +92,7 @@ class Street:
 
     async def until_here(self, device_id: str) -> str:
         """The platform's id of it, once it has one."""
-        async with asyncio.timeout(WAIT):
-            while (found := self.there(device_id)) is None:
-                await asyncio.sleep(0.01)
-        return found
+        return str(await until(lambda: self.there(device_id)))
 
     async def seen(self, there_id: str) -> Any:
         """A device as the platform shows it."""
@@ -158,14 +155,6 @@ class Street:
 async def got(node: Living, path: str) -> Any:
     """What a node's owner reads there."""
     return (await node.owner.get(path)).json()
-
-
-async def until(ask: Callable[[], Awaitable[Any]], is_so: Callable[[Any], bool]) -> Any:
-    """What is answered once it is so."""
-    async with asyncio.timeout(WAIT):
-        while not is_so(found := await ask()):
-            await asyncio.sleep(0.02)
-    return found
 
 
 def value(shown: Any, name: str) -> Any:

@@ -15,7 +15,8 @@ from app.node import Node
 from app.store.folder import TLS_CERTIFICATE
 from app.sync.iotda import mapping
 from tests.e2e.living import Living, living, patient
-from tests.sync.iotda.street import SECRET, Street, got, moved_in, town, until, value
+from tests.sync.iotda.street import SECRET, Street, got, moved_in, town, value
+from tests.waiting import until
 
 DIM = {"service": "light", "values": {"brightness": 300}}
 

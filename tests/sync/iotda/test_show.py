@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.sync.iotda.village import SECRET, Village
+from tests.waiting import until
 
 COUNT = 50
 ROUNDS = 20
@@ -144,9 +145,8 @@ async def answered_across_a_kill(village: Village, lamp_id: str) -> None:
     await hub.start()
     await bridge.connect()
     await bridge.answer(kind, request, result_code=0)
-    async with asyncio.timeout(60):
-        while "ended_at" not in (found := await cloud.api.get(f"/api/devices/{lamp_id}/commands/{made['id']}")):
-            await asyncio.sleep(0.05)
+    path = f"/api/devices/{lamp_id}/commands/{made['id']}"
+    found = await until(lambda: cloud.api.get(path), lambda it: "ended_at" in it)
     assert found["state"] == "answered"
     mine = [each async for each in hub.api.pages(f"/api/devices/{await here(village, lamp_id)}/commands")]
     assert [each["state"] for each in mine] == ["answered"]

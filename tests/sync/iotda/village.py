@@ -16,8 +16,8 @@ from app.client import Client
 from app.commands.child import HubProcess
 from tests.e2e.verbs import command
 from tests.links.iotda.paho_device import PahoDevice
+from tests.waiting import until
 
-WAIT = 60.0
 SECRET = "a-secret-of-24-letters.."
 BRIDGES_SECRET = "another-one-of-24-chars."
 GATEWAY, BRIDGE = "gateway_lindenweg", "gateway_bridge"
@@ -99,10 +99,7 @@ class Node:
 
     async def until(self, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Its devices once they are so."""
-        async with asyncio.timeout(WAIT):
-            while not is_so(found := await self.devices()):
-                await asyncio.sleep(0.05)
-        return found
+        return await until(self.devices, is_so)
 
 
 class Bridge:
@@ -208,10 +205,7 @@ class Village:
 
     async def until(self, is_so: Callable[[Any], bool]) -> Any:
         """The upstream once it is so."""
-        async with asyncio.timeout(WAIT):
-            while not is_so(found := await self.shown()):
-                await asyncio.sleep(0.05)
-        return found
+        return await until(self.shown, is_so)
 
     def logs(self) -> str:
         """All that either process has said."""
