@@ -186,9 +186,14 @@ def every_entity(reader: Reader, home_id: str) -> list[Entity]:
     return [decode_entity(row[0]) for row in reader.all(sql, (home_id,))]
 
 
-def put_entities(tx: Tx, home_id: str, rows: Iterable[Entity], round_: int = 0) -> None:
+def put_entities(tx: Tx, home_id: str, rows: Iterable[Entity]) -> None:
     """Store them, new or changed."""
-    args = [(home_id, it.kind, it.id, it.seq, None if it.dead is None else tx.now, round_, encode(it)) for it in rows]
+    put_encoded(tx, home_id, ((it, encode(it)) for it in rows))
+
+
+def put_encoded(tx: Tx, home_id: str, rows: Iterable[tuple[Entity, bytes]], round_: int = 0) -> None:
+    """The same of those that came from the authority, as they came."""
+    args = [(home_id, it.kind, it.id, it.seq, None if it.dead is None else tx.now, round_, body) for it, body in rows]
     tx.db.executemany(
         "INSERT INTO sync_entities(home_id,kind,id,seq,dead_at,round,body) VALUES(?,?,?,?,?,?,?)"
         " ON CONFLICT(home_id,kind,id) DO UPDATE SET seq=excluded.seq, dead_at=excluded.dead_at,"

@@ -184,20 +184,20 @@ class Replica(Snapshots):
         shared = self._shared(tx, home_id)
         if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
             return
-        rows = [decode_entity(row) for row in answer.rows]
-        numbers = queries.numbers(tx, home_id, ((row.kind, row.id) for row in rows))
-        rows = [row for row in rows if numbers.get((row.kind, row.id), -1) < row.seq]
+        rows = [(decode_entity(body), body) for body in answer.rows]
+        numbers = queries.numbers(tx, home_id, ((row.kind, row.id) for row, _ in rows))
+        rows = [it for it in rows if numbers.get((it[0].kind, it[0].id), -1) < it[0].seq]
         shared = replace(shared, snapshot_place=place_of(partly=answer.more))
         self._take_rows(tx, shared, rows, answer.head)
 
-    def _take_rows(self, tx: Tx, shared: Shared, rows: Sequence[Entity], head: int) -> None:
+    def _take_rows(self, tx: Tx, shared: Shared, rows: Sequence[tuple[Entity, bytes]], head: int) -> None:
         home_id = shared.home_id
-        queries.put_entities(tx, home_id, rows)
+        queries.put_encoded(tx, home_id, rows)
         last_at = shared.last_at
-        for row in rows:
+        for row, _ in rows:
             last_at = hybrid.heard(last_at, row.last.at, tx.now)
         queries.put_shared(tx, replace(shared, head=head, last_at=last_at))
-        reached, written = self._leave_reached(tx, home_id), {(row.kind, row.id): row for row in rows}
+        reached, written = self._leave_reached(tx, home_id), {(row.kind, row.id): row for row, _ in rows}
         self.show_in(tx, home_id, written if reached <= written.keys() else reached | written.keys(), at_once=False)
         self._moved(tx, home_id)
 

@@ -113,9 +113,9 @@ class Snapshots(Confirmed):
         head = answer.head if state.head < 0 else state.head
         given = self._with_base(tx, home_id, answer.rows)
         # Numbers of another life say nothing: the page is right.
-        queries.put_entities(tx, home_id, [row for row, base in given if base != row], state.round)
-        queries.mark_round(tx, home_id, [(row.kind, row.id) for row, base in given if base == row], state.round)
-        shown = {(row.kind, row.id): row for row, base in given if _differs(row, base)}
+        queries.put_encoded(tx, home_id, [(row, raw) for row, raw, base in given if base != row], state.round)
+        queries.mark_round(tx, home_id, [(row.kind, row.id) for row, _, base in given if base == row], state.round)
+        shown = {(row.kind, row.id): row for row, _, base in given if _differs(row, base)}
         self.show_in(tx, home_id, shown, at_once=False)
         done = state.done + len(given)
         if answer.next is not None:
@@ -133,10 +133,12 @@ class Snapshots(Confirmed):
         queries.put_shared(tx, replace(shared, head=head, state="synced"))
         self.show_in(tx, home_id, {*gone} | self._leave_reached(tx, home_id), at_once=False)
 
-    def _with_base(self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]) -> list[tuple[Entity, Entity | None]]:
-        rows = [decode_entity(row) for row in raw]
-        bases = queries.entities_run(tx, home_id, ((row.kind, row.id) for row in rows))
-        return [(row, bases.get((row.kind, row.id))) for row in rows]
+    def _with_base(
+        self, tx: Tx, home_id: str, raw: Iterable[msgspec.Raw]
+    ) -> list[tuple[Entity, msgspec.Raw, Entity | None]]:
+        rows = [(decode_entity(body), body) for body in raw]
+        bases = queries.entities_run(tx, home_id, ((row.kind, row.id) for row, _ in rows))
+        return [(row, body, bases.get((row.kind, row.id))) for row, body in rows]
 
 
 def _differs(row: Entity, base: Entity | None) -> bool:

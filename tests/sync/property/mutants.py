@@ -120,7 +120,8 @@ def cursor_before_rows(patch: pytest.MonkeyPatch) -> None:
         shared = self._shared(tx, home_id)
         if answer.epoch != shared.epoch or answer.head < shared.head or shared.state != "synced":
             return
-        rows = [row for row, base in self._with_base(tx, home_id, answer.rows) if base is None or base.seq < row.seq]
+        given = self._with_base(tx, home_id, answer.rows)
+        rows = [(row, body) for row, body, base in given if base is None or base.seq < row.seq]
         queries.put_shared(tx, replace(shared, head=answer.head))
         tx.db.execute("COMMIT")
         tx.db.execute("BEGIN")
