@@ -18,7 +18,7 @@ from app.sync import behind_queries, showing
 from app.sync.facts import Facts, Key
 
 # About 50 ms of the writer's time: what an act waits at most that comes meanwhile.
-FACTS_AT_ONCE: Final = 250
+FACTS_AT_ONCE: Final = behind_queries.RUN
 # The log goes first: tables follow once nothing has come for so long (a page of a slow machine is under way as long as
 # that), or it has come for `PATIENCE_S`.
 QUIET_S: Final = 0.2
@@ -38,7 +38,7 @@ def show_some_in(tx: Tx, facts: Facts, home_id: str, most: int = FACTS_AT_ONCE) 
     keys = behind_queries.some(tx, home_id, most)
     if keys:
         show_in(tx, facts, home_id, keys)
-    return len(keys) == most
+    return behind_queries.anything(tx, home_id)
 
 
 def show_all_in(tx: Tx, facts: Facts, home_id: str) -> None:

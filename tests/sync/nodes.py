@@ -141,9 +141,12 @@ class Node:
         """The home as this node sees it."""
         return View(home_id, self.log(home_id), self.outbox(home_id))
 
-    def level(self, home_id: str, most: int = 1_000) -> None:
-        """Have the tables show (some of) what they were behind the log."""
-        self.act(lambda tx: behind.show_some_in(tx, self.facts, home_id, most))
+    def level(self, home_id: str, most: int | None = None) -> None:
+        """Have the tables show what they were behind the log, or some of it."""
+        if most is None:
+            self.act(lambda tx: behind.show_all_in(tx, self.facts, home_id))
+        else:
+            self.act(lambda tx: behind.show_some_in(tx, self.facts, home_id, most))
 
     def shown(self, home_id: str) -> dict[Key, dict[str, Any]]:
         """What its tables show."""

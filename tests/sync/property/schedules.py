@@ -426,6 +426,7 @@ def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:
         patch.setattr("app.sync.authority.ROWS_AT_ONCE", 7)
         patch.setattr("app.sync.snapshots.ROWS_AT_ONCE", 7)
         patch.setattr("app.sync.facts.AT_ONCE", 1)
+        patch.setattr("app.sync.behind_queries.RUN", 3)
         patch.setattr("app.sync.own.new_id", lambda _: schedule.world.new_id("conflict"))
         try:
             schedule.run()
