@@ -123,7 +123,7 @@ KEEP: Final[dict[str, Keep]] = {
     "sync_nodes": Keep("hubs, their earlier lives, and phones that write offline", most=500, per="home_id"),
     "sync_results": Keep("refusals; for 90 days, after which no node asks again"),
     "sync_dangling": Keep("at most a few for each fact"),
-    "sync_behind": Keep("at most one for each fact, until its tables show it"),
+    "sync_behind": Keep("each fact in at most one, until its tables show it"),
     "sync_bindings": Keep("one for each piece of hardware of all homes", most=5_000_000),
     "hubs": Keep("of one owner at a cloud", most=50, per="owner_id"),
     "hub_homes": Keep("homes of a hub", most=200, per="hub_id"),

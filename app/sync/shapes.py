@@ -20,7 +20,7 @@ Role = Literal["owner", "admin", "member", "guest"]
 
 
 class _Shape(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Every field may be missing, and null: it is no more."""
+    """Every field may be missing, and most may be null: it is no more."""
 
 
 class _Home(_Shape):
@@ -52,7 +52,7 @@ class _Room(_Shape):
 class _Device(_Shape):
     room_id: Id | None = None
     product_id: Text | None = None
-    hardware_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    hardware_id: Annotated[str, Meta(min_length=1, max_length=200)] = ""
     public_key: Key | None = None
     gateway_id: Id | None = None
     link: Text | None = None
@@ -62,7 +62,7 @@ class _Device(_Shape):
     position: Count | None = None
     firmware: Text | None = None
     serial: Text | None = None
-    owner_epoch: Count | None = None
+    owner_epoch: Count = 0
     holder: Text | None = None
     standby: Text | None = None
     bound_at: Count | None = None
@@ -184,7 +184,6 @@ _NEEDED: Final[dict[str, frozenset[str]]] = {
     "share": frozenset({"kind", "thing_id", "giver", "level", "state"}),
     "invitation": frozenset({"role", "state", "created_by"}),
 }
-_NEVER_NULL: Final = {"member": frozenset({"role"}), "device": frozenset({"hardware_id", "owner_epoch"})}
 
 
 def fits(op: Op) -> bool:
@@ -211,13 +210,14 @@ def _is_stamp(it: Stamp) -> bool:
 
 def fits_entity(it: Entity) -> bool:
     """Whether an entity of another node can be: what only the authority writes is as it has written it."""
-    stamps = (it.stamp, *it.stamps.values(), *((it.dead,) if it.dead is not None else ()))
-    if not 0 <= it.seq < MAX_SEQ or not 0 < it.inc < MAX_NUMBER or not all(map(_is_stamp, stamps)):
+    if not (0 <= it.seq < MAX_SEQ and 0 < it.inc < MAX_NUMBER and _is_stamp(it.stamp)):
         return False
-    if it.kind == "conflict" and it.dead is None and not {"kind", "id", "field", "why"} <= it.fields.keys():
+    if it.stamps and not all(map(_is_stamp, it.stamps.values())):
         return False
-    if it.dead is not None or it.kind == "conflict":
-        return it.kind in _SHAPES or it.kind == "names"
+    if it.dead is not None:
+        return _is_stamp(it.dead) and (it.kind in _SHAPES or it.kind == "names")
+    if it.kind == "conflict":
+        return {"kind", "id", "field", "why"} <= it.fields.keys()
     return _fits(Part(it.kind, it.id, "new", it.fields))
 
 
@@ -227,8 +227,6 @@ def _fits(part: Part) -> bool:
     if part.what == "del":
         return not part.fields
     if part.what == "new" and not _NEEDED.get(part.kind, frozenset()) <= part.fields.keys():
-        return False
-    if any(part.fields.get(name, "") is None for name in _NEVER_NULL.get(part.kind, ())):
         return False
     few = part.fields
     try:
