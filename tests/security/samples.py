@@ -263,7 +263,7 @@ SAMPLES: dict[str, Sample] = {
     "listHomeHubs": Sample("see the home"),
     # Where nothing listens.
     "joinCloud": Sample(
-        "run the hub", body=lambda w, a: {"code": "doorstep:enrol?url=https://127.0.0.1:9&pin=&code=K7QF"}, ok=(503,)
+        "run the hub", body=lambda w, a: {"code": "doorstep:enrol?url=https://127.0.0.1:9&pin=&code=K7QF"}, ok=(409,)
     ),
     # How a home stands to its cloud. The world's homes are logs of its own; it has no cloud, and is none.
     "getHomeSync": Sample("see the home"),

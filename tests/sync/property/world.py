@@ -481,13 +481,15 @@ class World:
         for op in waited:
             key = home, op.node, op.n
             if (op.node, op.n) not in waits and op.parts and self.acked[key].status is Status.OK and key in self.taken:
-                acked = self.acked[key]
+                acked, log = self.acked[key], hub.log(home)
                 over = {
                     (part.kind, part.id)
                     for part in op.parts
                     if acked.seq <= self.forgotten.get((home, part.kind, part.id), -1)
+                    # What ended before, and whose tombstone is forgotten, was ended once more.
+                    or (part.what == "del" and (part.kind, part.id) not in log)
                 }
-                is_here = has(hub.log(home), acked, over) or not has(self.cloud.log(home), acked, over)
+                is_here = has(log, acked, over) or not has(self.cloud.log(home), acked, over)
                 must(is_here, "waits no more, and is not here:", op)
 
     def come_late(self) -> None:
