@@ -1,12 +1,13 @@
 """The SQL of facts that a log has and the tables do not show yet (PROTOCOL.md 2): runs of ids, each id in one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from app.store.tx import Reader, Tx, json_of
 from app.sync.log import Key
+from app.sync.queries import by_kind
 
 # Ids in a row: many enough that a page is a few rows, few enough that one id is found without reading all.
 RUN: Final = 250
@@ -15,7 +16,7 @@ _decode_ids: Final = msgspec.json.Decoder(list[str]).decode
 
 def put(tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
     """They are to be shown."""
-    for kind, ids in _by_kind(keys):
+    for kind, ids in by_kind(keys).items():
         new = sorted(ids.difference(*(run for _, run in _runs_among(tx, home_id, kind, ids))))
         for begin in range(0, len(new), RUN):
             _insert(tx, home_id, kind, new[begin : begin + RUN])
@@ -35,7 +36,7 @@ def among(reader: Reader, home_id: str, keys: Iterable[Key]) -> set[Key]:
     """Those of `keys` that are."""
     return {
         (kind, entity_id)
-        for kind, ids in _by_kind(keys)
+        for kind, ids in by_kind(keys).items()
         for _, run in _runs_among(reader, home_id, kind, ids)
         for entity_id in ids & run
     }
@@ -55,20 +56,13 @@ def count(reader: Reader, home_id: str) -> int:
 
 def drop(tx: Tx, home_id: str, keys: Iterable[Key]) -> None:
     """They are shown."""
-    for kind, ids in _by_kind(keys):
+    for kind, ids in by_kind(keys).items():
         for first, run in _runs_among(tx, home_id, kind, ids):
             if run.isdisjoint(ids):
                 continue
             tx.run("DELETE FROM sync_behind WHERE home_id=? AND kind=? AND first=?", (home_id, kind, first))
             if left := sorted(run - ids):
                 _insert(tx, home_id, kind, left)
-
-
-def _by_kind(keys: Iterable[Key]) -> Iterator[tuple[str, set[str]]]:
-    ids: dict[str, set[str]] = {}
-    for kind, entity_id in keys:
-        ids.setdefault(kind, set()).add(entity_id)
-    yield from ids.items()
 
 
 def _runs_among(reader: Reader, home_id: str, kind: str, ids: set[str]) -> list[tuple[str, set[str]]]:

@@ -179,17 +179,16 @@ class CatchingUp:
                 return
         finally:
             _drop(*(task for task, _ in asking))
-        self._heard.pop(life, None)
         await self._store.write(lambda tx: self._replica.restated_in(tx, shared.home_id))
 
     async def _ends(self, life: tuple[str, str], asked: asyncio.Task[Answer], place: Key | None) -> bool:
         """Whether the answer to a page is the end of it all; if not, the log has heard everything up to `place`."""
-        if await self.took_over(life[0], await asked):
+        over = await self.took_over(life[0], await asked)
+        if over or place is None:
             self._heard.pop(life, None)
-            return True
-        if place is not None:
+        else:
             self._heard[life] = place
-        return False
+        return over
 
     async def took_over(self, home_id: str, answer: Answer) -> bool:
         """Answers that end what was asked: the cursor is of no use, or the home is not this hub's."""

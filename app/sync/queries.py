@@ -98,12 +98,9 @@ def entities(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> d
 
 def entities_run(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entity]:
     """`entities` of keys that lie side by side, as those of a page do: one walk a kind, not a look for each."""
-    ids: dict[str, set[str]] = {}
-    for kind, entity_id in keys:
-        ids.setdefault(kind, set()).add(entity_id)
     sql = "SELECT id, body FROM sync_entities WHERE home_id=? AND kind=? AND id BETWEEN ? AND ? LIMIT ?"
     found: dict[tuple[str, str], Entity] = {}
-    for kind, some in ids.items():
+    for kind, some in by_kind(keys).items():
         most = 2 * len(some) + 1
         rows = reader.all(sql, (home_id, kind, min(some), max(some), most))
         if len(rows) < most:
@@ -122,11 +119,18 @@ def numbers(reader: Reader, home_id: str, keys: Iterable[tuple[str, str]]) -> di
 
 def among_keys(reader: Reader, select: str, home_id: str, keys: Iterable[tuple[str, str]]) -> Iterator[Row]:
     """What `select` says of the rows of a home that are about one of `keys`, its kind before it; a question a kind."""
-    ids: dict[str, list[str]] = {}
-    for kind, entity_id in keys:
-        ids.setdefault(kind, []).append(entity_id)
     sql = f"{select} WHERE home_id=? AND kind=? AND id IN (SELECT value FROM json_each(?))"  # noqa: S608 - ours
-    return ((kind, *row) for kind, some in ids.items() for row in reader.all(sql, (home_id, kind, json_of(some))))
+    return (
+        (kind, *row) for kind, some in by_kind(keys).items() for row in reader.all(sql, (home_id, kind, json_of(some)))
+    )
+
+
+def by_kind(keys: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """The ids of each kind."""
+    ids: dict[str, set[str]] = {}
+    for kind, entity_id in keys:
+        ids.setdefault(kind, set()).add(entity_id)
+    return ids
 
 
 def entities_of(reader: Reader, home_id: str, kind: str) -> list[Entity]:
@@ -192,7 +196,7 @@ def put_entities(tx: Tx, home_id: str, rows: Iterable[Entity]) -> None:
 
 
 def put_encoded(tx: Tx, home_id: str, rows: Iterable[tuple[Entity, bytes]], round_: int = 0) -> None:
-    """The same of those that came from the authority, as they came."""
+    """The same of rows whose encoding is at hand; `round_`: the snapshot that has them."""
     args = [(home_id, it.kind, it.id, it.seq, None if it.dead is None else tx.now, round_, body) for it, body in rows]
     tx.db.executemany(
         "INSERT INTO sync_entities(home_id,kind,id,seq,dead_at,round,body) VALUES(?,?,?,?,?,?,?)"

@@ -186,7 +186,7 @@ class Replica(Snapshots):
             return
         rows = [(decode_entity(body), body) for body in answer.rows]
         numbers = queries.numbers(tx, home_id, ((row.kind, row.id) for row, _ in rows))
-        rows = [it for it in rows if numbers.get((it[0].kind, it[0].id), -1) < it[0].seq]
+        rows = [(row, body) for row, body in rows if numbers.get((row.kind, row.id), -1) < row.seq]
         shared = replace(shared, snapshot_place=place_of(partly=answer.more))
         self._take_rows(tx, shared, rows, answer.head)
 

@@ -14,7 +14,7 @@ from tests.api.households import new_home
 from tests.sync.copies import copy_of, the_same
 from tests.sync.direct import DirectLine
 from tests.sync.pair import Ends, enrolled, joined, owner
-from tests.sync.together import link
+from tests.sync.together import level, link
 from tests.waiting import until
 
 ROOMS = 8
@@ -99,18 +99,11 @@ class Given:
     async def same(self, rooms: int = ROOMS) -> None:
         """Both ends have the same, in the life the log began with."""
         home_id = self.home.rpartition("/")[2]
-        await until(self._is_level)
-        for api in (self.hub, self.cloud):
-            await api.services.sync.behind.level(home_id)
+        await level(self.home, self.hub, self.at_hub, self.cloud)
         assert self.cloud.services.sync.cloud_end.heads[home_id][1] < 1 << 40
         copies = [await copy_of(api, name, home_id) for name, api in (("hub", self.hub), ("cloud", self.cloud))]
         the_same(copies)
         assert sum(it.kind == "room" for it in copies[1].entities) == rooms
-
-    async def _is_level(self) -> bool:
-        view = (await self.at_hub.get(f"{self.home}/sync")).json()
-        head = self.cloud.services.sync.cloud_end.heads.get(self.home.rpartition("/")[2])
-        return view["state"] == "synced" and not view["to_push"] and (view["epoch"], view["head"]) == head
 
 
 async def give_once(given: Given) -> None:

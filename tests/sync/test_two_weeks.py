@@ -21,6 +21,7 @@ from tests.api.things import bind
 from tests.sync.copies import copy_of, the_same
 from tests.sync.history import Edit, Outcome
 from tests.sync.together import Together
+from tests.waiting import until
 
 WEEKS_MS = 14 * DAY_MS
 AT_ONCE = 500
@@ -141,9 +142,7 @@ class Weeks:
 
     async def is_told(self) -> None:
         """Return once the cloud has heard what devices are, and what happened to them."""
-        async with asyncio.timeout(WAIT):
-            while await self.hub.store.read(_untold):
-                await asyncio.sleep(0.02)
+        await until(lambda: self.hub.store.read(_untold), lambda it: not it, within=WAIT)
 
 
 def _octets(file: Path) -> int:

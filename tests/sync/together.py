@@ -108,14 +108,21 @@ class Together:
 
     async def level(self) -> None:
         """Both ends have everything, and show it."""
-        await until(self._is_level)
-        for node in (self.hub, self.cloud):
-            await node.services.sync.behind.level(self.home_id)
+        await level(self.home, self.hub, self.at_hub, self.cloud)
 
-    async def _is_level(self) -> bool:
-        view = (await self.at_hub.get(f"{self.home}/sync")).json()
-        head = self.cloud.services.sync.cloud_end.heads.get(self.home_id, ("", 0))[1]
-        return view["state"] == "synced" and not view["to_push"] and view["head"] == head
+
+async def level(home: str, hub: Api, at_hub: httpx2.AsyncClient, cloud: Api) -> None:
+    """Both ends have everything of a home, by its path, and show it."""
+    home_id = home.rpartition("/")[2]
+
+    async def is_level() -> bool:
+        view = (await at_hub.get(f"{home}/sync")).json()
+        head = cloud.services.sync.cloud_end.heads.get(home_id)
+        return view["state"] == "synced" and not view["to_push"] and (view["epoch"], view["head"]) == head
+
+    await until(is_level)
+    for node in (hub, cloud):
+        await node.services.sync.behind.level(home_id)
 
 
 async def link(hub: Api, at_hub: httpx2.AsyncClient, cloud: Api, at_cloud: httpx2.AsyncClient) -> None:
