@@ -29,6 +29,7 @@ VERBS: Final[dict[str, str]] = {
     "freeze": "app.commands.freeze:freeze",
     "unfreeze": "app.commands.freeze:unfreeze",
     "transfer": "app.commands.transfer:transfer",
+    "hold": "app.commands.hold:hold",
     "credential": "app.commands.credential:credential",
     "cloud": "app.commands.cloud:cloud",
     "hub": "app.commands.hub:hub",

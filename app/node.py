@@ -31,6 +31,7 @@ from ble.radio import Radio
 from pairing.announcement import Service, hub_service
 from pairing.discovery import Discovery, keep_announcing
 from pairing.interfaces import LOOPBACK, Interfaces, own_addresses
+from pairing.messages import Endpoint, HubCard
 
 # An offer carries as many (pairing/PROTOCOL.md, "offer").
 MAX_ENDPOINTS = 8
@@ -108,16 +109,17 @@ class Node:
         self.metrics.follow("devices_linked", "Devices with a link now.", link.__len__)
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
+        where = partial(self._endpoints, interfaces)
+        if endpoints := where():
+            # Before the first device can say hello: it is told by this.
+            card = HubCard(identity.public, services.hub.view().name, endpoints)
+            await services.hub_cards.open(card, services.sync.replica)
         self._link_over_bluetooth(link)
         if settings.mqtt is not False:
             await self._speak_mqtt(services.mqtt, identity.hub_id)
         await self._show_homes()
         self.discovery = await self._discover(hub_service(identity.hub_id, link_port=self.link_port), interfaces)
-        offers = Offers(
-            self.store,
-            lambda: services.hub.view().name,
-            lambda: tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS]),
-        )
+        offers = Offers(self.store, lambda: services.hub.view().name, where)
         browse, gateways = self.discovery.browse, services.lan.gateways
         await mesh.open(self.radio)
         self.metrics.follow("mesh_listeners", "Models of mesh nodes that listen to a group.", lambda: mesh.listeners)
@@ -134,6 +136,10 @@ class Node:
         resumed = await services.onboarding.open(methods)
         if resumed:
             _log.info("pairing sessions resumed", count=resumed)
+
+    def _endpoints(self, interfaces: Interfaces) -> tuple[Endpoint, ...]:
+        """Where devices link to this hub, as it is now."""
+        return tuple((address, self.link_port) for address in own_addresses(interfaces)[:MAX_ENDPOINTS])
 
     async def _show_homes(self) -> None:
         """Be the gateway of homes at platforms that speak IoTDA."""

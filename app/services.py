@@ -57,6 +57,7 @@ from app.sharing.things import Things
 from app.store.store import Store
 from app.store.tx import Tx
 from app.sync.enrolment.service import Enrolment
+from app.sync.hub_cards import HubCards
 from app.sync.iotda.service import Upstreams
 from app.sync.service import Sync
 from app.sync.stream import HubStreams
@@ -145,9 +146,16 @@ class Services:
         )
         self.enrolment = Enrolment(store, self.standings, self.tries, is_cloud=is_cloud)
         self._build_history()
-        self.sealing = sealing_of(self, is_cloud=is_cloud)
+        self._build_sealing(is_cloud=is_cloud)
         self._build_sync()
         self._introduce()
+
+    def _build_sealing(self, *, is_cloud: bool) -> None:
+        """The homes' secrets, and of these the cards by which devices know their hubs."""
+        self.hub_cards = HubCards(self.store)
+        self.devices.handing.hubs = self.lan.holding.cards = self.hub_cards
+        self.hub_cards.on_changed.append(self.lan.cards_changed)
+        self.sealing = sealing_of(self, is_cloud=is_cloud)
 
     def _build_history(self) -> None:
         """What was, and who is told of it; and the face that needs most of the others."""
@@ -202,6 +210,7 @@ class Services:
             cloud_end=self.sync.cloud_end,
             serving=serving,
         )
+        self.sync.copies.on_ending.append(self.lan.home_ending_in)
         self.sync.on_joined.append(self.streams.plug)
         self.sync.on_left.append(self.streams.unplug)
         self.clouds = Clouds(self.enrolment, self.sync)

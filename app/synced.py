@@ -18,7 +18,7 @@ from app.onboarding.networks_replica import NetworkFacts
 from app.sharing.replica import ShareFacts
 from app.store.store import Store
 from app.store.tx import Reader, Tx
-from app.sync import queries
+from app.sync import hub_cards, queries
 from app.sync.authority import Authority
 from app.sync.enrolment import queries as enrolment_queries
 from app.sync.enrolment.hubs import Hubs
@@ -118,6 +118,7 @@ def sealing_of(services: "Services", *, is_cloud: bool) -> Sealing:
         "bindings/": lambda tx, hardware_id: devices.memory.rebond_in(tx, [hardware_id]),
         "device-secrets/": lambda tx, rest: devices.credentials.told_in(tx, rest.partition("/")[0]),
         "sensors/": devices.sensors.told_in,
+        hub_cards.BEGINNING: services.hub_cards.told_in,
     }
     facts = SecretFacts(store.vault, ring, told, is_cloud=is_cloud)
     keys = HomeKeys(ring, facts, services.people.account_of_in, services.readers, is_cloud=is_cloud)
@@ -138,9 +139,11 @@ class HubsLeaving:
 
     def detached_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
         """From now on."""
-        known = queries.entity(tx, home_id, "hub", hub_id)
-        if known is not None and known.dead is None:
-            self._authority.local_in(tx, home_id, NOBODY, [Part("hub", hub_id, "del")])
+        its = (("hub", hub_id), ("secret", hub_cards.place_of(home_id, hub_id)))
+        known = ((kind, entity_id, queries.entity(tx, home_id, kind, entity_id)) for kind, entity_id in its)
+        gone = [Part(kind, entity_id, "del") for kind, entity_id, it in known if it is not None and it.dead is None]
+        if gone:
+            self._authority.local_in(tx, home_id, NOBODY, gone)
 
 
 def cloud_of(services: "Services") -> dict[str, object] | None:

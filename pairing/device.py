@@ -13,9 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pairing.errors import StorageFailedError
-from pairing.identity import Identity
-from pairing.messages import REMEMBERED_COMMANDS, Answer, Endpoint
+from pairing.identity import Identity, fingerprint, peer_id
+from pairing.messages import REMEMBERED_COMMANDS, Answer, Endpoint, HubCard, Hubs
 from pairing.talk import Entropy
+from pairing.text import clean
 
 MAX_WRONG_TRIES = 20
 """Wrong PINs after which the device is dead for new hubs until a physical reset."""
@@ -50,7 +51,7 @@ class Binding(Struct, frozen=True):
 
 
 class DeviceState(Struct, frozen=True):
-    """All that must survive power loss."""
+    """All that must survive power loss. `standby`: another hub of the home, which holds it where its own is gone."""
 
     identity: Identity
     active: Binding | None = None
@@ -58,6 +59,7 @@ class DeviceState(Struct, frozen=True):
     wrong_tries: int = 0
     token_tries: int = 0
     answered: tuple[Answer, ...] = ()
+    standby: Binding | None = None
 
     @property
     def paired(self) -> bool:
@@ -67,12 +69,17 @@ class DeviceState(Struct, frozen=True):
     @property
     def epoch(self) -> int:
         """The highest owner epoch seen; an offer must be above it."""
-        return max((binding.epoch for binding in self.candidates), default=0)
+        return max((binding.epoch for binding in self.known), default=0)
 
     @property
     def candidates(self) -> tuple[Binding, ...]:
         """The bindings to try a link with, in this order."""
         return tuple(binding for binding in (self.pending, self.active) if binding)
+
+    @property
+    def known(self) -> tuple[Binding, ...]:
+        """The candidates, and the one for when none of them is reached."""
+        return self.candidates if self.standby is None else (*self.candidates, self.standby)
 
     @property
     def locked(self) -> bool:
@@ -115,7 +122,7 @@ def activate(state: DeviceState) -> DeviceState:
         return state
     same = state.active is not None and state.active.hub_id == state.pending.hub_id
     answered = state.answered if same else ()
-    return replace(state, active=state.pending, pending=None, token_tries=0, answered=answered)
+    return replace(state, active=state.pending, pending=None, standby=None, token_tries=0, answered=answered)
 
 
 def drop_pending(state: DeviceState) -> DeviceState:
@@ -145,12 +152,14 @@ def refused(state: DeviceState, binding: Binding, reason: str, waited: float) ->
 def _without(state: DeviceState, binding: Binding) -> DeviceState:
     if binding == state.pending:
         return drop_pending(state)
-    return replace(state, active=None, answered=()) if binding == state.active else state
+    if binding == state.standby:
+        return replace(state, standby=None)
+    return replace(state, active=state.standby, standby=None, answered=()) if binding == state.active else state
 
 
 def unbind(state: DeviceState) -> DeviceState:
     """The hub let the device go (message `reset` inside its link)."""
-    return replace(state, active=None, pending=None, answered=())
+    return replace(state, active=None, pending=None, standby=None, answered=())
 
 
 def physical_reset(state: DeviceState) -> DeviceState:
@@ -161,6 +170,25 @@ def physical_reset(state: DeviceState) -> DeviceState:
 def moved(state: DeviceState, endpoints: tuple[Endpoint, ...]) -> DeviceState:
     """The hub said where it is reached from now on."""
     return replace(state, active=replace(state.active, endpoints=endpoints)) if state.active else state
+
+
+def held_by(state: DeviceState, told: Hubs) -> DeviceState:
+    """The home's hubs say who of them holds the device. What is of an earlier epoch than the device knows says nothing.
+
+    While another pairing is under way, that decides.
+    """
+    if state.active is None or state.pending is not None or told.epoch < state.epoch:
+        return state
+    standby = None if told.standby is None else _binding(state.active, told.standby, told.epoch)
+    return replace(state, active=_binding(state.active, told.hub, told.epoch), standby=standby)
+
+
+def _binding(of: Binding, card: HubCard, epoch: int) -> Binding:
+    """To another hub of the home, by what proved the device to this one."""
+    hub_id = peer_id("h", fingerprint(card.key))
+    return replace(
+        of, hub_id=hub_id, hub_key=card.key, hub_name=clean(card.name), endpoints=card.endpoints, epoch=epoch
+    )
 
 
 def remember(state: DeviceState, answer: Answer) -> DeviceState:

@@ -26,6 +26,10 @@ MAX_JOINING = 3600
 """Seconds a gateway may be told to let devices join."""
 ROLLBACK = 120
 """Seconds a device tries a new network before it goes back to the old one."""
+MAX_EPOCH = 2**31 - 1
+"""Of a binding: an owner epoch only grows."""
+ASTRAY_AFTER = 60.0
+"""Seconds without its hub after which a device also tries the one that stands by."""
 
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}\Z")]
 Integer: TypeAlias = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -39,6 +43,9 @@ ChildId: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,32}\Z")]
 """A child's own, such as its IEEE address: unique behind its gateway, and nothing beyond it."""
 Seconds: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_JOINING)]
 Ssid: TypeAlias = Annotated[str, Meta(min_length=1, max_length=32)]
+Epoch: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_EPOCH)]
+Octets32: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Label: TypeAlias = Annotated[str, Meta(max_length=64)]
 Endpoint: TypeAlias = tuple[Host, Port]
 Endpoints: TypeAlias = Annotated[tuple[Endpoint, ...], Meta(min_length=1, max_length=8)]
 
@@ -51,7 +58,8 @@ class Hello(_Message, frozen=True, tag="hello"):
     """Device, first of all, and again when it changes: which firmware of which product speaks.
 
     `wifi` is the network it is on, absent on a cable; `change` the order (`Wifi`) it has that network by, and `trial`
-    says that it goes back to the former one unless it is told to keep this one.
+    says that it goes back to the former one unless it is told to keep this one. `hubs` are the ids of the hubs it holds
+    to, its own and then the one that stands by, absent where it can keep no second one; `epoch` is its binding's.
     """
 
     fw: Annotated[str, Meta(max_length=64)]
@@ -59,6 +67,8 @@ class Hello(_Message, frozen=True, tag="hello"):
     wifi: Ssid | None = None
     change: Name | None = None
     trial: bool = False
+    hubs: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=2)] | None = None
+    epoch: Epoch = 0
 
 
 class Report(_Message, frozen=True, tag="report"):
@@ -117,6 +127,24 @@ class Moved(_Message, frozen=True, tag="moved"):
     """Hub: from now on I am reached here. The device keeps it before it closes."""
 
     endpoints: Endpoints
+
+
+class HubCard(Struct, frozen=True):
+    """How a device reaches and proves a hub: its static public key, what it is called, where it listens."""
+
+    key: Octets32
+    name: Label
+    endpoints: Endpoints
+
+
+class Hubs(_Message, frozen=True, tag="hubs"):
+    """Hub: these hold the device, `hub` itself and `standby` where that cannot be reached; both by the credential of
+    this link. The device keeps them unless it knows a later `epoch`, and goes where it belongs.
+    """
+
+    hub: HubCard
+    epoch: Epoch
+    standby: HubCard | None = None
 
 
 class PermitJoin(_Message, frozen=True, tag="permit_join"):
@@ -195,7 +223,7 @@ class WifiKeep(_Message, frozen=True, tag="wifi_keep"):
 
 FromGateway: TypeAlias = Joining | Child | ChildLeft
 FromDevice: TypeAlias = Hello | Report | Answer | Ping | Reset | FromGateway | WifiAccepted | WifiRefused
-FromHub: TypeAlias = Command | Pong | Reset | Moved | PermitJoin | AdoptChild | ForgetChild | Wifi | WifiKeep
+FromHub: TypeAlias = Command | Pong | Reset | Moved | Hubs | PermitJoin | AdoptChild | ForgetChild | Wifi | WifiKeep
 
 _from_device: msgspec.json.Decoder[FromDevice] = msgspec.json.Decoder(FromDevice)
 _from_hub: msgspec.json.Decoder[FromHub] = msgspec.json.Decoder(FromHub)

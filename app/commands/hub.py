@@ -154,7 +154,7 @@ async def admit(api: Client, *, which: str, home: str | None, code: str | None) 
     """At a hub that has a home's secrets: let another in, by the code that `doorstep home keys` shows there."""
     found = await home_of(api, home)
     keys = await api.get(f"/api/homes/{found['id']}/keys")
-    hub_id = _hub_id(keys["hubs"], which)
+    hub_id = hub_id_of(keys["hubs"], which)
     typed = code or await _typed("The code that hub shows")
     done = await api.post(f"/api/homes/{found['id']}/hubs/{hub_id}/admit", {"code": typed})
     lines = f"[green]✓[/] {plain(done['name'])} has the secrets of {plain(found['name'])}"
@@ -180,7 +180,7 @@ async def _typed(what: str) -> str:
     return typed
 
 
-def _hub_id(hubs: list[dict[str, Any]], which: str) -> str:
+def hub_id_of(hubs: list[dict[str, Any]], which: str) -> str:
     """Of the hub with this id or name; what is there no more is not meant."""
     there = [it for it in hubs if it["state"] != "removed"]
     found = [it for it in there if which == it["id"]]

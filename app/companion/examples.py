@@ -186,6 +186,11 @@ _DEVICES: Examples = {
         "move": {"room_id": ROOM, "position": 2},
         "alert": {"offline_alert_after": 300},
     },
+    "updateDeviceHubs": {
+        "hand over": {"hub_id": HUB},
+        "have one stand by": {"standby_id": HUB},
+        "nobody": {"standby_id": None},
+    },
     "transferDevice": {
         "to a room there": {"home_id": HOME, "room_id": ROOM},
         "to the other home": {"home_id": HOME},

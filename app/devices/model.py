@@ -12,6 +12,8 @@ Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
 REGISTERED: Final = "registered"
 # The link of nodes of a Bluetooth mesh: they are on no Wi-Fi.
 MESH: Final = "mesh"
+# A device is bound once at each pairing, and once as it changes hubs: nobody does either a thousand times unheard.
+MAX_EPOCH_STEP: Final = 1_000
 Position: TypeAlias = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 

@@ -157,6 +157,7 @@ class Registry:
             bound_at=tx.now,
             updated_at=tx.now,
             holder=read_hub(tx).hub_id,
+            standby=_standby_in(tx, new, None),
         )
         queries.insert_device(tx, device)
         self._memory.devices.put(tx, device.id, Live(device, {}, None))
@@ -177,6 +178,7 @@ class Registry:
             bound_at=known.bound_at if known.unbound_at is None else tx.now,
             unbound_at=None,
             holder=read_hub(tx).hub_id,
+            standby=_standby_in(tx, new, known.standby),
         )
 
     def _bond(self, tx: Tx, new: NewDevice, epoch: int) -> None:
@@ -330,3 +332,11 @@ class Registry:
         if self._memory.holds(device):
             source = by.actor.account_id or hub
             self._journal.write_in(tx, [Entry(device.id, device.home_id, tx.now, kind, source=source)])
+
+
+def _standby_in(reader: Reader, new: NewDevice, former: str | None) -> str | None:
+    """Who stands by for what is bound here: for what is behind a gateway, who does for that."""
+    if new.gateway_id is not None:
+        gateway = queries.device(reader, new.gateway_id)
+        return None if gateway is None else gateway.standby
+    return None if former == read_hub(reader).hub_id else former

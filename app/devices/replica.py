@@ -69,6 +69,7 @@ class DeviceFacts:
         self._transfers = devices.transfers
         self._freezing = devices.freezing
         self._resets = devices.resets
+        self._handing = devices.handing
 
     def read_in(self, reader: Reader, home_id: str, entity_id: str, known: Fields | None) -> dict[str, Any] | None:
         """See the Protocol."""
@@ -147,8 +148,8 @@ class DeviceFacts:
         queries.update_devices(tx, [step.now for step in steps if step.old is not None])
         tx.after(lambda: self._show(steps))
         rebound = self._bind_in(tx, puts)
-        held = {step.now.hardware_id for step in steps if step.old is None or step.old.holder != step.now.holder}
-        if changing := sorted(rebound | held):
+        others = {step.now.hardware_id for step in steps if step.old is None or _hubs(step.old) != _hubs(step.now)}
+        if changing := sorted(rebound | others):
             self._memory.rebond_in(tx, changing)
         for step in steps:
             self._tell_in(tx, step)
@@ -199,6 +200,12 @@ class DeviceFacts:
         elif old.holder != now.holder and not self._memory.holds(now):
             # From this hub to another, or between two others.
             self._registry.let_go_in(tx, old)
+        if _hubs(old) != _hubs(now):
+            self._handing.told_in(tx, now)
+
+
+def _hubs(device: Device) -> tuple[str | None, str | None]:
+    return device.holder, device.standby
 
 
 def _binding_order(put: _Put) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from app.caller import Caller
 from app.companion.conditions import Cursor, Limit, Page, answer, encode_cursor, limit_of, place_of
+from app.devices.handing_routes import ROUTER as HANDING_ROUTES
 from app.devices.model import DeviceEntry, DeviceView, Icon, Position, ServiceView
 from app.devices.names_routes import ROUTER as NAME_ROUTES
 from app.devices.product.model import Product
@@ -222,6 +223,7 @@ ROUTER = Router(
         remove_device,
         get_service,
         desire_values,
+        HANDING_ROUTES,
         NAME_ROUTES,
         USER_ROUTES,
     ],

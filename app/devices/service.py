@@ -4,6 +4,7 @@ from app.devices.absences import Absences
 from app.devices.access import Access
 from app.devices.credentials import DeviceCredentials
 from app.devices.freezing import Freezing
+from app.devices.handing import Handing
 from app.devices.memory import Memory
 from app.devices.names import Names
 from app.devices.presence import Presence
@@ -40,6 +41,7 @@ class Devices:
         )
         self.names = Names(store, memory=memory, access=access, catalogue=catalogue, registry=self.registry)
         self.users = DeviceUsers(store, access, self.registry)
+        self.handing = Handing(store, memory=memory, access=access, registry=self.registry)
         self.transfers = Transfers(store, memory=memory, registry=self.registry, journal=journal)
         self.credentials = credentials = DeviceCredentials(store, memory, self.registry)
         self.resets = Resets(store, memory=memory, access=access, registry=self.registry, credentials=credentials)

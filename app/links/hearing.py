@@ -11,7 +11,9 @@ from app.devices.service import Devices
 from app.errors import NotFound
 from app.links.ble import LINK as BLE
 from app.links.gateways import LINK, Gateways, split
+from app.links.holding import Greeting, Holding
 from app.links.lan import LanLink
+from app.store.tx import Tx
 from pairing import messages
 from pairing.link import Peer
 from pairing.messages import (
@@ -43,9 +45,11 @@ class LanDevices:
         # Told what a device says of its network, by its id in its home.
         self.on_network: Callable[[str, Hello | WifiAccepted | WifiRefused], None] = _to_nobody
         self._hellos: dict[str, Hello] = {}
+        self.holding = Holding(devices)
         self.gateways = Gateways(devices, self._tell, self._linked)
         control.links[LINK] = control.links[BLE] = self
         devices.on_left.append(self._left)
+        devices.handing.on_changed.append(self._tell_hubs)
         devices.freezing.on_frozen.append(self._frozen)
         devices.freezing.on_unfrozen.append(self.gateways.unfrozen)
 
@@ -54,7 +58,7 @@ class LanDevices:
         bond = self._devices.bond_of(hardware_id)
         if bond is None:
             return None
-        device = self._devices.of_hardware(hardware_id)
+        device = self._devices.of_hardware(hardware_id) or self._devices.memory.stood_by(hardware_id)
         # To one that is frozen the hub is as if it had never known it: it stays as it is, and tries again later.
         if device is not None and self._devices.is_frozen(device.id):
             return None
@@ -85,6 +89,10 @@ class LanDevices:
         self._hellos.pop(hardware_id, None)
         if (device := self._devices.of_hardware(hardware_id)) is not None:
             self._devices.offline(device.id, _link_of(device))
+
+    async def greet(self, hardware_id: str, hello: Hello) -> Greeting:
+        """Whether it stays."""
+        return await self.holding.greet(hardware_id, hello)
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Into the shadow; what a device that is just leaving says is let go."""
@@ -184,7 +192,42 @@ class LanDevices:
         if self.link is not None:
             self.link.drop(device.hardware_id)
 
+    def home_ending_in(self, tx: Tx, home_id: str) -> None:
+        """This hub leaves a home, whose devices stay there: those with somebody to go to are told so, and not reset."""
+        heirs = self.holding.heirs_of(home_id)
+
+        def send_away() -> None:
+            for hardware_id, hubs in heirs:
+                if self.link is not None:
+                    self.link.send_away(hardware_id, hubs)
+
+        tx.after(send_away)
+
+    def cards_changed(self, home_id: str, hub_id: str) -> None:
+        """A home's hub is reached elsewhere by devices, or is none of its hubs any more."""
+        for live in self._devices.memory.in_place(home_id):
+            if live.device.standby == hub_id:
+                self._tell_hubs(live.device)
+
+    def _tell_hubs(self, device: Device) -> None:
+        """Of one that is linked here, and can keep more than one."""
+        hubs = self.holding.hubs_of(device) if self._devices.memory.holds(device) else None
+        if hubs is not None and self._keeps_several(device.hardware_id):
+            self._tell(device.hardware_id, hubs)
+
+    def _keeps_several(self, hardware_id: str) -> bool:
+        """Whether it is linked here, and can keep a second hub."""
+        hello = self._hellos.get(hardware_id)
+        return hello is not None and hello.hubs is not None
+
     def _left(self, device: Device) -> None:
+        live = self._devices.memory.get(device.id)
+        if live is not None and live.device.unbound_at is None:
+            # It is in its home still, and another hub's: it goes there by itself.
+            hubs = self.holding.hubs_of(live.device) if self._keeps_several(device.hardware_id) else None
+            if self.link is not None:
+                self.link.send_away(device.hardware_id, hubs)
+            return
         self.gateways.let_go(device.hardware_id)
         if self.link is not None:
             self.link.let_go(device.hardware_id)

@@ -15,6 +15,7 @@ import structlog
 
 from app.clock import Clock
 from app.errors import DoorstepError
+from app.links.holding import Greeting
 from pairing import wire
 from pairing.channel import Channel
 from pairing.errors import LinkRefusedError, PairingError
@@ -30,6 +31,7 @@ from pairing.messages import (
     FromGateway,
     FromHub,
     Hello,
+    Hubs,
     Joining,
     Ping,
     Pong,
@@ -66,6 +68,9 @@ class Hearing(Protocol):
 
     def down(self, hardware_id: str) -> None:
         """It is linked no more."""
+
+    async def greet(self, hardware_id: str, hello: Hello) -> Greeting:
+        """Whether it stays here, and what it is told of its home's hubs; returns when that is on disk."""
 
     async def reported(self, hardware_id: str, report: Report) -> None:
         """Values as they are now; returns when they are on disk."""
@@ -143,12 +148,25 @@ class LanLink:
             self._hearing.down(hardware_id)
             self._tell_reset(linked)
 
+    def send_away(self, hardware_id: str, hubs: Hubs | None) -> None:
+        """Tell the device, if it is linked, which hub holds it now, and close its link once it has gone there."""
+        if (linked := self._online.pop(hardware_id, None)) is not None:
+            self._hearing.down(hardware_id)
+            self._tell_elsewhere(linked, hubs)
+
     def _tell_reset(self, linked: "_Linked") -> None:
-        linked.told_reset = True
-        if linked.send(Reset()):
+        if self._tell_last(linked, Reset()):
             self._hearing.told_to_forget(linked.hardware_id)
+
+    def _tell_elsewhere(self, linked: "_Linked", hubs: Hubs | None) -> None:
+        if hubs is None or not self._tell_last(linked, hubs):
+            linked.end()
+
+    def _tell_last(self, linked: "_Linked", message: Reset | Hubs) -> bool:
+        linked.told_last = True
         # What does not answer (a device of before the answer was invented) is gone all the same.
         asyncio.get_running_loop().call_later(FORGETTING_S, linked.end)
+        return linked.send(message)
 
     def drop(self, hardware_id: str) -> None:
         """Close its link without a word; whether it may come again is the next proof's matter."""
@@ -211,6 +229,11 @@ class LanLink:
             self._tell_reset(linked)
             await self._listen_to(linked)
             return
+        greeting = await self._hearing.greet(linked.hardware_id, hello)
+        if not greeting.stays:
+            self._tell_elsewhere(linked, greeting.hubs)
+            await self._listen_to(linked)
+            return
         peer = self._peers(linked.hardware_id)
         if peer is None or peer.removed:  # let go between the proof and now
             return
@@ -220,6 +243,8 @@ class LanLink:
             former.end()
         self._online[linked.hardware_id] = linked
         self._hearing.up(linked.hardware_id, hello)
+        if greeting.hubs is not None:
+            linked.send(greeting.hubs)
         await self._listen_to(linked)
 
     async def _listen_to(self, linked: "_Linked") -> None:
@@ -230,14 +255,14 @@ class LanLink:
                 await asyncio.sleep(wait)
 
     async def _hear_last(self, linked: "_Linked", message: FromDevice) -> bool:
-        """Of a device that was told to forget nothing counts but that it has."""
+        """Of a device that was told to forget, or to go elsewhere, nothing counts but that it has forgotten."""
         if not isinstance(message, Reset):
             return True
         await self._hearing.forgot(linked.hardware_id)
         return False
 
     async def _hear(self, linked: "_Linked", message: FromDevice) -> bool:
-        if linked.told_reset:
+        if linked.told_last:
             return await self._hear_last(linked, message)
         match message:
             case Ping():
@@ -288,7 +313,7 @@ class _Linked:
         self._reader = reader
         self._writer = writer
         self.address = str((writer.get_extra_info("peername") or ("",))[0])
-        self.told_reset = False
+        self.told_last = False
 
     async def receive(self) -> FromDevice:
         """The next message; raises PairingError (silent for too long, gone, hostile)."""

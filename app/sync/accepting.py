@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from app.clock import Moment
+from app.devices.model import MAX_EPOCH_STEP
 from app.store.retention import KEEP, demand_room
 from app.store.tx import Tx
 from app.sync import hybrid, queries, rules
@@ -18,8 +19,6 @@ from app.sync.queries import NodeRow
 from app.sync.shapes import fits, is_named_well
 from app.sync.wire import Pushed
 
-# A device is bound once at each pairing: nobody pairs one a thousand times unheard.
-MAX_EPOCH_STEP: Final = 1_000
 # Of one push; a home at its largest takes some of them.
 MAX_PARTS_AT_ONCE: Final = 5_000
 # What only the newest binding of a device may say.

@@ -1,5 +1,6 @@
 """Which homes a hub has a copy of: how that begins, ends, and leaves a home its own again (PROTOCOL.md 2, 11)."""
 
+from collections.abc import Callable
 from typing import Final
 
 from app.homes.standing import Standings
@@ -21,6 +22,8 @@ class Copies:
         self._capture = capture
         self._replica = replica
         self._standings = standings
+        # Told inside the act, of a home that this hub is about to leave.
+        self.on_ending: list[Callable[[Tx, str], None]] = []
 
     def begin_in(self, tx: Tx, home_id: str, cloud_id: str, epoch: str, *, founding: bool) -> None:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
@@ -39,6 +42,8 @@ class Copies:
 
     def end_in(self, tx: Tx, home_id: str) -> None:
         """A home that is not this hub's: nothing of it stays."""
+        for told in self.on_ending:
+            told(tx, home_id)
         self.homes.pop(home_id, None)
         self._replica.leave_in(tx, home_id)
         self._standings.contacts.drop(tx, home_id)

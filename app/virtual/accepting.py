@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from functools import partial
 
-from app.virtual.finding import Endpoints
+from app.virtual.finding import Heard
 from app.virtual.linking import Linking, Reached, marks_of
 from app.virtual.misbehaviour import PowerLost
 from pairing.errors import LinkRefusedError, PairingError
@@ -41,5 +41,5 @@ class Accepting(Linking):
                 reached = Reached(binding, None, channel, reader, writer)
                 await first_of(self._stay(reached), known.until(partial(self._over, marks_of(state))))
 
-    async def _round(self, heard: Endpoints) -> None:
+    async def _round(self, heard: Heard | None = None) -> None:
         """Nobody is connected to."""

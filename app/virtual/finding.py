@@ -1,7 +1,7 @@
-"""How a device re-learns where its hub is: it listens for the hub's announcement. The link proves it."""
+"""How a device re-learns where its hubs are: it listens for their announcements. The link proves them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
@@ -13,31 +13,34 @@ Endpoints: TypeAlias = tuple[Endpoint, ...]
 
 
 class Heard:
-    """Where the hub says it is; empty while nothing was heard."""
+    """Where hubs say they are."""
 
     def __init__(self) -> None:
-        self.endpoints: Endpoints = ()
+        self._said: dict[str, Endpoints] = {}
         self._news = asyncio.Event()
 
-    def take(self, endpoints: Endpoints) -> None:
+    def endpoints(self, hub_id: str) -> Endpoints:
+        """What that one says; empty while nothing was heard."""
+        return self._said.get(hub_id, ())
+
+    def take(self, hub_id: str, endpoints: Endpoints) -> None:
         """It says so now."""
-        self.endpoints = endpoints
+        self._said[hub_id] = endpoints
         self._news.set()
 
-    async def wait(self, seconds: float) -> Endpoints:
-        """What is heard, after that time or at the next news."""
+    async def wait(self, seconds: float) -> None:
+        """Return after that time, or at the next news."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
         self._news.clear()
-        return self.endpoints
 
 
 @asynccontextmanager
-async def listening(hub_id: str, interfaces: Interfaces) -> AsyncIterator[Heard]:
-    """Listen for this hub while the context lasts; where there is no multicast, nothing is heard."""
+async def listening(is_meant: Callable[[str], bool], interfaces: Interfaces) -> AsyncIterator[Heard]:
+    """Listen for the hubs that are meant while the context lasts; where there is no multicast, nothing is heard."""
     heard = Heard()
-    task = asyncio.create_task(_listen(hub_id, interfaces, heard))
+    task = asyncio.create_task(_listen(is_meant, interfaces, heard))
     try:
         yield heard
     finally:
@@ -45,9 +48,9 @@ async def listening(hub_id: str, interfaces: Interfaces) -> AsyncIterator[Heard]
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _listen(hub_id: str, interfaces: Interfaces, heard: Heard) -> None:
+async def _listen(is_meant: Callable[[str], bool], interfaces: Interfaces, heard: Heard) -> None:
     with suppress(PairingError):
         async with browse_hubs(interfaces) as browser:
             async for news in browser:
-                if news.id == hub_id and not isinstance(news, Gone):
-                    heard.take(tuple((address, news.port) for address in news.addresses))
+                if is_meant(news.id) and not isinstance(news, Gone):
+                    heard.take(news.id, tuple((address, news.port) for address in news.addresses))

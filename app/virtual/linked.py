@@ -23,6 +23,7 @@ from pairing.messages import (
     FromDevice,
     FromHub,
     Hello,
+    Hubs,
     Moved,
     PermitJoin,
     Ping,
@@ -41,12 +42,13 @@ from pairing.wifi import UnfitNetworkError
 
 
 class Linked:
-    """A proved connection. The caller closes it."""
+    """A proved connection to a hub. The caller closes it."""
 
     def __init__(
-        self, parts: Parts, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, parts: Parts, hub_id: str, channel: Channel, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self._parts = parts
+        self._hub_id = hub_id
         self._channel = channel
         self._reader = reader
         self._writer = writer
@@ -100,7 +102,10 @@ class Linked:
     async def _say_hello(self) -> None:
         facts, wifi = self._parts.facts, self._parts.wifi
         name, change, trial = wifi.said() if wifi is not None else (None, None, False)
-        await self.say(Hello(facts.firmware, facts.product, name, change, trial))
+        state = self._parts.memory.state
+        # A binding in the making is not talked of: its hub alone knows of it.
+        hubs = tuple(binding.hub_id for binding in (state.active, state.standby) if binding is not None)
+        await self.say(Hello(facts.firmware, facts.product, name, change, trial, hubs or None, state.epoch))
 
     async def _greet(self) -> None:
         body = self._parts.body
@@ -129,6 +134,8 @@ class Linked:
             case Moved(endpoints):
                 await self._parts.memory.change(lambda state: memory.moved(state, endpoints))
                 self._parts.notices.tell("hub_moved", endpoints=[list(endpoint) for endpoint in endpoints])
+            case Hubs() as told:
+                return await self._hold_to(told)
             case Reset():
                 await self._parts.memory.change(memory.unbind)
                 self._parts.notices.tell("reset", by="hub")
@@ -146,6 +153,15 @@ class Linked:
             case message if self._parts.children is not None:
                 await self._of_children(self._parts.children, message)
         return True
+
+    async def _hold_to(self, told: Hubs) -> bool:
+        """Whether this link is with the hub that holds the device now; else it goes there."""
+        state = await self._parts.memory.change(lambda state: memory.held_by(state, told))
+        own, standby = state.active, state.standby
+        if own is None:
+            return True
+        self._parts.notices.tell("hubs", hub=own.hub_id, standby=None if standby is None else standby.hub_id)
+        return own.hub_id == self._hub_id
 
     async def _try_network(self, order: Wifi) -> None:
         wifi = self._parts.wifi

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
 from app.virtual.body import Changes
-from app.virtual.finding import Endpoints, listening
+from app.virtual.finding import Heard, listening
 from app.virtual.linked import Linked
 from app.virtual.misbehaviour import PowerLost, misbehave, waiting
 from app.virtual.parts import Parts
@@ -28,6 +28,8 @@ from pairing.racing import first_of
 CONNECT_TIMEOUT = 5.0
 LAST_WORDS = 5.0
 MAX_ENDPOINTS = 8
+# Of a binding: its hub, and what proves the device to it.
+Mark: TypeAlias = tuple[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,11 @@ class Linking:
         self._parts = parts
         self._free = free
         self._died = died
-        self._used: bytes | None = None
+        self._used: Mark | None = None
         self._linked: Linked | None = None
         self._refused_since: dict[bytes, float] = {}
+        # When it last was with its hub, or began to look for it (monotonic, s).
+        self._alone_since = time.monotonic()
 
     async def run(self) -> None:
         """For as long as the device is on."""
@@ -58,11 +62,9 @@ class Linking:
         with suppress(PowerLost):
             while True:
                 state = await known.until(lambda state: bool(state.candidates))
-                # Whatever is pending or active is of one hub: a device that may be another's takes no offer.
-                hub_id = state.candidates[0].hub_id
-                await first_of(self._keep_linked(hub_id), known.until(partial(self._over, marks_of(state))))
+                await first_of(self._keep_linked(), known.until(partial(self._over, marks_of(state))))
 
-    def _over(self, marks: tuple[bytes, ...], state: DeviceState) -> bool:
+    def _over(self, marks: tuple[Mark, ...], state: DeviceState) -> bool:
         """Whether the binding to work with is no longer the one of `marks`, the state's when the work began."""
         return self._used not in marks_of(state) if self._used is not None else marks_of(state) != marks
 
@@ -84,33 +86,42 @@ class Linking:
             async with asyncio.timeout(LAST_WORDS):
                 if self._linked is not None:
                     await self._linked.say_reset()
-                elif (reached := await self._round(())) is not None:
+                elif (reached := await self._round()) is not None:
                     try:
-                        await Linked(self._parts, reached.channel, reached.reader, reached.writer).say_reset()
+                        await self._linked_with(reached).say_reset()
                     finally:
                         await close(reached.writer)
 
-    async def _keep_linked(self, hub_id: str) -> None:
+    async def _keep_linked(self) -> None:
         while True:
-            await self._stay(await self._reach(hub_id))
+            await self._stay(await self._reach())
             await asyncio.sleep(self._parts.place.retry_first)
 
-    async def _reach(self, hub_id: str) -> Reached:
-        if (reached := await self._round(())) is not None:
+    async def _reach(self) -> Reached:
+        if (reached := await self._round()) is not None:
             return reached
         place = self._parts.place
         self._parts.notices.tell("searching")
-        async with listening(hub_id, place.interfaces) as heard:
+        async with listening(self._knows, place.interfaces) as heard:
             for pause in _pauses(place.retry_first, place.retry_most):
                 jittered = pause * (1 + self._parts.chance.random() / 2)
-                if (reached := await self._round(await heard.wait(jittered))) is not None:
+                await heard.wait(jittered)
+                if (reached := await self._round(heard)) is not None:
                     return reached
         raise AssertionError("pauses have no end")
 
-    async def _round(self, heard: Endpoints) -> Reached | None:
+    def _knows(self, hub_id: str) -> bool:
+        return any(binding.hub_id == hub_id for binding in self._parts.memory.state.known)
+
+    def _to_try(self) -> tuple[Binding, ...]:
+        state, alone = self._parts.memory.state, time.monotonic() - self._alone_since
+        return state.known if alone >= self._parts.place.astray_after else state.candidates
+
+    async def _round(self, heard: Heard | None = None) -> Reached | None:
         """One attempt with each binding at each endpoint."""
-        for binding in self._parts.memory.state.candidates:
-            for endpoint in dict.fromkeys((*heard, *binding.endpoints)):
+        for binding in self._to_try():
+            said = () if heard is None else heard.endpoints(binding.hub_id)
+            for endpoint in dict.fromkeys((*said, *binding.endpoints)):
                 await self._free.wait()
                 try:
                     return await self._attempt(binding, endpoint)
@@ -139,6 +150,9 @@ class Linking:
             misbehave(talk, polite), reader, writer, on_progress=waiting(_ignore_progress), keep_open=True
         )
 
+    def _linked_with(self, reached: Reached) -> Linked:
+        return Linked(self._parts, reached.binding.hub_id, reached.channel, reached.reader, reached.writer)
+
     async def _refused(self, binding: Binding, error: LinkRefusedError) -> None:
         now = time.monotonic()
         waited = now - self._refused_since.setdefault(binding.credential, now)
@@ -149,8 +163,8 @@ class Linking:
                 self._parts.notices.tell("reset", by="hub")
 
     async def _stay(self, reached: Reached) -> None:
-        self._used = reached.binding.credential
-        self._linked = Linked(self._parts, reached.channel, reached.reader, reached.writer)
+        self._used = _mark(reached.binding)
+        self._linked = self._linked_with(reached)
         where = _where(reached.endpoint)
         code = "closed"
         try:
@@ -165,6 +179,7 @@ class Linking:
             raise
         finally:
             self._used = self._linked = None
+            self._alone_since = time.monotonic()
             await close(reached.writer)
             self._parts.notices.tell("unlinked", hub=reached.binding.hub_id, code=code)
 
@@ -172,7 +187,9 @@ class Linking:
 def _linked(state: DeviceState, reached: Reached) -> DeviceState:
     """The state after a link came up: its binding is the hub's, and this is where the hub is."""
     state = memory.linked(state, reached.binding)
-    if state.active is None or reached.endpoint is None or reached.endpoint in state.active.endpoints:
+    if state.active is None or state.active.hub_id != reached.binding.hub_id:
+        return state
+    if reached.endpoint is None or reached.endpoint in state.active.endpoints:
         return state
     return memory.moved(state, (reached.endpoint, *state.active.endpoints)[:MAX_ENDPOINTS])
 
@@ -182,8 +199,13 @@ def _where(endpoint: Endpoint | None) -> dict[str, Any]:
     return {"over": "bluetooth"} if endpoint is None else {"host": endpoint[0], "port": endpoint[1]}
 
 
-def marks_of(state: DeviceState) -> tuple[bytes, ...]:
-    return tuple(binding.credential for binding in state.candidates)
+def marks_of(state: DeviceState) -> tuple[Mark, ...]:
+    """What tells the bindings of a state apart from others, wherever their hubs are reached."""
+    return tuple(_mark(binding) for binding in state.known)
+
+
+def _mark(binding: Binding) -> Mark:
+    return binding.hub_id, binding.credential
 
 
 def _pauses(first: float, most: float) -> Iterator[float]:

@@ -13,7 +13,7 @@ from app.virtual.notices import Notices
 from app.virtual.setup import WifiSetup
 from pairing.device import Facts
 from pairing.mdns import LOOPBACK, Interfaces
-from pairing.messages import HEARTBEAT
+from pairing.messages import ASTRAY_AFTER, HEARTBEAT
 from pairing.spake2plus import Record
 from pairing.talk import Entropy
 from pairing.token import TOKEN_LIFE
@@ -23,8 +23,9 @@ from pairing.token import TOKEN_LIFE
 class Place:
     """Where a device stands, and its patience. `host` "" is every interface, with `interfaces` None.
 
-    `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub, `heartbeat` is how often it
-    pings (pairing/PROTOCOL.md, 9), `tick` how often its body lives. It keeps a token for `token_life` on a network.
+    `retry_first` and `retry_most` bound the seconds between two attempts to reach the hub, `astray_after` is when it
+    tries the one that stands by as well, `heartbeat` how often it pings (pairing/PROTOCOL.md, 9), `tick` how often its
+    body lives. It keeps a token for `token_life` on a network.
     """
 
     host: str = LOOPBACK[0]
@@ -34,6 +35,7 @@ class Place:
     retry_first: float = 1.0
     retry_most: float = 60.0
     tick: float = 1.0
+    astray_after: float = ASTRAY_AFTER
     heartbeat: float = HEARTBEAT
     token_life: float = TOKEN_LIFE
 

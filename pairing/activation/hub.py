@@ -16,7 +16,6 @@ from pairing.activation.exchange import (
     transcript,
 )
 from pairing.activation.messages import (
-    MAX_EPOCH,
     NONCE_SIZE,
     Activated,
     DeviceFacts,
@@ -38,6 +37,7 @@ from pairing.errors import (
     WrongPinError,
 )
 from pairing.identity import Identity, fingerprint, peer_id
+from pairing.messages import MAX_EPOCH
 from pairing.noise import XX_PSK3, Handshake
 from pairing.spake2plus import Parties, Prover, derive, random_scalar
 from pairing.talk import Commit, Entropy, Progress, Send, Talk, compute, confirm, receive

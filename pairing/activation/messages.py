@@ -9,16 +9,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pairing.errors import MalformedMessageError
-from pairing.messages import Endpoint, Endpoints, Millis, Name
+from pairing.messages import MAX_EPOCH, Endpoint, Endpoints, Epoch, Label, Millis, Name, Octets32
 
-MAX_EPOCH = 2**31 - 1
 CREDENTIAL_SIZE = 32
 NONCE_SIZE = 32
 
 Trust: TypeAlias = Literal["pin", "first-use"]
-Epoch: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_EPOCH)]
-Secret: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Label: TypeAlias = Annotated[str, Meta(max_length=64)]
+Secret: TypeAlias = Octets32
 
 
 class Offer(Struct, frozen=True):

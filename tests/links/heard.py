@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from app.links.holding import Greeting
 from pairing.messages import Answer, FromGateway, Hello, Report, WifiAccepted, WifiRefused
 
 WAIT = 30.0
@@ -14,6 +15,7 @@ class Heard:
 
     said: asyncio.Queue[tuple[str, object]] = field(default_factory=asyncio.Queue)
     leaving: set[str] = field(default_factory=set)
+    greeting: Greeting = field(default_factory=lambda: Greeting(stays=True))
 
     def up(self, hardware_id: str, hello: Hello) -> None:
         self.said.put_nowait(("up", hello))
@@ -32,6 +34,9 @@ class Heard:
 
     def departing(self, hardware_id: str) -> bool:
         return hardware_id in self.leaving
+
+    async def greet(self, hardware_id: str, hello: Hello) -> Greeting:
+        return self.greeting
 
     def told_to_forget(self, hardware_id: str) -> None:
         self.said.put_nowait(("told_to_forget", hardware_id))

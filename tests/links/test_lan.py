@@ -9,6 +9,7 @@ import pytest
 
 from app.clock import SystemClock
 from app.links import lan
+from app.links.holding import Greeting
 from app.links.lan import LanLink
 from pairing import link, wire
 from pairing.channel import Channel
@@ -22,6 +23,8 @@ from pairing.messages import (
     FromDevice,
     FromHub,
     Hello,
+    HubCard,
+    Hubs,
     Ping,
     Pong,
     Report,
@@ -221,6 +224,38 @@ async def test_who_does_not_say_that_it_has_forgotten_is_hung_up_on(
     await wired.ended()
     assert await hub.heard.next() == ("told_to_forget", lamp.id)
     assert hub.heard.said.empty()
+
+
+async def test_one_that_another_hub_holds_is_told_so_and_nothing_it_says_counts(hub: Hub, lamp: Device) -> None:
+    told = Hubs(HubCard(bytes(32), "Attic", (("192.0.2.7", 8471),)), 3)
+    hub.heard.greeting = Greeting(stays=False, hubs=told)
+    wired = await lamp.connect()
+    wired.say(HELLO)
+    assert await wired.hear() == told
+    wired.say(Report("light", {"on": True}))
+    wired.close()
+    hub.heard.greeting = Greeting(stays=True, hubs=told)
+    wired = await linked(lamp)
+    assert await wired.hear() == told
+    assert hub.heard.said.empty()
+    wired.close()
+
+
+async def test_one_that_is_handed_over_is_told_where_it_belongs(hub: Hub, lamp: Device) -> None:
+    told = Hubs(HubCard(bytes(32), "Attic", (("192.0.2.7", 8471),)), 3)
+    hub.link.send_away(lamp.id, told)
+    wired = await linked(lamp)
+    hub.link.send_away(lamp.id, told)
+    assert not hub.link.is_online(lamp.id)
+    assert await hub.heard.next() == ("down", lamp.id)
+    assert await wired.hear() == told
+    wired.say(Report("light", {"on": True}))
+    wired.close()
+    wired = await linked(lamp)
+    # Of a hub that nobody here knows it cannot be told; it comes again, and is told then.
+    hub.link.send_away(lamp.id, None)
+    assert await hub.heard.next() == ("down", lamp.id)
+    await wired.ended()
 
 
 async def test_a_replayed_frame_ends_the_link(hub: Hub, lamp: Device) -> None:

@@ -8,7 +8,8 @@ import pytest
 from pairing import device
 from pairing.device import FileDeviceStore
 from pairing.errors import StorageFailedError
-from pairing.messages import REMEMBERED_COMMANDS, Answer
+from pairing.identity import Identity, fingerprint, peer_id
+from pairing.messages import REMEMBERED_COMMANDS, Answer, HubCard, Hubs
 from tests.pairing.home import activate, pair
 from tests.pairing.stage import seeded
 
@@ -39,6 +40,54 @@ def test_a_hub_that_moved_is_looked_for_where_it_said() -> None:
     state = device.moved(lamp.state, (("192.0.2.9", 1),))
     assert state.active is not None
     assert state.active.endpoints == (("192.0.2.9", 1),)
+
+
+def card(name: str = "Attic") -> HubCard:
+    return HubCard(Identity.generate(seeded(len(name))).public, name, (("192.0.2.7", 8471),))
+
+
+def id_of(told: HubCard) -> str:
+    return peer_id("h", fingerprint(told.key))
+
+
+def test_the_hubs_of_its_home_say_which_of_them_holds_it() -> None:
+    hub, lamp = pair()
+    assert device.held_by(lamp.state, Hubs(card(), 9)) == lamp.state
+    activate(hub, lamp)
+    first = lamp.state.active
+    assert first is not None
+    own = HubCard(first.hub_key, first.hub_name, first.endpoints)
+    state = device.held_by(lamp.state, Hubs(own, first.epoch, card()))
+    assert (state.active, state.standby and state.standby.hub_id) == (first, id_of(card()))
+    state = device.held_by(state, Hubs(card(), first.epoch + 1, own))
+    assert state.active is not None
+    assert state.standby is not None
+    assert (state.active.hub_id, state.active.credential) == (id_of(card()), first.credential)
+    assert (state.active.endpoints, state.active.hub_name) == (card().endpoints, "Attic")
+    assert (state.standby.hub_id, state.epoch) == (first.hub_id, first.epoch + 1)
+    # A word of before that changes nothing; another of hubs that were meanwhile does.
+    assert device.held_by(state, Hubs(own, first.epoch)) == state
+    assert device.held_by(state, Hubs(card(), first.epoch + 1)).standby is None
+
+
+def test_what_stands_by_is_no_candidate_and_ends_with_the_rest() -> None:
+    hub, lamp = pair()
+    activate(hub, lamp)
+    own = lamp.state.active
+    assert own is not None
+    state = device.held_by(lamp.state, Hubs(HubCard(own.hub_key, own.hub_name, own.endpoints), own.epoch, card()))
+    assert state.standby is not None
+    assert (state.candidates, state.known) == ((own,), (own, state.standby))
+    assert not device.bound_elsewhere(state, own.hub_id)
+    # The hub it came to has let it go; its own has, and the other is all there is; all are gone with a reset.
+    assert device.refused(state, state.standby, "removed", 0).standby is None
+    alone = device.refused(state, own, "removed", 0)
+    assert (alone.active, alone.standby) == (state.standby, None)
+    assert device.unbind(state).known == device.physical_reset(state).known == ()
+    assert device.activate(device.prepare(state, own)).standby is None
+    # While it is being paired, the pairing decides.
+    pending = device.prepare(state, own)
+    assert device.held_by(pending, Hubs(card("Cellar"), own.epoch + 5)) == pending
 
 
 def test_a_reset_forgets_all_but_who_it_is() -> None:

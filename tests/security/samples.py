@@ -194,6 +194,8 @@ SAMPLES: dict[str, Sample] = {
     "transferDevice": Sample(
         "manage the device", body=lambda w, a: {"home_id": w.here.home_id}, ok=(409,), also=("pair",)
     ),
+    "getDeviceHubs": Sample("manage the device"),
+    "updateDeviceHubs": Sample("manage the device", body=lambda w, a: {"standby_id": None}),
     "getDeviceNames": Sample("see the device"),
     "nameDeviceParts": Sample("manage the device"),
     "listDeviceUsers": Sample("see the device's people"),

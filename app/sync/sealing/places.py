@@ -18,6 +18,8 @@ OF_HOMES: Final[dict[str, str]] = {
     "sensors/": "(SELECT home_id FROM devices WHERE id=$first)",
     # A Wi-Fi password.
     "wifi_network/": "(SELECT home_id FROM wifi_networks WHERE id=$first)",
+    # How devices reach one of its hubs.
+    "hubs/": "(SELECT id FROM homes WHERE id=$first)",
     # A mesh's keys, and its nodes'.
     "mesh/": "(SELECT id FROM homes WHERE id=$first)",
 }

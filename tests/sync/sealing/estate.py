@@ -21,6 +21,7 @@ from app.sync.cloud_end import Peer
 from app.sync.contact import Contact
 from app.sync.engine import Engine
 from app.sync.enrolment.model import EnrolledHub
+from app.sync.hub_cards import place_of
 from app.sync.line import Door
 from app.sync.wire import Answer, Found, Request, encode
 from tests.api.harness import Api
@@ -31,6 +32,7 @@ from tests.sync.sides import client_of, key_of, known_at
 PASSWORD = "canary-wifi-0815"
 SECRET = "canary0device0secret0of0thirtytwo"
 SENSOR_KEY = bytes(range(64, 80))
+CARD = b"canary of where devices reach the hub"
 
 
 class Hub:
@@ -137,8 +139,10 @@ class Estate:
             lambda tx: hub.api.services.devices.sensors.keep_in(tx, sensor, SensorSecret(SENSOR_KEY, 7))
         )
         await hub.api.store.write(partial(self._mesh_in, hub))
+        card = place_of(self.home, hub.id)
+        await hub.api.store.write(lambda tx: hub.api.store.vault.keep(tx, card, CARD))
         rows = ("bindings/lamp-1", f"device-secrets/{made.device.id}/primary", f"sensors/{sensor}")
-        more = (f"wifi_network/{self.network}", f"mesh/{self.home}/own", f"mesh/{self.home}/net/0")
+        more = (card, f"wifi_network/{self.network}", f"mesh/{self.home}/own", f"mesh/{self.home}/net/0")
         self.places = {row: await hub.secret(row) or b"" for row in (*rows, *more)}
         assert all(len(secret) >= 8 for secret in self.places.values())
 

@@ -29,6 +29,7 @@ KEPT = {
     ("app/sync/enrolment/hub_end.py", "KEY_ROW"): "cloud/",
     ("app/sync/enrolment/hub_end.py", "SEAL_ROW"): "cloud/",
     ("app/sync/enrolment/hub_end.py", "SECRET_ROW"): "cloud/",
+    ("app/sync/hub_cards.py", "place_of(home_id, hub_id)"): "hubs/",
     ("app/sync/iotda/service.py", "queries.secret_row(home_id)"): "iotda-upstream/",
     ("app/sync/sealing/ring.py", "OWN_ROW"): "home_keys/",
     ("app/sync/sealing/ring.py", "_beginning(home_id) + key.id"): "home_keys/",

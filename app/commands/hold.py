@@ -1,0 +1,50 @@
+"""`doorstep hold`: which hub of its home holds a device, and which one stands by."""
+
+from typing import Any
+
+import click
+
+from app.client import Client
+from app.commands.exits import Exit
+from app.commands.hub import hub_id_of
+from app.commands.reach import api_verb, home_of, home_option, named
+from app.commands.terminal import CommandError, answer, plain
+
+
+@click.command()
+@click.argument("device", metavar="DEVICE")
+@click.option("--by", "by", metavar="HUB", help="Hand it to this one; the hub that holds it now stands by.")
+@click.option("--standby", metavar="HUB", help="Have this one take it over once its own is gone.")
+@click.option("--alone", is_flag=True, help="Have nobody stand by.")
+@home_option
+@api_verb
+async def hold(
+    api: Client, *, device: str, by: str | None, standby: str | None, alone: bool, home_name: str | None
+) -> None:
+    """Show which hub holds a device, or have another one do so. It goes there by itself, with what is behind it."""
+    if sum((by is not None, standby is not None, alone)) > 1:
+        raise CommandError("One of --by, --standby and --alone.", exit=Exit.USAGE, code="usage")
+    home = await home_of(api, home_name)
+    found = await named(api, f"/api/homes/{home['id']}/devices", device, "device")
+    hubs = (await api.get(f"/api/homes/{home['id']}/keys"))["hubs"]
+    path = f"/api/devices/{found['id']}/hubs"
+    if by is not None:
+        shown = await api.patch(path, {"hub_id": hub_id_of(hubs, by)})
+    elif standby is not None or alone:
+        shown = await api.patch(path, {"standby_id": None if standby is None else hub_id_of(hubs, standby)})
+    else:
+        shown = await api.get(path)
+    names = {it["id"]: it["name"] for it in hubs}
+    answer(
+        shown, f"[green]✓[/] {plain(found['name'])} is held by {_called(names, shown['hub_id'])}", *_rest(names, shown)
+    )
+
+
+def _rest(names: dict[str, str], shown: dict[str, Any]) -> tuple[str, ...]:
+    if shown["standby_id"] is None:
+        return ("  [dim]→ Nobody stands by: doorstep hold DEVICE --standby HUB[/]",)
+    return (f"  {_called(names, shown['standby_id'])} stands by",)
+
+
+def _called(names: dict[str, str], hub_id: str | None) -> str:
+    return "no hub" if hub_id is None else plain(names.get(hub_id, hub_id))

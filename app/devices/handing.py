@@ -1,0 +1,181 @@
+"""Which of its home's hubs holds a device, and which one stands by (app/sync/PROTOCOL.md 5).
+
+What the registry says is told to the device, and followed by it, at its links (`app.links.holding`).
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from app.caller import BY_SYSTEM, Caller, demand
+from app.devices import queries
+from app.devices.access import Access
+from app.devices.changes import change
+from app.devices.memory import Memory
+from app.devices.model import REGISTERED, Device
+from app.devices.registry import Registry
+from app.devices.transfers import BehindGateway
+from app.errors import Conflict, NotFound
+from app.policy import Action, Actor
+from app.store.hub import read_hub
+from app.store.store import Store
+from app.store.tx import Reader, Tx
+
+# The link of devices that look for their hub themselves: over Bluetooth it is the hub that does.
+_LOOKING: Final = "lan"
+
+
+class HubUnfit(Conflict):
+    """Devices cannot be told of that hub: it does not serve this home, or has not been let in to its secrets yet."""
+
+    code = "hub_unfit"
+    hint = "Compare it with the home's hubs: `doorstep cloud hubs`; a new one is let in by its code."
+
+
+class NotHandedOver(Conflict):
+    """A device that is reached in this way cannot be told to go to another hub."""
+
+    code = "not_handed_over"
+    hint = "Add it at the other hub; it keeps its name, room and history in this home."
+
+
+class DeviceHubs(Struct, frozen=True):
+    """`hub_id` null: no hub holds it; `standby_id` null: nobody stands by. `version` is the ETag of its entry."""
+
+    device_id: str
+    hub_id: str | None
+    standby_id: str | None
+    version: int
+
+
+class HubsOfHomes(Protocol):
+    """Of which hubs the devices of a home can be told."""
+
+    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
+        """Whether this is one."""
+
+
+class NoHubs:
+    """Without a cloud there is but this one."""
+
+    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
+        return False
+
+
+class Handing:
+    """`hubs` is set by the server. Told on the event loop, of a device whose hubs are others: `on_changed`."""
+
+    def __init__(self, store: Store, *, memory: Memory, access: Access, registry: Registry) -> None:
+        self._store = store
+        self._memory = memory
+        self._access = access
+        self._registry = registry
+        self.hubs: HubsOfHomes = NoHubs()
+        self.on_changed: list[Callable[[Device], None]] = []
+
+    def hubs_of(self, actor: Actor, device_id: str) -> DeviceHubs:
+        """From memory; raises NotFound, Refused."""
+        demand(actor, Action.PAIR, self._access.device(actor, device_id), self._store.clock.now())
+        if (live := self._memory.get(device_id)) is None:
+            raise NotFound
+        return _shown(live.device, self._memory.hub_id)
+
+    async def change(
+        self, by: Caller, device_id: str, hub_id: str | UnsetType = UNSET, standby_id: str | UnsetType | None = UNSET
+    ) -> DeviceHubs:
+        """Have that hub hold the device, and those behind it; and that one stand by, by itself the former holder.
+
+        Raises NotFound, Refused, VersionMismatch, DeviceUnbound, DeviceFrozen, BehindGateway, NotHandedOver, HubUnfit.
+        """
+        return await self._store.write(
+            lambda tx: self.change_in(tx, by, device_id, hub_id, standby_id), once=by.once, returns=DeviceHubs
+        )
+
+    def change_in(
+        self,
+        tx: Tx,
+        by: Caller,
+        device_id: str,
+        hub_id: str | UnsetType = UNSET,
+        standby_id: str | UnsetType | None = UNSET,
+    ) -> DeviceHubs:
+        """`change` inside `tx`."""
+        old = self._registry.changing_in(tx, by, Action.PAIR, device_id)
+        by.match(old.version)
+        self._demand_told_in(tx, old)
+        own = read_hub(tx).hub_id
+        was = _shown(old, own)
+        now = _wanted(was, hub_id, standby_id)
+        if now == was:
+            return was
+        new = {it for it in (now.hub_id, now.standby_id) if it not in (None, was.hub_id)}
+        if not all(self.hubs.fit_in(tx, old.home_id, str(it)) for it in new):
+            raise HubUnfit
+        moved = {} if now.hub_id == was.hub_id else {"holder": now.hub_id}
+        return _shown(self._put_in(tx, by, old, {**moved, "standby": now.standby_id}), own)
+
+    def _demand_told_in(self, tx: Tx, device: Device) -> None:
+        if device.gateway_id is not None:
+            raise BehindGateway("What is behind a gateway is held by the hub that holds the gateway.")
+        if device.link != _LOOKING or device.trust == REGISTERED:
+            raise NotHandedOver
+        self._registry.demand_bound_in(tx, device.id)
+        self._memory.demand_unfrozen_in(tx, device.id)
+
+    async def take_over(self, device_id: str, epoch: int) -> bool:
+        """This hub stands by for a device that came, and knows of `epoch`; whether it holds it from now on."""
+        return await self._store.write(lambda tx: self.take_over_in(tx, device_id, epoch))
+
+    def take_over_in(self, tx: Tx, device_id: str, epoch: int) -> bool:
+        """`take_over` inside `tx`."""
+        old, hub_id = queries.device(tx, device_id), read_hub(tx).hub_id
+        if old is None or old.unbound_at is not None or old.standby != hub_id or old.holder in (None, hub_id):
+            return False
+        self._put_in(tx, BY_SYSTEM, old, {"holder": hub_id, "standby": old.holder or None}, epoch)
+        return True
+
+    def _put_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int = 0) -> Device:
+        behind = queries.devices_where(tx, "gateway_id", old.id)
+        device, *_ = [self._put_one_in(tx, by, each, fields, epoch) for each in (old, *behind)]
+        tx.after(lambda: self._tell(device))
+        return device
+
+    def _put_one_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int) -> Device:
+        raised = max(old.owner_epoch, queries.last_epoch(tx, old.hardware_id), epoch) + 1
+        if "holder" in fields:
+            queries.raise_epoch(tx, old.hardware_id, raised)
+            fields = {**fields, "owner_epoch": raised}
+        device = self._registry.replace_in(tx, old, **fields)
+        self._memory.rebond_in(tx, [old.hardware_id])
+        told = {name: value for name, value in fields.items() if name != "owner_epoch"}
+        tx.record(by.actor, change("device.updated", device, told, Action.ROOM_READ))
+        if self._memory.holds(old) and not self._memory.holds(device):
+            self._registry.let_go_in(tx, old)
+        return device
+
+    def told_in(self, tx: Tx, device: Device) -> None:
+        """From `tx` on the hubs of a device are others, as another node has said."""
+        tx.after(lambda: self._tell(device))
+
+    def _tell(self, device: Device) -> None:
+        for told in self.on_changed:
+            told(device)
+
+
+def _shown(device: Device, hub_id: str | None) -> DeviceHubs:
+    holder = hub_id if device.holder is None else device.holder
+    return DeviceHubs(device.id, holder or None, device.standby, device.version)
+
+
+def _wanted(was: DeviceHubs, hub_id: str | UnsetType, standby_id: str | UnsetType | None) -> DeviceHubs:
+    """`was` with what is wanted; raises HubUnfit."""
+    if hub_id is UNSET or hub_id == was.hub_id:
+        standby = was.standby_id if standby_id is UNSET else standby_id
+        if standby is not None and standby == was.hub_id:
+            raise HubUnfit("A hub does not stand by for itself.")
+        return replace(was, standby_id=standby)
+    if standby_id not in (UNSET, was.hub_id):
+        raise HubUnfit("As a device is handed over, the hub that held it stands by: it tells the device where to go.")
+    return replace(was, hub_id=hub_id, standby_id=was.hub_id)

@@ -1,0 +1,101 @@
+"""How devices reach the hubs of their homes: each hub's card, a secret of each home that it serves (PROTOCOL.md 5, 8).
+
+Sealed like the other secrets: so neither the cloud nor a hub that was not let in can have a device go to a stranger.
+A hub's id is read off its key, so that a card can be no other hub's.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from app.store.resident import Resident
+from app.store.store import Store
+from app.store.tx import Reader, Tx
+from app.sync import queries
+from app.sync.replica import Replica
+from app.sync.sealing.queries import rows_below, shown
+from pairing.identity import fingerprint, peer_id
+from pairing.messages import HubCard
+
+BEGINNING: Final = "hubs/"
+_encode = msgspec.json.encode
+_decoder = msgspec.json.Decoder(HubCard)
+
+
+class HubCards:
+    """`app.links.holding.Cards`, and `app.devices.handing.HubsOfHomes`. At a cloud there are none to be read."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._vault = store.vault
+        self._own: HubCard | None = None
+        # By home and hub.
+        self._cards: Resident[tuple[str, str], HubCard] = Resident(self._load)
+        store.keep_resident(self._cards)
+        # Told on the event loop, of a home and a hub of it.
+        self.on_changed: list[Callable[[str, str], None]] = []
+        self._cards.watch(lambda key, _old, _new: self._tell(*key))
+
+    async def open(self, own: HubCard, replica: Replica) -> None:
+        """This hub is reached so from now on: say it in each home that has a cloud, and in those that follow."""
+        self._own = own
+        replica.on_moved.append(self.keep_in)
+        await self._store.write(self._keep_every_in)
+
+    def get(self, home_id: str, hub_id: str) -> HubCard | None:
+        """See the Protocol. Its own a hub knows in every home."""
+        if self._own is not None and hub_id == _hub_of(self._own):
+            return self._own
+        return self._cards.get((home_id, hub_id))
+
+    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
+        """See the Protocol: whether its card is in the log, be it that this node cannot open it."""
+        return shown(reader, home_id, "secret", place_of(home_id, hub_id)) is not None
+
+    def _keep_every_in(self, tx: Tx) -> None:
+        for shared in queries.all_shared(tx):
+            self.keep_in(tx, shared.home_id)
+
+    def keep_in(self, tx: Tx, home_id: str) -> None:
+        """Have this hub's card be a secret of a home that it serves."""
+        shared = queries.shared(tx, home_id)
+        if self._own is None or shared is None or shared.cloud_id is None or shared.state != "synced":
+            return
+        hub_id = _hub_of(self._own)
+        if self._cards.get((home_id, hub_id)) != self._own:
+            self._vault.keep(tx, place_of(home_id, hub_id), _encode(self._own))
+            self._cards.put(tx, (home_id, hub_id), self._own)
+
+    def told_in(self, tx: Tx, rest: str) -> None:
+        """Another hub has said it, or is none of the home's any more; `rest` is what follows the beginning."""
+        home_id, _, hub_id = rest.partition("/")
+        card = self._read(tx, home_id, hub_id)
+        tx.after(lambda: self._cards.change((home_id, hub_id), card))
+
+    def _read(self, reader: Reader, home_id: str, hub_id: str) -> HubCard | None:
+        kept = self._vault.fetch(reader, place_of(home_id, hub_id))
+        try:
+            card = None if kept is None else _decoder.decode(kept)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        return None if card is None or _hub_of(card) != hub_id else card
+
+    def _load(self, reader: Reader) -> Iterator[tuple[tuple[str, str], HubCard]]:
+        for row in rows_below(reader, BEGINNING):
+            home_id, _, hub_id = row.removeprefix(BEGINNING).partition("/")
+            if (card := self._read(reader, home_id, hub_id)) is not None:
+                yield (home_id, hub_id), card
+
+    def _tell(self, home_id: str, hub_id: str) -> None:
+        for told in self.on_changed:
+            told(home_id, hub_id)
+
+
+def place_of(home_id: str, hub_id: str) -> str:
+    """Where in the vault, and under which id in the log, a hub's card stands."""
+    return f"{BEGINNING}{home_id}/{hub_id}"
+
+
+def _hub_of(card: HubCard) -> str:
+    return peer_id("h", fingerprint(card.key))

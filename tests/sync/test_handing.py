@@ -1,0 +1,329 @@
+"""Two hubs of one home, and devices that go from one to the other by themselves: over real links, without pairing."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from app.caller import BY_SYSTEM
+from app.devices.model import NewDevice
+from app.links.lan import LanLink
+from app.virtual.device import VirtualDevice
+from app.virtual.memory import KeptState, MemoryStore
+from app.virtual.parts import Place
+from app.virtual.process import product_named
+from pairing.device import Binding
+from pairing.identity import Identity
+from pairing.messages import Hello, HubCard
+from tests.sync.sealing.estate import Estate, Hub, estate
+from tests.waiting import until
+
+HASTY = Place(announced=False, retry_first=0.02, retry_most=0.1, astray_after=0.3)
+LATE = Place(announced=False, retry_first=0.02, retry_most=0.1)
+
+
+class House:
+    """`one` and `two` serve the home and listen for devices; the lamp is paired with `one`."""
+
+    def __init__(self, home: Estate) -> None:
+        self.home = home
+        self.links: dict[str, LanLink] = {}
+        self.disk = MemoryStore()
+        self.lamp = ""
+
+    async def listen(self, hub: Hub) -> None:
+        """Devices reach it from now on, and it says so in its home."""
+        services = hub.api.services
+        identity = await services.hub.identity()
+        link = LanLink(identity, services.lan.peer, services.lan, hub.api.store.clock)
+        port = await link.start("127.0.0.1", 0)
+        services.lan.link = self.links[hub.id] = link
+        card = HubCard(identity.public, hub.api.services.hub.view().name, (("127.0.0.1", port),))
+        await services.hub_cards.open(card, services.sync.replica)
+
+    async def deaf(self, hub: Hub) -> None:
+        """It is off, as far as devices are concerned."""
+        await self.links.pop(hub.id).stop()
+        hub.api.services.lan.link = None
+
+    async def close(self) -> None:
+        for link in self.links.values():
+            await link.stop()
+
+    async def pair(self, product: str = "lamp") -> str:
+        """A device that `one` has; its disk says so, too."""
+        one, identity = self.home.one, Identity.generate(secrets.token_bytes)
+        own = one.api.services.hub_cards.get(self.home.home, one.id)
+        assert own is not None
+        new = NewDevice(
+            home_id=self.home.home,
+            hardware_id=identity.device_id,
+            product_id=product,
+            public_key=identity.public,
+            credential=secrets.token_bytes(32),
+        )
+        device = await one.api.store.write(lambda tx: one.api.services.devices.bind_in(tx, BY_SYSTEM, new))
+        credential, epoch = new.credential or b"", device.owner_epoch
+        binding = Binding(one.id, own.key, own.name, own.endpoints, credential, "b", epoch=epoch, time=0)
+        self.disk.save(KeptState(identity, active=binding))
+        await self.home.level()
+        self.lamp = device.id
+        return device.id
+
+    def device(self, place: Place = LATE) -> VirtualDevice:
+        """The lamp, switched on."""
+        return VirtualDevice(product_named("lamp"), place=place, store=self.disk)
+
+    async def hubs(self, hub: Hub) -> tuple[Any, Any]:
+        """Who holds the lamp, and who stands by, as a hub has it."""
+        shown = await hub.owner.get(f"/api/devices/{self.lamp}/hubs")
+        assert shown.status_code == 200, shown.text
+        return shown.json()["hub_id"], shown.json()["standby_id"]
+
+    async def change(self, hub: Hub, **fields: Any) -> tuple[int, str]:
+        """What is answered to Anna, and why."""
+        answer = await hub.owner.patch(f"/api/devices/{self.lamp}/hubs", json=fields)
+        return answer.status_code, answer.json().get("code", "")
+
+    async def is_at(self, hub: Hub) -> None:
+        """Return once the lamp is online there, and does what it is told there."""
+        path = f"/api/devices/{self.lamp}"
+        await until(lambda: hub.owner.get(path), lambda it: it.json()["online"])
+        order = {"service": "light", "values": {"on": True}}
+        done = await hub.owner.post(f"{path}/commands", params={"wait": 20}, json=order)
+        assert done.json()["state"] == "answered", done.text
+
+
+@asynccontextmanager
+async def living(folder: Path) -> AsyncIterator[House]:
+    async with estate(folder, "two", "three") as home, AsyncExitStack() as stack:
+        house = House(home)
+        stack.push_async_callback(house.close)
+        await house.listen(home.one)
+        await home.join()
+        await house.listen(await home.attach("two"))
+        assert (await home.admit(home.two, home.one)).status_code == 200
+        await home.level()
+        await house.pair()
+        yield house
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with living(tmp_path) as made:
+        yield made
+
+
+async def test_a_device_is_handed_over_over_its_link(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device() as lamp:
+        await house.is_at(one)
+        assert await house.change(one, hub_id=two.id) == (200, "")
+        assert (await lamp.wait("hubs")).details == {"hub": two.id, "standby": one.id}
+        # The other hub has not heard of it: the lamp waits before its door, and is let in as soon as it has.
+        await lamp.wait("link_refused")
+        await house.home.level()
+        await house.is_at(two)
+        assert await house.hubs(one) == await house.hubs(two) == (two.id, one.id)
+        assert not house.links[one.id].is_online(lamp.id)
+        # And back again, asked for at the other.
+        assert await house.change(two, hub_id=one.id) == (200, "")
+        await house.home.level()
+        await house.is_at(one)
+        assert await house.hubs(two) == (one.id, two.id)
+
+
+async def test_one_that_was_off_is_told_when_it_comes(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    await house.home.level()
+    # At the cloud, of which the hubs hear later.
+    at_cloud = await house.home.at_cloud()
+    changed = await at_cloud.patch(f"/api/devices/{house.lamp}/hubs", json={"hub_id": two.id})
+    assert changed.status_code == 200, changed.text
+    await house.home.level()
+    async with house.device() as lamp:
+        assert (await lamp.wait("hubs")).details == {"hub": two.id, "standby": one.id}
+        await house.is_at(two)
+
+
+async def test_who_stands_by_takes_over_without_a_cloud_and_hands_back(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device(HASTY) as lamp:
+        await house.is_at(one)
+        assert await house.change(one, standby_id=two.id) == (200, "")
+        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": two.id}
+        await house.home.level()
+        await house.deaf(one)
+        # Nobody talks with the cloud meanwhile.
+        await house.is_at(two)
+        assert await house.hubs(two) == (two.id, one.id)
+        assert await house.hubs(one) == (one.id, two.id)
+        await house.listen(one)
+        await house.home.level()
+        assert await house.hubs(one) == (two.id, one.id)
+        await house.is_at(two)
+        assert await house.change(one, hub_id=one.id) == (200, "")
+        await house.home.level()
+        await house.is_at(one)
+
+
+async def test_a_hub_that_comes_back_with_an_old_word_is_told_the_newer_one(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device(HASTY) as lamp:
+        await house.is_at(one)
+        await house.change(one, standby_id=two.id)
+        await lamp.wait("hubs")
+        await house.home.level()
+        await house.deaf(one)
+        await house.is_at(two)
+    # The lamp was off as `two` went away; `one` has not heard of any of it, and the lamp says by what it is bound.
+    await house.deaf(two)
+    await house.listen(one)
+    own = one.api.services.hub_cards.get(house.home.home, one.id)
+    state = house.disk.load()
+    assert own is not None
+    assert state is not None
+    assert state.standby is not None
+    assert (state.active and state.active.hub_id, state.standby.hub_id) == (two.id, one.id)
+    house.disk.save(_reached_at(state, own))
+    async with house.device(HASTY):
+        await house.is_at(one)
+    await house.home.level()
+    epochs = {it.api.services.devices.memory.get(house.lamp).device.owner_epoch for it in (one, two)}  # type: ignore[union-attr]
+    assert len(epochs) == 1
+
+
+def _reached_at(state: Any, card: HubCard) -> Any:
+    """A device's disk on which the hub that stands by is found there."""
+    return replace(state, standby=replace(state.standby, endpoints=card.endpoints))
+
+
+async def test_who_stands_by_no_longer_is_forgotten(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device(HASTY) as lamp:
+        await house.is_at(one)
+        await house.change(one, standby_id=two.id)
+        await lamp.wait("hubs")
+        assert await house.change(one, standby_id=None) == (200, "")
+        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": None}
+        await house.change(one, standby_id=two.id)
+        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": two.id}
+        await house.home.level()
+        # A hub that is none of the home's any more is none for its devices.
+        await house.home.detach("two")
+        await house.home.level()
+        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": None}
+        assert await house.change(one, hub_id=two.id) == (409, "hub_unfit")
+
+
+async def test_a_hub_that_leaves_the_home_leaves_its_devices_to_who_stands_by(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device() as lamp:
+        await house.is_at(one)
+        await house.change(one, standby_id=two.id)
+        await lamp.wait("hubs")
+        await house.home.level()
+        await house.home.detach("one")
+        await house.home.level()
+        await house.is_at(two)
+        assert await house.hubs(two) == (two.id, one.id)
+        assert lamp.state.active is not None
+        assert (lamp.state.active.hub_id, lamp.state.standby) == (two.id, None)
+
+
+async def test_one_that_was_off_as_its_hub_left_goes_there_too(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device() as lamp:
+        await house.is_at(one)
+        await house.change(one, standby_id=two.id)
+        await lamp.wait("hubs")
+        await house.home.level()
+    await house.home.detach("one")
+    await house.home.level()
+    async with house.device(HASTY):
+        await house.is_at(two)
+
+
+async def test_who_stands_by_is_told_over_a_link_that_stands_wherever_it_was_asked_for(house: House) -> None:
+    two, at_cloud = house.home.two, await house.home.at_cloud()
+    async with house.device() as lamp:
+        await house.is_at(house.home.one)
+        await at_cloud.patch(f"/api/devices/{house.lamp}/hubs", json={"standby_id": two.id})
+        await house.home.level()
+        assert (await lamp.wait("hubs")).details["standby"] == two.id
+
+
+@pytest.mark.parametrize(
+    ("hubs", "epoch", "stays"),
+    [
+        # Its hub is gone; it was told a later word than this one has heard; that word is beyond belief.
+        (("one", "two"), 1, True),
+        (("two",), 2, True),
+        (("two",), 1_002, False),
+        # It was this one's before, and has not heard that it is no more; it says that it has nothing to do with it.
+        (("two",), 1, False),
+        (("one",), 1, False),
+        # It can keep but one hub, and has come to this one.
+        (None, 0, True),
+    ],
+)
+async def test_whom_one_that_stands_by_takes_over(
+    house: House, hubs: tuple[str, ...] | None, epoch: int, stays: bool
+) -> None:
+    one, two = house.home.one, house.home.two
+    await house.change(one, standby_id=two.id)
+    await house.home.level()
+    ids = None if hubs is None else tuple(house.home.hubs[name].id for name in hubs)
+    hardware = two.api.services.devices.memory.get(house.lamp).device.hardware_id  # type: ignore[union-attr]
+    hello = Hello("1.0", "lamp", hubs=ids, epoch=epoch)
+    greeting = await two.api.services.lan.greet(hardware, hello)
+    assert greeting.stays == stays
+    assert await house.hubs(two) == ((two.id, one.id) if stays else (one.id, two.id))
+    epoch = two.api.services.devices.memory.get(house.lamp).device.owner_epoch  # type: ignore[union-attr]
+    assert (epoch > 1) == stays
+    assert (None if greeting.hubs is None else greeting.hubs.epoch) == (None if hubs is None else epoch)
+
+
+async def test_hubs_that_cannot_be_told_of_and_devices_that_cannot_be_told(house: House) -> None:
+    one, two, home = house.home.one, house.home.two, house.home
+    assert await house.change(one, hub_id="h-nobody") == (409, "hub_unfit")
+    assert await house.change(one, standby_id=one.id) == (409, "hub_unfit")
+    assert await house.change(one, hub_id=two.id, standby_id=None) == (409, "hub_unfit")
+    assert await house.change(one, hub_id=two.id, standby_id=two.id) == (409, "hub_unfit")
+    assert await house.change(one, hub_id=one.id) == (200, "")
+    three = await home.attach("three")
+    # It serves the home, and was not let in to its secrets: no device can be told of it.
+    await house.listen(three)
+    await home.level()
+    assert await house.change(one, hub_id=three.id) == (409, "hub_unfit")
+    sensor = next(it for it in one.api.services.devices.memory.in_place(home.home) if it.device.trust == "registered")
+    refused = await one.owner.patch(f"/api/devices/{sensor.device.id}/hubs", json={"hub_id": two.id})
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_handed_over")
+    await one.owner.post(f"/api/devices/{house.lamp}/freeze")
+    assert await house.change(one, hub_id=two.id) == (409, "device_frozen")
+
+
+async def test_a_gateway_takes_along_what_is_behind_it(house: House) -> None:
+    one, two, home = house.home.one, house.home.two, house.home
+    await house.pair("gateway")
+    gateway, services = house.lamp, one.api.services
+    hardware = services.devices.memory.get(gateway).device.hardware_id  # type: ignore[union-attr]
+    await house.change(one, standby_id=two.id)
+    new = NewDevice(home_id=home.home, hardware_id=f"{hardware}/bulb", product_id="lamp", gateway_id=gateway)
+    child = (await one.api.store.write(lambda tx: services.devices.bind_in(tx, BY_SYSTEM, new))).id
+    await home.level()
+    assert await two.api.store.write(lambda tx: two.api.services.devices.handing.take_over_in(tx, gateway, 0))
+    await home.level()
+    for hub in (one, two):
+        for device_id in (gateway, child):
+            house.lamp = device_id
+            assert await house.hubs(hub) == (two.id, one.id)
+    assert await house.change(two, hub_id=one.id) == (409, "behind_gateway")
+    house.lamp = gateway
+    assert await house.change(two, hub_id=one.id) == (200, "")
+    house.lamp = child
+    assert await house.hubs(two) == (one.id, two.id)
