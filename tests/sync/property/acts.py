@@ -9,7 +9,8 @@ from app.clock import Moment
 from app.sync import hybrid, rules
 from app.sync.model import NOBODY, Entity, Op, Part
 from tests.sync.nodes import Node, View
-from tests.sync.property.world import DAY_MS, HARDWARE, HOME, MEMBERS, PEOPLE, World
+from tests.sync.property.grounds import DAY_MS, HARDWARE, HOME, MEMBERS, PEOPLE
+from tests.sync.property.world import World
 
 Parts = list[Part]
 
@@ -140,8 +141,22 @@ class Doing:
             return None
         hardware = it.fields["hardware_id"]
         self.world.epoch_of_hardware[hardware] += 1
-        fields = {"holder": hub_id, "owner_epoch": self.world.epoch_of_hardware[hardware], "standby": None}
+        former = self.rng.choice((None, it.fields.get("holder")))
+        fields = {"holder": hub_id, "owner_epoch": self.world.epoch_of_hardware[hardware], "standby": former}
         return Proposal(NOBODY, [Part("device", it.id, "put", fields)])
+
+    def hand_device(self, actor: str) -> Parts | None:
+        """By the registry alone: two who do so apart name the same epoch."""
+        it = self.one("device")
+        others = [] if it is None else [hub for hub in self.world.hubs if hub != it.fields.get("holder")]
+        if it is None or not others:
+            return None
+        if self.rng.random() < 0.3:
+            return [Part("device", it.id, "put", {"standby": self.rng.choice((None, *others))})]
+        hardware, epoch = it.fields["hardware_id"], it.fields["owner_epoch"] + 1
+        self.world.epoch_of_hardware[hardware] = max(self.world.epoch_of_hardware[hardware], epoch)
+        fields = {"holder": self.rng.choice(others), "owner_epoch": epoch, "standby": it.fields.get("holder")}
+        return [Part("device", it.id, "put", fields)]
 
     def firmware(self, actor: str) -> Proposal | None:
         it = self.one("device", lambda it: it.fields.get("holder") == self.node.hub_id)

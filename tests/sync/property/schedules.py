@@ -3,17 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 from random import Random
-from typing import Any
 
 import pytest
-from msgspec import Struct
 
-from app.sync import merge, outbox_queries
 from app.sync.model import Op
 from tests.sync.nodes import Node
 from tests.sync.property.acts import Doing
-from tests.sync.property.oracle import Oracle, Wrong, must
-from tests.sync.property.world import (
+from tests.sync.property.ending import Ending
+from tests.sync.property.grounds import (
     CLOUD,
     DAY_MS,
     HOME,
@@ -21,69 +18,14 @@ from tests.sync.property.world import (
     OTHER,
     OWNER,
     YEAR_MS,
-    Acked,
     CloudBackup,
-    World,
     has,
-    recorded,
 )
+from tests.sync.property.moods import DISASTERS, MOODS, MOVES, NETWORK, TIME
+from tests.sync.property.oracle import Wrong, must
+from tests.sync.property.world import World
 
 STEPS = 60
-PLACES = {"rename": 6, "build": 2, "pull_down": 2, "place": 4, "call": 3, "gather": 3, "dismiss": 1}
-PEOPLES = {
-    "promote": 4,
-    "put_out": 3,
-    "leave": 1,
-    "let_in": 2,
-    "call_oneself": 1,
-    "hand_over": 2,
-    "invite": 3,
-    "come_in": 4,
-    "revoke": 1,
-}
-THINGS = {"pair": 3, "unpair": 1, "take_over": 2, "firmware": 2, "command": 2}
-SHARES = {"share": 2, "take_share": 2, "end_share": 2, "widen_share": 1}
-NETWORK = {
-    "exchange": 34,
-    "again": 3,
-    "come_late": 4,
-    "cut": 1,
-    "heal_one": 2,
-    "phone": 4,
-    "restart": 1,
-    "show_some": 3,
-}
-MOVES = {"join": 2, "part": 1}
-TIME = {"jump": 3, "compact": 1}
-DISASTERS = {"back_up": 3, "restore_hub": 1, "restore_cloud": 1, "ghost": 1}
-
-
-class Mood(Struct, frozen=True):
-    """How often what happens."""
-
-    acts: dict[str, int]
-    disasters: int = 0
-    time: int = 1
-    network: int = 1
-    moves: int = 0
-
-
-def _acts(places: int, people: int, things: int, shares: int) -> dict[str, int]:
-    weighed = ((PLACES, places), (PEOPLES, people), (THINGS, things), (SHARES, shares))
-    return {name: weight * times for of, times in weighed for name, weight in of.items()} | {"dissolve": 1}
-
-
-MOODS = {
-    "all": Mood(_acts(2, 2, 2, 2), disasters=1, moves=1),
-    "places": Mood(_acts(6, 0, 2, 0)),
-    "people": Mood(_acts(1, 6, 0, 2)),
-    "things": Mood(_acts(2, 0, 6, 1), disasters=1),
-    "disasters": Mood(_acts(3, 2, 1, 0) | {"pull_down": 12, "place": 16}, disasters=4, moves=1),
-    "ages": Mood(_acts(3, 2, 1, 1) | {"call": 50, "unpair": 0}, disasters=1, time=8, moves=1),
-    "heirs": Mood(_acts(1, 3, 0, 0) | {"hand_over": 16}, disasters=4),
-    "slow": Mood(_acts(3, 2, 1, 1), disasters=1, time=2, network=3),
-    "moves": Mood(_acts(4, 1, 1, 0), network=3, moves=8),
-}
 
 
 class Schedule:
@@ -93,6 +35,7 @@ class Schedule:
         self.seed = seed
         self.world = world(seed)
         self.rng: Random = self.world.rng
+        self._ending = Ending(self.world)
         self.mood = MOODS[mood or list(MOODS)[seed % len(MOODS)]]
         weights = {"act": 90}
         for steps, times in (
@@ -110,17 +53,17 @@ class Schedule:
         world = self.world
         world.found({"one": HOMES, "two": (HOME,)})
         world.calm = True
-        self._settle()
+        self._ending.settle()
         for kind in ("pair", "gather", "share", "invite"):
             proposal = Doing(world, world.hubs["one"], HOME).propose(kind, OWNER)
             assert proposal is not None
             world.act(world.hubs["one"], HOME, OWNER, proposal.parts)
-        self._settle()
+        self._ending.settle()
         world.calm = False
         for step in self.rng.choices(self._steps, self._weights, k=STEPS):
             world.tick()
             step()
-        self._heal()
+        self._ending.heal()
 
     # steps
 
@@ -315,108 +258,6 @@ class Schedule:
         key = HOME, op.node, op.n
         others = [it for it in self.world.hubs.values() if it is not hub and it.serves(HOME)]
         return key not in self.world.acked or any(key[1:] == (it.node, it.n) for o in others for it in o.outbox(HOME))
-
-    # the end
-
-    def _settle(self) -> None:
-        world = self.world
-        for _ in range(400):
-            busy = False
-            for hub in world.hubs.values():
-                for home in HOMES:
-                    if hub.serves(home) and not self._is_level(hub, home):
-                        world.exchange(hub, home)
-                        busy = True
-            if not busy:
-                return
-        logs = [(hub.name, hub.shared(home)) for hub in world.hubs.values() for home in HOMES if hub.serves(home)]
-        raise Wrong(f"never the same: {logs}")
-
-    def _is_level(self, hub: Node, home: str) -> bool:
-        here, there = hub.shared(home), self.world.cloud.shared(home)
-        level = (here.epoch, here.head, here.state) == (there.epoch, there.head, "synced")
-        return level and not outbox_queries.waiting_count(hub.reader, home)
-
-    def _heal(self) -> None:
-        world = self.world
-        world.say("all heals")
-        world.calm = True
-        world.cut.clear()
-        while world.late:
-            world.come_late()
-        world.tick()
-        self._settle()
-        for to in (*world.hubs.values(), world.cloud):
-            if to.serves(HOME):
-                world.phone_speaks(to)
-        self._settle()
-        for node in (*world.hubs.values(), world.cloud):
-            for home in HOMES:
-                node.level(home)
-        for home in HOMES:
-            self._check_same(home)
-        self._check_acked()
-
-    def _check_same(self, home: str) -> None:
-        world = self.world
-        log = world.cloud.log(home)
-        alive = {key: it for key, it in log.items() if it.dead is None}
-        digest = merge.digest(log.values())
-        plain = {key: {n: v for n, v in it.fields.items() if v is not None} for key, it in alive.items()}
-        must(world.cloud.shown(home) == plain, "shown otherwise at the cloud", home)
-        for hub in world.hubs.values():
-            if not hub.serves(home):
-                continue
-            there = hub.log(home)
-            must(merge.digest(there.values()) == digest, hub.name, home, "differs:", _differences(alive, there))
-            must({key: it for key, it in there.items() if it.dead is None} == alive, "not the same", hub.name, home)
-            must(all(there.get(key) == it for key, it in log.items()), "another tombstone", hub.name, home)
-            must(not hub.outbox(home), "still waits", hub.name)
-            must(hub.shown(home) == plain, "shown otherwise", hub.name, home, _differences(plain, hub.shown(home)))
-
-    def _check_acked(self) -> None:
-        """Every acknowledged edit is there, or was overwritten, or refused so that it shows; or lost with a disk."""
-        world = self.world
-        alive = {hub.name: hub for hub in world.hubs.values()}
-        records = {home: recorded(world.cloud.log(home)) for home in HOMES}
-        for key, acked in world.acked.items():
-            if key in world.lost:
-                continue
-            must(acked.status is not None, "acknowledged, and lost:", key, acked.op)
-            if acked.status == "ok":
-                log = world.oracles[key[0]]
-                self._check_there(log, key, acked, records[key[0]])
-            elif acked.machine in alive and acked.op.node == acked.machine and key not in world.left:
-                must(key in alive[acked.machine].told, "refused, and nobody was told:", key, acked)
-
-    def _check_there(
-        self, oracle: Oracle, key: tuple[str, str, int], acked: Acked, records: set[tuple[Any, ...]]
-    ) -> None:
-        for part in acked.op.parts:
-            if part.kind == "conflict":
-                continue
-            fact, inc = oracle.facts.get((part.kind, part.id)), acked.incs.get((part.kind, part.id), 0)
-            if (key[0], part.kind, part.id) in self.world.forgotten:
-                continue
-            if part.what == "del":
-                must(fact is None or fact.dead is not None or fact.inc > inc, "ended, and there:", key, part)
-                continue
-            if fact is None:
-                told = {name for kind, of, name, *_ in records if (kind, of) == (part.kind, part.id)}
-                values = {name for name, value in part.fields.items() if value is not None}
-                must(values <= told, "nothing is there:", key, part)
-                continue
-            if fact.dead or fact.inc > inc > 0:
-                continue
-            for name in part.fields:
-                mark = fact.fields.get(name, (None, None))[1]
-                order = acked.at, acked.op.node, acked.op.n
-                is_there = mark is not None and mark.order >= order
-                must(is_there or (part.kind, part.id, name, *key[1:]) in records, "not there:", key, part, name, mark)
-
-
-def _differences(one: dict, other: dict) -> list:  # type: ignore[type-arg]
-    return [(key, one.get(key), other.get(key)) for key in one.keys() | other.keys() if one.get(key) != other.get(key)]
 
 
 def run(seed: int, mood: str | None = None, world: type[World] = World) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.sync.property.schedules import MOODS, run
+from tests.sync.property.moods import MOODS
+from tests.sync.property.schedules import run
 
 SAMPLE = 240
 ALL = 10_000
