@@ -1,6 +1,6 @@
 """Wi-Fi networks as facts of their home (app/sync). A password is none: it travels sealed, as a secret."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -53,27 +53,35 @@ class NetworkFacts:
         return ()
 
     def put_in(self, tx: Tx, home_id: str, items: Sequence[Item]) -> None:
-        """See the Protocol."""
-        gone = {item.id for item in items if item.fields is None}
-        for item in items:
-            old = queries.get(tx, home_id, item.id)
-            if item.fields is None and old is not None:
-                self._networks.forgotten_in(tx, item.by.actor, old)
-            fact = _fact(item.fields)
-            if fact is not None and queries.place_for(tx, home_id, item.id):
-                self._put_in(tx, item, Network(item.id, home_id, **msgspec.structs.asdict(fact)), old, gone)
+        """See the Protocol. Who stands here is of all that there are to be then, in whatever order they come."""
+        known = {it.id: it for it in queries.of_home(tx, home_id)}
+        by = {item.id: item.by.actor for item in items}
+        named = _one_of_a_name(self._wanted(tx, home_id, known, items))
+        stays = {it.id: it for it in named.values()}
+        for old in known.values():
+            if old.id not in stays:
+                self._networks.forgotten_in(tx, by[old.id if old.id in by else named[old.ssid].id], old)
+        changed = [(now, known.get(now.id)) for now in stays.values() if now != known.get(now.id)]
+        for now, former in changed:
+            if former is not None and former.ssid != now.ssid:
+                queries.delete(tx, now.id)  # another may have its name now
+        for now, former in changed:
+            self._networks.known_so_in(tx, by[now.id], now, former)
 
-    def _put_in(self, tx: Tx, item: Item, now: Network, old: Network | None, gone: set[str]) -> None:
-        other = queries.named(tx, now.home_id, now.ssid)
-        if other is not None and other.id != now.id:
-            if _last_used(other) > _last_used(now) and other.id not in gone:
-                if old is not None:
-                    # It has another name than it had.
-                    self._networks.forgotten_in(tx, item.by.actor, old)
-                return
-            self._networks.forgotten_in(tx, item.by.actor, other)
-        if now != old:
-            self._networks.known_so_in(tx, item.by.actor, now, old)
+    def _wanted(self, tx: Tx, home_id: str, known: Mapping[str, Network], items: Sequence[Item]) -> Iterable[Network]:
+        wanted = dict(known)
+        for item in items:
+            fact = _fact(item.fields)
+            if item.fields is None:
+                wanted.pop(item.id, None)
+            elif fact is not None and queries.place_for(tx, home_id, item.id):
+                wanted[item.id] = Network(item.id, home_id, **msgspec.structs.asdict(fact))
+        return wanted.values()
+
+
+def _one_of_a_name(networks: Iterable[Network]) -> dict[str, Network]:
+    """The one used last, by name."""
+    return {it.ssid: it for it in sorted(networks, key=_last_used)}
 
 
 def _last_used(network: Network) -> tuple[int, str]:

@@ -489,6 +489,20 @@ async def test_a_home_knows_one_network_of_a_name(house: House) -> None:
     assert (await entities_of(house.there, house.home_id))["wifi_network"] == {"old": older | {"used_at": 9}}
 
 
+async def test_networks_may_change_their_names_with_each_other(house: House) -> None:
+    linden, ulme, eiche = ({"ssid": it, "secured": True, "created_at": 5} for it in ("Linden", "Ulme", "Eiche"))
+    there = house.there, house.home_id, "wifi_network"
+    await put(*there, {"a": linden | {"used_at": 9}, "b": ulme})
+    swapped = {"b": linden, "a": ulme | {"used_at": 9}}
+    await put(*there, swapped)
+    assert (await entities_of(house.there, house.home_id))["wifi_network"] == swapped
+    # A name is free that another has no longer, though that one comes later.
+    moved = {"b": ulme, "a": eiche}
+    for _ in range(2):
+        await put(*there, moved)
+        assert (await entities_of(house.there, house.home_id))["wifi_network"] == moved
+
+
 async def test_a_network_whose_password_has_not_come_is_not_used_as_an_open_one(house: House) -> None:
     networks = house.there.services.networks
     await put(house.there, house.home_id, "wifi_network", {"n": {"ssid": "Linden", "secured": True, "created_at": 5}})
