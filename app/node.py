@@ -110,10 +110,13 @@ class Node:
         self.link_port = await _listen(link, settings.host, settings.link_port)
         services.lan.link = link
         where = partial(self._endpoints, interfaces)
-        if endpoints := where():
-            # Before the first device can say hello: it is told by this.
-            card = HubCard(identity.public, services.hub.view().name, endpoints)
-            await services.hub_cards.open(card, services.sync.replica)
+
+        def card() -> HubCard | None:
+            endpoints = where()
+            return HubCard(identity.public, services.hub.view().name, endpoints) if endpoints else None
+
+        # Before the first device can say hello: it is told by this.
+        await services.hub_cards.open(card, services.sync.replica)
         self._link_over_bluetooth(link)
         if settings.mqtt is not False:
             await self._speak_mqtt(services.mqtt, identity.hub_id)

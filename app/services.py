@@ -211,6 +211,8 @@ class Services:
             serving=serving,
         )
         self.sync.copies.on_ending.append(self.lan.home_ending_in)
+        self.sync.copies.on_alone.append(self.hub_cards.let_go_in)
+        self.sync.on_joined.append(self.hub_cards.plug)
         self.sync.on_joined.append(self.streams.plug)
         self.sync.on_left.append(self.streams.unplug)
         self.clouds = Clouds(self.enrolment, self.sync)

@@ -154,7 +154,7 @@ def _without(state: DeviceState, binding: Binding) -> DeviceState:
         return drop_pending(state)
     if binding == state.standby:
         return replace(state, standby=None)
-    return replace(state, active=state.standby, standby=None, answered=()) if binding == state.active else state
+    return unbind(state) if binding == state.active else state
 
 
 def unbind(state: DeviceState) -> DeviceState:

@@ -26,15 +26,13 @@ async def hold(
         raise CommandError("One of --by, --standby and --alone.", exit=Exit.USAGE, code="usage")
     home = await home_of(api, home_name)
     found = await named(api, f"/api/homes/{home['id']}/devices", device, "device")
-    hubs = (await api.get(f"/api/homes/{home['id']}/keys"))["hubs"]
     path = f"/api/devices/{found['id']}/hubs"
+    shown = await api.get(path)
     if by is not None:
-        shown = await api.patch(path, {"hub_id": hub_id_of(hubs, by)})
+        shown = await api.patch(path, {"hub_id": hub_id_of(shown["hubs"], by)})
     elif standby is not None or alone:
-        shown = await api.patch(path, {"standby_id": None if standby is None else hub_id_of(hubs, standby)})
-    else:
-        shown = await api.get(path)
-    names = {it["id"]: it["name"] for it in hubs}
+        shown = await api.patch(path, {"standby_id": None if standby is None else hub_id_of(shown["hubs"], standby)})
+    names = {it["id"]: it["name"] for it in shown["hubs"]}
     answer(
         shown, f"[green]✓[/] {plain(found['name'])} is held by {_called(names, shown['hub_id'])}", *_rest(names, shown)
     )

@@ -182,7 +182,7 @@ async def _typed(what: str) -> str:
 
 def hub_id_of(hubs: list[dict[str, Any]], which: str) -> str:
     """Of the hub with this id or name; what is there no more is not meant."""
-    there = [it for it in hubs if it["state"] != "removed"]
+    there = [it for it in hubs if it.get("state") != "removed"]
     found = [it for it in there if which == it["id"]]
     found = found or [it for it in there if which.casefold() == it["name"].casefold()]
     if len(found) == 1:

@@ -41,27 +41,38 @@ class NotHandedOver(Conflict):
     hint = "Add it at the other hub; it keeps its name, room and history in this home."
 
 
+class HubChoice(Struct, frozen=True):
+    """A hub that can hold a device of this home."""
+
+    id: str
+    name: str
+
+
 class DeviceHubs(Struct, frozen=True):
-    """`hub_id` null: no hub holds it; `standby_id` null: nobody stands by. `version` is the ETag of its entry."""
+    """`hub_id` null: no hub holds it; `standby_id` null: nobody stands by. `version` is the ETag of its entry.
+
+    `hubs` are those of the home that can.
+    """
 
     device_id: str
     hub_id: str | None
     standby_id: str | None
     version: int
+    hubs: list[HubChoice]
 
 
 class HubsOfHomes(Protocol):
     """Of which hubs the devices of a home can be told."""
 
-    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
-        """Whether this is one."""
+    def fit_in(self, reader: Reader, home_id: str) -> list[HubChoice]:
+        """All of them, in order of id."""
 
 
 class NoHubs:
     """Without a cloud there is but this one."""
 
-    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
-        return False
+    def fit_in(self, reader: Reader, home_id: str) -> list[HubChoice]:
+        return []
 
 
 class Handing:
@@ -75,12 +86,17 @@ class Handing:
         self.hubs: HubsOfHomes = NoHubs()
         self.on_changed: list[Callable[[Device], None]] = []
 
-    def hubs_of(self, actor: Actor, device_id: str) -> DeviceHubs:
-        """From memory; raises NotFound, Refused."""
+    async def hubs_of(self, actor: Actor, device_id: str) -> DeviceHubs:
+        """Who holds a device, and who else can; raises NotFound, Refused."""
         demand(actor, Action.PAIR, self._access.device(actor, device_id), self._store.clock.now())
-        if (live := self._memory.get(device_id)) is None:
+        return await self._store.read(lambda reader: self._shown_in(reader, device_id))
+
+    def _shown_in(self, reader: Reader, device_id: str) -> DeviceHubs:
+        if (device := queries.device(reader, device_id)) is None:
             raise NotFound
-        return _shown(live.device, self._memory.hub_id)
+        holder = read_hub(reader).hub_id if device.holder is None else device.holder
+        fit = self.hubs.fit_in(reader, device.home_id)
+        return DeviceHubs(device.id, holder or None, device.standby, device.version, fit)
 
     async def change(
         self, by: Caller, device_id: str, hub_id: str | UnsetType = UNSET, standby_id: str | UnsetType | None = UNSET
@@ -105,16 +121,15 @@ class Handing:
         old = self._registry.changing_in(tx, by, Action.PAIR, device_id)
         by.match(old.version)
         self._demand_told_in(tx, old)
-        own = read_hub(tx).hub_id
-        was = _shown(old, own)
+        was = self._shown_in(tx, device_id)
         now = _wanted(was, hub_id, standby_id)
         if now == was:
             return was
-        new = {it for it in (now.hub_id, now.standby_id) if it not in (None, was.hub_id)}
-        if not all(self.hubs.fit_in(tx, old.home_id, str(it)) for it in new):
+        if not {now.hub_id, now.standby_id} <= {None, was.hub_id, *(it.id for it in was.hubs)}:
             raise HubUnfit
         moved = {} if now.hub_id == was.hub_id else {"holder": now.hub_id}
-        return _shown(self._put_in(tx, by, old, {**moved, "standby": now.standby_id}), own)
+        self._put_in(tx, by, old, {**moved, "standby": now.standby_id})
+        return self._shown_in(tx, device_id)
 
     def _demand_told_in(self, tx: Tx, device: Device) -> None:
         if device.gateway_id is not None:
@@ -124,16 +139,28 @@ class Handing:
         self._registry.demand_bound_in(tx, device.id)
         self._memory.demand_unfrozen_in(tx, device.id)
 
-    async def take_over(self, device_id: str, epoch: int) -> bool:
-        """This hub stands by for a device that came, and knows of `epoch`; whether it holds it from now on."""
+    async def take_over(self, device_id: str, epoch: int = 0) -> bool:
+        """A device is to stay with this hub, under a later epoch than it has, and than `epoch`; whether it does.
+
+        This hub stands by for it, or for the gateway it is behind, or holds that; or holds it itself.
+        """
         return await self._store.write(lambda tx: self.take_over_in(tx, device_id, epoch))
 
-    def take_over_in(self, tx: Tx, device_id: str, epoch: int) -> bool:
+    def take_over_in(self, tx: Tx, device_id: str, epoch: int = 0) -> bool:
         """`take_over` inside `tx`."""
         old, hub_id = queries.device(tx, device_id), read_hub(tx).hub_id
-        if old is None or old.unbound_at is not None or old.standby != hub_id or old.holder in (None, hub_id):
+        if old is None or old.unbound_at is not None:
             return False
-        self._put_in(tx, BY_SYSTEM, old, {"holder": hub_id, "standby": old.holder or None}, epoch)
+        gateway = None if old.gateway_id is None else queries.device(tx, old.gateway_id)
+        if old.holder in (None, hub_id):
+            standby = old.standby
+        elif gateway is not None and gateway.holder in (None, hub_id):
+            standby = gateway.standby
+        elif old.standby == hub_id:
+            standby = old.holder or None
+        else:
+            return False
+        self._put_in(tx, BY_SYSTEM, old, {"holder": hub_id, "standby": standby}, epoch)
         return True
 
     def _put_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int = 0) -> Device:
@@ -143,12 +170,12 @@ class Handing:
         return device
 
     def _put_one_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int) -> Device:
-        raised = max(old.owner_epoch, queries.last_epoch(tx, old.hardware_id), epoch) + 1
+        raised = max(old.owner_epoch, epoch) + 1
         if "holder" in fields:
             queries.raise_epoch(tx, old.hardware_id, raised)
             fields = {**fields, "owner_epoch": raised}
         device = self._registry.replace_in(tx, old, **fields)
-        self._memory.rebond_in(tx, [old.hardware_id])
+        self._memory.raised(tx, old.hardware_id, device.owner_epoch)
         told = {name: value for name, value in fields.items() if name != "owner_epoch"}
         tx.record(by.actor, change("device.updated", device, told, Action.ROOM_READ))
         if self._memory.holds(old) and not self._memory.holds(device):
@@ -162,11 +189,6 @@ class Handing:
     def _tell(self, device: Device) -> None:
         for told in self.on_changed:
             told(device)
-
-
-def _shown(device: Device, hub_id: str | None) -> DeviceHubs:
-    holder = hub_id if device.holder is None else device.holder
-    return DeviceHubs(device.id, holder or None, device.standby, device.version)
 
 
 def _wanted(was: DeviceHubs, hub_id: str | UnsetType, standby_id: str | UnsetType | None) -> DeviceHubs:

@@ -31,8 +31,8 @@ class HubsChange(Struct, forbid_unknown_fields=True):
 async def get_hubs(
     caller: NamedDependency[Caller], devices: NamedDependency[Devices], device_id: FromPath[str]
 ) -> Response[DeviceHubs]:
-    """Which hub holds a device, and which one takes it over where that is gone."""
-    found = devices.handing.hubs_of(caller.actor, device_id)
+    """Which hub holds a device, which one takes it over where that is gone, and which others of the home can."""
+    found = await devices.handing.hubs_of(caller.actor, device_id)
     return answer(found, found.version)
 
 

@@ -123,7 +123,7 @@ class Memory:
         self.devices: Resident[str, Live] = Resident(self._load)
         self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
         self._of_hardware: dict[str, str] = {}
-        self._stood_by: dict[str, str] = {}
+        self._elsewhere: dict[str, str] = {}
         self._hardware: list[str] = []
         self._removed: list[str] = []
         self._ids: dict[str, list[str]] = {}
@@ -138,9 +138,9 @@ class Memory:
         live = self.get(self._of_hardware.get(hardware_id, ""))
         return None if live is None else live.device
 
-    def stood_by(self, hardware_id: str) -> Device | None:
-        """The device that piece of hardware is, for which this hub stands by; none while it holds it itself."""
-        live = self.get(self._stood_by.get(hardware_id, ""))
+    def elsewhere(self, hardware_id: str) -> Device | None:
+        """The device that piece of hardware is, while another hub holds it."""
+        live = self.get(self._elsewhere.get(hardware_id, ""))
         return None if live is None else live.device
 
     def hardware(self, beginning: str) -> str | None:
@@ -200,7 +200,7 @@ class Memory:
         self.bonds.put(tx, hardware_id, Bond(public_key, credential, epoch, removed=False))
 
     def rebond_in(self, tx: Tx, hardware_ids: Collection[str]) -> None:
-        """From `tx` on these are proved by what the disk has of them now: nothing, where they are other hubs'."""
+        """From `tx` on these are proved by what the disk has of them now."""
         found = queries.bonds_of(tx, self._vault, hardware_ids)
 
         def settle() -> None:
@@ -265,17 +265,16 @@ class Memory:
         if new is not None and self._is_here(new):
             self._of_hardware[new.hardware_id] = new.id
             insort(self._hardware, new.hardware_id)
-        if old is not None and self._stands_by(old):
-            self._stood_by.pop(old.hardware_id, None)
-        if new is not None and self._stands_by(new):
-            self._stood_by[new.hardware_id] = new.id
+        if old is not None and self._is_elsewhere(old):
+            self._elsewhere.pop(old.hardware_id, None)
+        if new is not None and self._is_elsewhere(new):
+            self._elsewhere[new.hardware_id] = new.id
 
     def _is_here(self, device: Device) -> bool:
         return device.unbound_at is None and self.holds(device)
 
-    def _stands_by(self, device: Device) -> bool:
-        stands = device.standby is not None and device.standby == self.hub_id
-        return stands and device.unbound_at is None and not self.holds(device)
+    def _is_elsewhere(self, device: Device) -> bool:
+        return device.unbound_at is None and not self.holds(device)
 
     def _load(self, reader: Reader) -> Iterator[tuple[str, Live]]:
         self.hub_id = read_hub(reader).hub_id

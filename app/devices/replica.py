@@ -148,8 +148,7 @@ class DeviceFacts:
         queries.update_devices(tx, [step.now for step in steps if step.old is not None])
         tx.after(lambda: self._show(steps))
         rebound = self._bind_in(tx, puts)
-        others = {step.now.hardware_id for step in steps if step.old is None or _hubs(step.old) != _hubs(step.now)}
-        if changing := sorted(rebound | others):
+        if changing := sorted(rebound | {step.now.hardware_id for step in steps if step.old is None}):
             self._memory.rebond_in(tx, changing)
         for step in steps:
             self._tell_in(tx, step)

@@ -87,9 +87,13 @@ def entered(fact: DeviceFact, device_id: str, home_id: str, now: int, **places: 
 
 
 def changed(old: Device, fact: DeviceFact, hub_id: str | None, now: int, **places: Any) -> Device | None:
-    """A device that was here, in its next version; None where nothing of it is another. Its epoch is only raised."""
+    """A device that was here, in its next version; None where nothing of it is another.
+
+    Its epoch is only raised here, by the hub that holds it: of one that another holds the log knows better.
+    """
     said = _said(fact) | places
-    said["owner_epoch"] = max(old.owner_epoch, fact.owner_epoch)
+    if fact.holder in (None, hub_id):
+        said["owner_epoch"] = max(old.owner_epoch, fact.owner_epoch)
     said["holder"] = None if old.holder is None and fact.holder == hub_id else fact.holder or ""
     if tuple(said.values()) == _values(old):
         return None

@@ -76,13 +76,22 @@ class Gateways:
             _log.warning("more devices behind a gateway than may be", gateway=hardware_id)
             return
         behind[said.child] = said
-        device = self.child_of(hardware_id, said.child)
+        device = self.child_of(hardware_id, said.child) or await self._taken_along(hardware_id, said.child)
         if device is None or device.product_id != said.product:
             await self._newcomer(hardware_id, said)
         elif said.online:
             self._devices.online(device.id, LINK, clean(said.fw))
         else:
             self._devices.offline(device.id, LINK)
+
+    async def _taken_along(self, hardware_id: str, child: str) -> Device | None:
+        """One that joined while its gateway changed hubs is of another hub's still: it is where its gateway is."""
+        device = self._devices.memory.elsewhere(hardware_of(hardware_id, child))
+        gateway = self._devices.of_hardware(hardware_id)
+        if device is None or gateway is None or device.gateway_id != gateway.id:
+            return None
+        await self._devices.handing.take_over(device.id)
+        return self.child_of(hardware_id, child)
 
     async def child_left(self, hardware_id: str, child: str) -> None:
         """A device is behind it no more: somebody has reset it by hand, unless the hub let it go."""

@@ -50,6 +50,7 @@ class LanDevices:
         control.links[LINK] = control.links[BLE] = self
         devices.on_left.append(self._left)
         devices.handing.on_changed.append(self._tell_hubs)
+        devices.transfers.on_moved.append(self._tell_hubs)
         devices.freezing.on_frozen.append(self._frozen)
         devices.freezing.on_unfrozen.append(self.gateways.unfrozen)
 
@@ -58,7 +59,7 @@ class LanDevices:
         bond = self._devices.bond_of(hardware_id)
         if bond is None:
             return None
-        device = self._devices.of_hardware(hardware_id) or self._devices.memory.stood_by(hardware_id)
+        device = self._devices.of_hardware(hardware_id) or self._devices.memory.elsewhere(hardware_id)
         # To one that is frozen the hub is as if it had never known it: it stays as it is, and tries again later.
         if device is not None and self._devices.is_frozen(device.id):
             return None
@@ -194,7 +195,7 @@ class LanDevices:
 
     def home_ending_in(self, tx: Tx, home_id: str) -> None:
         """This hub leaves a home, whose devices stay there: those with somebody to go to are told so, and not reset."""
-        heirs = self.holding.heirs_of(home_id)
+        heirs = [it for it in self.holding.heirs_of(home_id) if self._keeps_several(it[0])]
 
         def send_away() -> None:
             for hardware_id, hubs in heirs:

@@ -1,12 +1,16 @@
 """At a link: which of its home's hubs a device is told of, and when this one takes it over (pairing/PROTOCOL.md 8)."""
 
-from typing import Protocol
+import asyncio
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from app.devices.model import MAX_EPOCH_STEP, Device
 from app.devices.service import Devices
 from pairing.messages import Hello, HubCard, Hubs
+
+# A device tries its standby once it has been without its own hub for twice as long.
+AGAIN_S: Final = 30.0
 
 
 class Cards(Protocol):
@@ -37,6 +41,8 @@ class Holding:
         self._devices = devices
         self._memory = devices.memory
         self.cards: Cards = NoCards()
+        # By device, until when it is not taken over once more (s, of the event loop's clock).
+        self._again_at: dict[str, float] = {}
 
     def hubs_of(self, device: Device) -> Hubs | None:
         """What it is told; None where it cannot be told of the hub that holds it."""
@@ -58,25 +64,37 @@ class Holding:
 
     async def greet(self, hardware_id: str, hello: Hello) -> Greeting:
         """Whether a proven device stays here: one that this hub holds, or takes over now. Raises StoreError."""
-        device = self._memory.of_hardware(hardware_id) or self._memory.stood_by(hardware_id)
+        device = self._memory.of_hardware(hardware_id) or self._memory.elsewhere(hardware_id)
         if device is None:
             return Greeting(stays=True)
-        if not self._memory.holds(device):
-            if not self._comes_to_stay(device, hello):
-                return Greeting(stays=False, hubs=self.hubs_of(device))
+        if self._comes_anew(device, hello) and self._is_time(device.id):
             await self._devices.handing.take_over(device.id, hello.epoch if _is_later(device, hello) else 0)
-            device = self._memory.of_hardware(hardware_id)
-            if device is None:
-                return Greeting(stays=False)
+            device = self._memory.of_hardware(hardware_id) or device
+        if not self._memory.holds(device):
+            # One that knows a later word than this hub has heard comes again until it has.
+            is_told = hello.hubs is not None and hello.epoch <= device.owner_epoch
+            return Greeting(stays=False, hubs=self.hubs_of(device) if is_told else None)
         return Greeting(stays=True, hubs=self._news(device, hello))
 
-    def _comes_to_stay(self, device: Device, hello: Hello) -> bool:
-        """It cannot reach the hub that holds it, nor can anybody; or it is this one's by a later word than is known."""
+    def _comes_anew(self, device: Device, hello: Hello) -> bool:
+        """Whether the home's log must say something else for it to stay here.
+
+        It cannot reach the hub that holds it, nor can anybody; or it is this one's by a later word than is known here.
+        """
         if hello.hubs is None:
-            return True  # it can keep but one hub, and that is this one
-        hubs = hello.hubs
-        is_alone = hubs[:1] == (device.holder,) or self.hubs_of(device) is None
-        return self._memory.hub_id in hubs and (is_alone or _is_later(device, hello))
+            return device.standby == self._memory.hub_id  # it can keep but one hub, and that is this one
+        if self._memory.hub_id not in hello.hubs:
+            return False
+        is_alone = hello.hubs[0] == device.holder or self.hubs_of(device) is None
+        return _is_later(device, hello) or (is_alone and device.standby == self._memory.hub_id)
+
+    def _is_time(self, device_id: str) -> bool:
+        """A device that comes and goes between two hubs changes their log so often, and no more."""
+        now = asyncio.get_running_loop().time()
+        if now < self._again_at.get(device_id, 0):
+            return False
+        self._again_at = {it: at for it, at in self._again_at.items() if at > now} | {device_id: now + AGAIN_S}
+        return True
 
     def _news(self, device: Device, hello: Hello) -> Hubs | None:
         """What one that stays is told: nothing where it can keep but one hub, and where there is but one."""
@@ -88,4 +106,4 @@ class Holding:
 
 def _is_later(device: Device, hello: Hello) -> bool:
     """Whether it is bound by a later word than the home's log has here; who says any epoch says nothing."""
-    return device.owner_epoch < hello.epoch <= device.owner_epoch + MAX_EPOCH_STEP
+    return device.owner_epoch < hello.epoch < device.owner_epoch + MAX_EPOCH_STEP

@@ -22,8 +22,9 @@ class Copies:
         self._capture = capture
         self._replica = replica
         self._standings = standings
-        # Told inside the act, of a home that this hub is about to leave.
+        # Told inside the act, of a home that this hub is about to leave, and of one that it keeps alone.
         self.on_ending: list[Callable[[Tx, str], None]] = []
+        self.on_alone: list[Callable[[Tx, str], None]] = []
 
     def begin_in(self, tx: Tx, home_id: str, cloud_id: str, epoch: str, *, founding: bool) -> None:
         """A home that this hub serves from now on: its own, which it brings, or one that is there."""
@@ -51,5 +52,7 @@ class Copies:
     def let_go_in(self, tx: Tx, home_id: str) -> None:
         """A home that a cloud ordered is this hub's alone."""
         self.homes.pop(home_id, None)
+        for told in self.on_alone:
+            told(tx, home_id)
         self._replica.let_go_in(tx, home_id)
         self._standings.contacts.drop(tx, home_id)

@@ -9,12 +9,15 @@ from typing import Final
 
 import msgspec
 
+from app.devices.handing import HubChoice
+from app.store.later import Later
 from app.store.resident import Resident
 from app.store.store import Store
 from app.store.tx import Reader, Tx
 from app.sync import queries
+from app.sync.engine import Engine
 from app.sync.replica import Replica
-from app.sync.sealing.queries import rows_below, shown
+from app.sync.sealing.queries import each, rows_below, shown
 from pairing.identity import fingerprint, peer_id
 from pairing.messages import HubCard
 
@@ -30,6 +33,8 @@ class HubCards:
         self._store = store
         self._vault = store.vault
         self._own: HubCard | None = None
+        self._make: Callable[[], HubCard | None] = _nowhere
+        self._saying: Later[None]
         # By home and hub.
         self._cards: Resident[tuple[str, str], HubCard] = Resident(self._load)
         store.keep_resident(self._cards)
@@ -37,11 +42,29 @@ class HubCards:
         self.on_changed: list[Callable[[str, str], None]] = []
         self._cards.watch(lambda key, _old, _new: self._tell(*key))
 
-    async def open(self, own: HubCard, replica: Replica) -> None:
-        """This hub is reached so from now on: say it in each home that has a cloud, and in those that follow."""
-        self._own = own
+    async def open(self, make: Callable[[], HubCard | None], replica: Replica) -> None:
+        """Devices reach this hub from now on, as `make` says: say it in each home that has a cloud, or gets one."""
+        self._make, self._own = make, make()
+        self._saying = self._store.later(lambda tx, _: self._keep_every_in(tx))
         replica.on_moved.append(self.keep_in)
         await self._store.write(self._keep_every_in)
+
+    def plug(self, engine: Engine) -> None:
+        """With each connection to the cloud it is looked at again: this hub may have come to another network."""
+        engine.on_connected.append(lambda _: self._look_again())
+
+    def _look_again(self) -> None:
+        own = self._make()
+        if own not in (None, self._own):
+            self._own = own
+            self._saying.add(None)
+
+    def let_go_in(self, tx: Tx, home_id: str) -> None:
+        """A home is this hub's alone from now on: there are no others."""
+        beginning = place_of(home_id, "")
+        for row in rows_below(tx, beginning):
+            self._cards.drop(tx, (home_id, row.removeprefix(beginning)))
+        self._vault.forget(tx, beginning)
 
     def get(self, home_id: str, hub_id: str) -> HubCard | None:
         """See the Protocol. Its own a hub knows in every home."""
@@ -49,9 +72,13 @@ class HubCards:
             return self._own
         return self._cards.get((home_id, hub_id))
 
-    def fit_in(self, reader: Reader, home_id: str, hub_id: str) -> bool:
-        """See the Protocol: whether its card is in the log, be it that this node cannot open it."""
-        return shown(reader, home_id, "secret", place_of(home_id, hub_id)) is not None
+    def fit_in(self, reader: Reader, home_id: str) -> list[HubChoice]:
+        """See the Protocol: whose card is in the log, though this node may not open it; itself, where it is a hub."""
+        named = {it: str(fields.get("name", "")) for it, fields in each(reader, home_id, "hub")}
+        fit = {it: name for it, name in named.items() if shown(reader, home_id, "secret", place_of(home_id, it))}
+        if self._own is not None:
+            fit.setdefault(_hub_of(self._own), self._own.name)
+        return [HubChoice(it, name) for it, name in sorted(fit.items())]
 
     def _keep_every_in(self, tx: Tx) -> None:
         for shared in queries.all_shared(tx):
@@ -90,6 +117,11 @@ class HubCards:
     def _tell(self, home_id: str, hub_id: str) -> None:
         for told in self.on_changed:
             told(home_id, hub_id)
+
+
+def _nowhere() -> HubCard | None:
+    """Where no device reaches this node."""
+    return None
 
 
 def place_of(home_id: str, hub_id: str) -> str:

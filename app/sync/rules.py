@@ -128,12 +128,18 @@ class _Asked:
 
     def _of_its_hub(self, part: Part, entity: Entity | None) -> str:
         holder = part.fields.get("holder") if entity is None else entity.fields.get("holder")
-        taking = part.fields.get("holder") == self.by.hub_id
-        standby = entity is not None and entity.fields.get("standby") == self.by.hub_id
         rooms_only = part.what == "put" and set(part.fields) <= {"room_id"} and part.fields.get("room_id") is None
-        if holder == self.by.hub_id or (taking and standby) or rooms_only:
+        if holder == self.by.hub_id or rooms_only or (entity is not None and self._takes_over(part, entity)):
             return ""
         return "not_its_holder"
+
+    def _takes_over(self, part: Part, entity: Entity) -> bool:
+        """Whoever stands by may; and what is behind a gateway is of who holds that, or stands by for it."""
+        gateway = self.facts.live("device", entity.fields.get("gateway_id") or "")
+        by = [entity.fields.get("standby")]
+        if gateway is not None:
+            by += gateway.fields.get("holder"), gateway.fields.get("standby")
+        return part.fields.get("holder") == self.by.hub_id and self.by.hub_id in by
 
     def names(self, part: Part) -> str:
         """What people call parts of a device."""

@@ -79,10 +79,9 @@ def test_what_stands_by_is_no_candidate_and_ends_with_the_rest() -> None:
     assert state.standby is not None
     assert (state.candidates, state.known) == ((own,), (own, state.standby))
     assert not device.bound_elsewhere(state, own.hub_id)
-    # The hub it came to has let it go; its own has, and the other is all there is; all are gone with a reset.
-    assert device.refused(state, state.standby, "removed", 0).standby is None
-    alone = device.refused(state, own, "removed", 0)
-    assert (alone.active, alone.standby) == (state.standby, None)
+    # The hub it came to has let it go: its own is left. Its own has, or it was reset: none is.
+    assert device.refused(state, state.standby, "removed", 0).known == (own,)
+    assert device.refused(state, own, "removed", 0).known == ()
     assert device.unbind(state).known == device.physical_reset(state).known == ()
     assert device.activate(device.prepare(state, own)).standby is None
     # While it is being paired, the pairing decides.

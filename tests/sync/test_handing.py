@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.caller import BY_SYSTEM
-from app.devices.model import NewDevice
+from app.devices.model import Device, NewDevice
 from app.links.lan import LanLink
 from app.virtual.device import VirtualDevice
 from app.virtual.memory import KeptState, MemoryStore
@@ -18,7 +18,7 @@ from app.virtual.parts import Place
 from app.virtual.process import product_named
 from pairing.device import Binding
 from pairing.identity import Identity
-from pairing.messages import Hello, HubCard
+from pairing.messages import Child, Hello, HubCard
 from tests.sync.sealing.estate import Estate, Hub, estate
 from tests.waiting import until
 
@@ -43,7 +43,7 @@ class House:
         port = await link.start("127.0.0.1", 0)
         services.lan.link = self.links[hub.id] = link
         card = HubCard(identity.public, hub.api.services.hub.view().name, (("127.0.0.1", port),))
-        await services.hub_cards.open(card, services.sync.replica)
+        await services.hub_cards.open(lambda: card, services.sync.replica)
 
     async def deaf(self, hub: Hub) -> None:
         """It is off, as far as devices are concerned."""
@@ -84,10 +84,24 @@ class House:
         assert shown.status_code == 200, shown.text
         return shown.json()["hub_id"], shown.json()["standby_id"]
 
+    def row(self, hub: Hub) -> Device:
+        """The device as a hub has it."""
+        live = hub.api.services.devices.memory.get(self.lamp)
+        assert live is not None
+        return live.device
+
     async def change(self, hub: Hub, **fields: Any) -> tuple[int, str]:
         """What is answered to Anna, and why."""
         answer = await hub.owner.patch(f"/api/devices/{self.lamp}/hubs", json=fields)
         return answer.status_code, answer.json().get("code", "")
+
+    async def stood_by(self, lamp: VirtualDevice) -> None:
+        """`two` stands by for the lamp, which is at `one`; all of them have heard of it."""
+        one, two = self.home.one, self.home.two
+        await self.is_at(one)
+        assert await self.change(one, standby_id=two.id) == (200, "")
+        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": two.id}
+        await self.home.level()
 
     async def is_at(self, hub: Hub) -> None:
         """Return once the lamp is online there, and does what it is told there."""
@@ -124,8 +138,10 @@ async def test_a_device_is_handed_over_over_its_link(house: House) -> None:
         await house.is_at(one)
         assert await house.change(one, hub_id=two.id) == (200, "")
         assert (await lamp.wait("hubs")).details == {"hub": two.id, "standby": one.id}
-        # The other hub has not heard of it: the lamp waits before its door, and is let in as soon as it has.
-        await lamp.wait("link_refused")
+        # The other hub has not heard of it: the lamp comes again and again, and is let in as soon as it has.
+        assert (await lamp.wait("unlinked")).details["hub"] == one.id
+        for _ in range(2):
+            assert (await lamp.wait("unlinked")).details["hub"] == two.id
         await house.home.level()
         await house.is_at(two)
         assert await house.hubs(one) == await house.hubs(two) == (two.id, one.id)
@@ -153,10 +169,7 @@ async def test_one_that_was_off_is_told_when_it_comes(house: House) -> None:
 async def test_who_stands_by_takes_over_without_a_cloud_and_hands_back(house: House) -> None:
     one, two = house.home.one, house.home.two
     async with house.device(HASTY) as lamp:
-        await house.is_at(one)
-        assert await house.change(one, standby_id=two.id) == (200, "")
-        assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": two.id}
-        await house.home.level()
+        await house.stood_by(lamp)
         await house.deaf(one)
         # Nobody talks with the cloud meanwhile.
         await house.is_at(two)
@@ -174,10 +187,7 @@ async def test_who_stands_by_takes_over_without_a_cloud_and_hands_back(house: Ho
 async def test_a_hub_that_comes_back_with_an_old_word_is_told_the_newer_one(house: House) -> None:
     one, two = house.home.one, house.home.two
     async with house.device(HASTY) as lamp:
-        await house.is_at(one)
-        await house.change(one, standby_id=two.id)
-        await lamp.wait("hubs")
-        await house.home.level()
+        await house.stood_by(lamp)
         await house.deaf(one)
         await house.is_at(two)
     # The lamp was off as `two` went away; `one` has not heard of any of it, and the lamp says by what it is bound.
@@ -193,8 +203,7 @@ async def test_a_hub_that_comes_back_with_an_old_word_is_told_the_newer_one(hous
     async with house.device(HASTY):
         await house.is_at(one)
     await house.home.level()
-    epochs = {it.api.services.devices.memory.get(house.lamp).device.owner_epoch for it in (one, two)}  # type: ignore[union-attr]
-    assert len(epochs) == 1
+    assert house.row(one).owner_epoch == house.row(two).owner_epoch
 
 
 def _reached_at(state: Any, card: HubCard) -> Any:
@@ -205,9 +214,7 @@ def _reached_at(state: Any, card: HubCard) -> Any:
 async def test_who_stands_by_no_longer_is_forgotten(house: House) -> None:
     one, two = house.home.one, house.home.two
     async with house.device(HASTY) as lamp:
-        await house.is_at(one)
-        await house.change(one, standby_id=two.id)
-        await lamp.wait("hubs")
+        await house.stood_by(lamp)
         assert await house.change(one, standby_id=None) == (200, "")
         assert (await lamp.wait("hubs")).details == {"hub": one.id, "standby": None}
         await house.change(one, standby_id=two.id)
@@ -223,10 +230,7 @@ async def test_who_stands_by_no_longer_is_forgotten(house: House) -> None:
 async def test_a_hub_that_leaves_the_home_leaves_its_devices_to_who_stands_by(house: House) -> None:
     one, two = house.home.one, house.home.two
     async with house.device() as lamp:
-        await house.is_at(one)
-        await house.change(one, standby_id=two.id)
-        await lamp.wait("hubs")
-        await house.home.level()
+        await house.stood_by(lamp)
         await house.home.detach("one")
         await house.home.level()
         await house.is_at(two)
@@ -236,12 +240,9 @@ async def test_a_hub_that_leaves_the_home_leaves_its_devices_to_who_stands_by(ho
 
 
 async def test_one_that_was_off_as_its_hub_left_goes_there_too(house: House) -> None:
-    one, two = house.home.one, house.home.two
+    two = house.home.two
     async with house.device() as lamp:
-        await house.is_at(one)
-        await house.change(one, standby_id=two.id)
-        await lamp.wait("hubs")
-        await house.home.level()
+        await house.stood_by(lamp)
     await house.home.detach("one")
     await house.home.level()
     async with house.device(HASTY):
@@ -278,14 +279,114 @@ async def test_whom_one_that_stands_by_takes_over(
     await house.change(one, standby_id=two.id)
     await house.home.level()
     ids = None if hubs is None else tuple(house.home.hubs[name].id for name in hubs)
-    hardware = two.api.services.devices.memory.get(house.lamp).device.hardware_id  # type: ignore[union-attr]
     hello = Hello("1.0", "lamp", hubs=ids, epoch=epoch)
-    greeting = await two.api.services.lan.greet(hardware, hello)
+    greeting = await two.api.services.lan.greet(house.row(two).hardware_id, hello)
     assert greeting.stays == stays
     assert await house.hubs(two) == ((two.id, one.id) if stays else (one.id, two.id))
-    epoch = two.api.services.devices.memory.get(house.lamp).device.owner_epoch  # type: ignore[union-attr]
-    assert (epoch > 1) == stays
-    assert (None if greeting.hubs is None else greeting.hubs.epoch) == (None if hubs is None else epoch)
+    now = house.row(two).owner_epoch
+    assert now == (max(1, epoch) + 1 if stays else 1)
+    # What it can keep, and does not know better.
+    is_told = hubs is not None and epoch <= now
+    assert (None if greeting.hubs is None else greeting.hubs.epoch) == (now if is_told else None)
+
+
+async def test_what_joined_while_its_gateway_changed_hubs_is_where_that_is(house: House) -> None:
+    one, two, home = house.home.one, house.home.two, house.home
+    await house.pair("gateway")
+    gateway, services, hardware = house.lamp, one.api.services, house.row(one).hardware_id
+
+    async def join(name: str) -> str:
+        new = NewDevice(home_id=home.home, hardware_id=f"{hardware}/{name}", product_id="lamp", gateway_id=gateway)
+        return (await one.api.store.write(lambda tx: services.devices.bind_in(tx, BY_SYSTEM, new))).id
+
+    async def are_at(hub: Hub, *device_ids: str) -> None:
+        await home.level()
+        for at, house.lamp in ((at, it) for at in (one, two) for it in (gateway, *device_ids)):
+            assert (await house.hubs(at))[0] == hub.id
+
+    # The cloud has the other hub stand by for the gateway, while the first lets a bulb in that nobody stands by for.
+    at_cloud = await home.at_cloud()
+    await at_cloud.patch(f"/api/devices/{gateway}/hubs", json={"standby_id": two.id})
+    bulb = await join("bulb")
+    await home.level()
+    assert (await house.hubs(two)) == (one.id, two.id)
+    assert await two.api.store.write(lambda tx: two.api.services.devices.handing.take_over_in(tx, gateway))
+    await are_at(two, bulb)
+    # It goes back at the cloud, while the other hub lets another in: the gateway itself says that this one is with it.
+    await at_cloud.patch(f"/api/devices/{gateway}/hubs", json={"hub_id": one.id})
+    new = NewDevice(home_id=home.home, hardware_id=f"{hardware}/plug", product_id="plug", gateway_id=gateway)
+    plug = (await two.api.store.write(lambda tx: two.api.services.devices.bind_in(tx, BY_SYSTEM, new))).id
+    await are_at(one, bulb)
+    house.lamp = plug
+    assert (await house.hubs(one))[0] == two.id
+    services.lan.gateways.up(hardware)
+    await services.lan.gateways.child(hardware, Child("plug", "plug"))
+    await are_at(one, bulb, plug)
+    assert services.lan.gateways.child_of(hardware, "plug") is not None
+
+
+async def test_one_that_was_handed_on_while_it_was_off_is_told_by_the_hub_it_knows(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    assert await house.change(one, hub_id=two.id) == (200, "")
+    assert await house.change(one, standby_id=None) == (200, "")
+    await house.home.level()
+    async with house.device() as lamp:
+        assert (await lamp.wait("hubs")).details == {"hub": two.id, "standby": None}
+        await house.is_at(two)
+
+
+async def test_one_that_can_keep_one_hub_is_reset_as_that_leaves(house: House) -> None:
+    one = house.home.one
+    async with house.device() as lamp:
+        await house.stood_by(lamp)
+        # As a device of before there were several would have said.
+        one.api.services.lan.up(lamp.id, Hello("1.0", "lamp"))
+        await house.home.detach("one")
+        await house.home.level()
+        assert (await lamp.wait("reset")).details == {"by": "hub"}
+
+
+async def test_a_take_over_that_was_refused_leaves_nothing_behind(house: House) -> None:
+    one, two, home = house.home.one, house.home.two, house.home
+    await house.change(one, standby_id=two.id)
+    await home.level()
+    await house.change(one, standby_id=None)
+    await home.one.talk()
+    # `two` has not heard that it stands by no longer.
+    assert await two.api.store.write(lambda tx: two.api.services.devices.handing.take_over_in(tx, house.lamp, 7))
+    assert (await house.hubs(two), house.row(two).owner_epoch) == ((two.id, one.id), 8)
+    await home.level()
+    assert (await house.hubs(two), house.row(two).owner_epoch) == ((one.id, None), 1)
+    renamed = await two.owner.patch(f"/api/devices/{house.lamp}", json={"name": "Porch"})
+    assert renamed.status_code == 200
+    await home.level()
+    assert house.row(one).name == "Porch"
+
+
+async def test_a_hub_that_holds_it_by_an_older_word_says_a_later_one(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    hello = Hello("1.0", "lamp", hubs=(two.id, one.id), epoch=5)
+    greeting = await one.api.services.lan.greet(house.row(one).hardware_id, hello)
+    assert greeting.stays
+    assert greeting.hubs is not None
+    assert (greeting.hubs.epoch, house.row(one).owner_epoch) == (6, 6)
+    # So often, and no more: whoever comes with ever later words at once writes no log full.
+    again = await one.api.services.lan.greet(house.row(one).hardware_id, replace(hello, epoch=9))
+    assert (again.stays, house.row(one).owner_epoch) == (True, 6)
+    await house.home.level()
+    assert house.row(two).owner_epoch == 6
+
+
+async def test_a_hub_that_leaves_its_cloud_can_hold_all_and_nobody_stands_by(house: House) -> None:
+    one, two = house.home.one, house.home.two
+    async with house.device() as lamp:
+        await house.stood_by(lamp)
+        await one.api.services.sync.leave_cloud()
+        assert (await lamp.wait("hubs")).details["standby"] is None
+    assert one.api.services.hub_cards.get(house.home.home, two.id) is None
+    await one.api.store.write(lambda tx: tx.run("UPDATE devices SET holder=? WHERE id=?", (two.id, house.lamp)))
+    assert await house.change(one, hub_id=one.id) == (200, "")
+    assert await house.change(one, hub_id=two.id) == (409, "hub_unfit")
 
 
 async def test_hubs_that_cannot_be_told_of_and_devices_that_cannot_be_told(house: House) -> None:
@@ -310,8 +411,7 @@ async def test_hubs_that_cannot_be_told_of_and_devices_that_cannot_be_told(house
 async def test_a_gateway_takes_along_what_is_behind_it(house: House) -> None:
     one, two, home = house.home.one, house.home.two, house.home
     await house.pair("gateway")
-    gateway, services = house.lamp, one.api.services
-    hardware = services.devices.memory.get(gateway).device.hardware_id  # type: ignore[union-attr]
+    gateway, services, hardware = house.lamp, one.api.services, house.row(one).hardware_id
     await house.change(one, standby_id=two.id)
     new = NewDevice(home_id=home.home, hardware_id=f"{hardware}/bulb", product_id="lamp", gateway_id=gateway)
     child = (await one.api.store.write(lambda tx: services.devices.bind_in(tx, BY_SYSTEM, new))).id

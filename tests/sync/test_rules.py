@@ -106,6 +106,13 @@ def test_who_may_what(actor: str, part: Part, why: str) -> None:
 
 def test_a_hub_alone_is_nobody() -> None:
     assert ask(House(), "", put("device", "d", firmware="1"), by=By(None)) == "not_a_hub"
+    # What is behind a gateway is of who holds that, or stands by for it.
+    for by, wanted in (("one", ""), ("two", "not_its_holder")):
+        gateway = made("device", "g", holder=by, owner_epoch=3)
+        bulb = made("device", "d", holder="four", owner_epoch=3, gateway_id="g")
+        assert ask(House(gateway, bulb), "", put("device", "d", holder="one", owner_epoch=4)) == wanted
+        gateway = made("device", "g", holder="five", standby=by, owner_epoch=3)
+        assert ask(House(gateway, bulb), "", put("device", "d", holder="one", owner_epoch=4)) == wanted
     device = made("device", "d", holder="two", standby="one", owner_epoch=3)
     assert ask(House(device), "", put("device", "d", firmware="1")) == "not_its_holder"
     assert ask(House(device), "", put("device", "d", holder="one", owner_epoch=4)) == ""
