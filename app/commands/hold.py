@@ -1,5 +1,6 @@
 """`doorstep hold`: which hub of its home holds a device, and which one stands by."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -32,17 +33,15 @@ async def hold(
         shown = await api.patch(path, {"hub_id": hub_id_of(shown["hubs"], by)})
     elif standby is not None or alone:
         shown = await api.patch(path, {"standby_id": None if standby is None else hub_id_of(shown["hubs"], standby)})
-    names = {it["id"]: it["name"] for it in shown["hubs"]}
-    answer(
-        shown, f"[green]✓[/] {plain(found['name'])} is held by {_called(names, shown['hub_id'])}", *_rest(names, shown)
-    )
+    answer(shown, *_lines(plain(found["name"]), shown))
 
 
-def _rest(names: dict[str, str], shown: dict[str, Any]) -> tuple[str, ...]:
-    if shown["standby_id"] is None:
-        return ("  [dim]→ Nobody stands by: doorstep hold DEVICE --standby HUB[/]",)
-    return (f"  {_called(names, shown['standby_id'])} stands by",)
-
-
-def _called(names: dict[str, str], hub_id: str | None) -> str:
-    return "no hub" if hub_id is None else plain(names.get(hub_id, hub_id))
+def _lines(device: str, shown: dict[str, Any]) -> Iterator[str]:
+    names = {it["id"]: plain(it["name"]) for it in shown["hubs"]}
+    holder, standby = (None if it is None else names.get(it, it) for it in (shown["hub_id"], shown["standby_id"]))
+    yield f"[green]✓[/] {device} is held by {holder or 'no hub'}"
+    others = sorted(name for it, name in names.items() if it != shown["hub_id"])
+    if standby is not None:
+        yield f"  {standby} stands by"
+    elif others:
+        yield f"  [dim]→ Nobody stands by; there is: {', '.join(others)}[/]"

@@ -31,7 +31,7 @@ class HubUnfit(Conflict):
     """Devices cannot be told of that hub: it does not serve this home, or has not been let in to its secrets yet."""
 
     code = "hub_unfit"
-    hint = "Compare it with the home's hubs: `doorstep cloud hubs`; a new one is let in by its code."
+    hint = "`doorstep home keys` shows the home's hubs, and at a new one the code by which it is let in."
 
 
 class NotHandedOver(Conflict):

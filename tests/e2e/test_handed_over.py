@@ -47,6 +47,11 @@ async def test_a_lamp_goes_to_another_hub_and_comes_back_when_that_is_gone(tmp_p
             assert (await at_cloud.post(f"{path}/commands", ON, wait=20))["state"] == "answered"
         done, held = await command("hold", "Porch", "--alone", *at["cottage"])
         assert (done, held["hub_id"], held["standby_id"]) == (0, cottage.ready["hub"], None)
+        done, held = await command("hold", "Porch", "--standby", "Barn", *at["cottage"])
+        assert (done, held["hub_id"], held["standby_id"]) == (0, cottage.ready["hub"], barn.ready["hub"])
+        done, held = await command("hold", "Porch", *at["cloud"])
+        assert (done, {it["name"] for it in held["hubs"]}) == (0, {"Barn", "Cottage"})
+        assert (await command("hold", "Porch", "--alone", "--by", "Barn", *at["cottage"]))[0] == 2
         assert (await command("hold", "Porch", "--by", "Stable", *at["cottage"]))[0] == 4
 
 
