@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from pairing.errors import StorageFailedError
-from pairing.identity import Identity, fingerprint, peer_id
+from pairing.identity import Identity
 from pairing.messages import REMEMBERED_COMMANDS, Answer, Endpoint, HubCard, Hubs
 from pairing.talk import Entropy
 from pairing.text import clean
@@ -154,7 +154,7 @@ def _without(state: DeviceState, binding: Binding) -> DeviceState:
         return drop_pending(state)
     if binding == state.standby:
         return replace(state, standby=None)
-    return unbind(state) if binding == state.active else state
+    return replace(state, active=None, standby=None, answered=()) if binding == state.active else state
 
 
 def unbind(state: DeviceState) -> DeviceState:
@@ -185,9 +185,8 @@ def held_by(state: DeviceState, told: Hubs) -> DeviceState:
 
 def _binding(of: Binding, card: HubCard, epoch: int) -> Binding:
     """To another hub of the home, by what proved the device to this one."""
-    hub_id = peer_id("h", fingerprint(card.key))
     return replace(
-        of, hub_id=hub_id, hub_key=card.key, hub_name=clean(card.name), endpoints=card.endpoints, epoch=epoch
+        of, hub_id=card.hub_id, hub_key=card.key, hub_name=clean(card.name), endpoints=card.endpoints, epoch=epoch
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pairing.errors import MalformedMessageError
+from pairing.identity import fingerprint, peer_id
 
 MAX_MESSAGE = 65_518
 """Octets of one message: a frame of 65,535 less its type octet and the 16 of the AEAD tag."""
@@ -135,6 +136,11 @@ class HubCard(Struct, frozen=True):
     key: Octets32
     name: Label
     endpoints: Endpoints
+
+    @property
+    def hub_id(self) -> str:
+        """Read off the key."""
+        return peer_id("h", fingerprint(self.key))
 
 
 class Hubs(_Message, frozen=True, tag="hubs"):

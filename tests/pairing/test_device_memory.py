@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pairing import device
 from pairing.device import FileDeviceStore
 from pairing.errors import StorageFailedError
-from pairing.identity import Identity, fingerprint, peer_id
+from pairing.identity import Identity
 from pairing.messages import REMEMBERED_COMMANDS, Answer, HubCard, Hubs
 from tests.pairing.home import activate, pair
 from tests.pairing.stage import seeded
@@ -46,10 +47,6 @@ def card(name: str = "Attic") -> HubCard:
     return HubCard(Identity.generate(seeded(len(name))).public, name, (("192.0.2.7", 8471),))
 
 
-def id_of(told: HubCard) -> str:
-    return peer_id("h", fingerprint(told.key))
-
-
 def test_the_hubs_of_its_home_say_which_of_them_holds_it() -> None:
     hub, lamp = pair()
     assert device.held_by(lamp.state, Hubs(card(), 9)) == lamp.state
@@ -58,11 +55,11 @@ def test_the_hubs_of_its_home_say_which_of_them_holds_it() -> None:
     assert first is not None
     own = HubCard(first.hub_key, first.hub_name, first.endpoints)
     state = device.held_by(lamp.state, Hubs(own, first.epoch, card()))
-    assert (state.active, state.standby and state.standby.hub_id) == (first, id_of(card()))
+    assert (state.active, state.standby and state.standby.hub_id) == (first, card().hub_id)
     state = device.held_by(state, Hubs(card(), first.epoch + 1, own))
     assert state.active is not None
     assert state.standby is not None
-    assert (state.active.hub_id, state.active.credential) == (id_of(card()), first.credential)
+    assert (state.active.hub_id, state.active.credential) == (card().hub_id, first.credential)
     assert (state.active.endpoints, state.active.hub_name) == (card().endpoints, "Attic")
     assert (state.standby.hub_id, state.epoch) == (first.hub_id, first.epoch + 1)
     # A word of before that changes nothing; another of hubs that were meanwhile does.
@@ -82,6 +79,8 @@ def test_what_stands_by_is_no_candidate_and_ends_with_the_rest() -> None:
     # The hub it came to has let it go: its own is left. Its own has, or it was reset: none is.
     assert device.refused(state, state.standby, "removed", 0).known == (own,)
     assert device.refused(state, own, "removed", 0).known == ()
+    pairing_anew = device.prepare(state, replace(own, epoch=own.epoch + 1))
+    assert device.refused(pairing_anew, own, "removed", 0).known == (pairing_anew.pending,)
     assert device.unbind(state).known == device.physical_reset(state).known == ()
     assert device.activate(device.prepare(state, own)).standby is None
     # While it is being paired, the pairing decides.
