@@ -61,7 +61,7 @@ SAYS = {
     "link_refused": "[yellow]✗[/] the hub refuses: {reason}",
     "searching": "  looking for the hub",
     "hub_moved": "  the hub moves",
-    "hubs": "  held by {hub}, {standby} stands by",
+    "hubs": "  held by {hub}; standby: {standby}",
     "reset": "[yellow]↺[/] reset by {by}: free again",
     "blink": "[bold]✱[/] blinks {times} times",
     "joining_open": "  lets devices join for {seconds} s",

@@ -19,7 +19,6 @@ from app.devices.registry import Registry
 from app.devices.transfers import BehindGateway
 from app.errors import Conflict, NotFound
 from app.policy import Action, Actor
-from app.store.hub import read_hub
 from app.store.store import Store
 from app.store.tx import Reader, Tx
 
@@ -89,13 +88,16 @@ class Handing:
     async def hubs_of(self, actor: Actor, device_id: str) -> DeviceHubs:
         """Who holds a device, and who else can; raises NotFound, Refused."""
         demand(actor, Action.PAIR, self._access.device(actor, device_id), self._store.clock.now())
-        return await self._store.read(lambda reader: self._shown_in(reader, device_id))
 
-    def _shown_in(self, reader: Reader, device_id: str) -> DeviceHubs:
-        if (device := queries.device(reader, device_id)) is None:
-            raise NotFound
-        holder = read_hub(reader).hub_id if device.holder is None else device.holder
-        fit = self.hubs.fit_in(reader, device.home_id)
+        def read(reader: Reader) -> DeviceHubs:
+            if (device := queries.device(reader, device_id)) is None:
+                raise NotFound
+            return self._shown_in(reader, device)
+
+        return await self._store.read(read)
+
+    def _shown_in(self, reader: Reader, device: Device) -> DeviceHubs:
+        holder, fit = self._memory.holder_of(device), self.hubs.fit_in(reader, device.home_id)
         return DeviceHubs(device.id, holder or None, device.standby, device.version, fit)
 
     async def change(
@@ -121,15 +123,15 @@ class Handing:
         old = self._registry.changing_in(tx, by, Action.PAIR, device_id)
         by.match(old.version)
         self._demand_told_in(tx, old)
-        was = self._shown_in(tx, device_id)
+        was = self._shown_in(tx, old)
         now = _wanted(was, hub_id, standby_id)
         if now == was:
             return was
         if not {now.hub_id, now.standby_id} <= {None, was.hub_id, *(it.id for it in was.hubs)}:
             raise HubUnfit
         moved = {} if now.hub_id == was.hub_id else {"holder": now.hub_id}
-        self._put_in(tx, by, old, {**moved, "standby": now.standby_id})
-        return self._shown_in(tx, device_id)
+        device = self._put_in(tx, by, old, {**moved, "standby": now.standby_id})
+        return replace(now, version=device.version)
 
     def _demand_told_in(self, tx: Tx, device: Device) -> None:
         if device.gateway_id is not None:
@@ -148,13 +150,13 @@ class Handing:
 
     def take_over_in(self, tx: Tx, device_id: str, epoch: int = 0) -> bool:
         """`take_over` inside `tx`."""
-        old, hub_id = queries.device(tx, device_id), read_hub(tx).hub_id
+        old, hub_id = queries.device(tx, device_id), self._memory.hub_id
         if old is None or old.unbound_at is not None:
             return False
         gateway = None if old.gateway_id is None else queries.device(tx, old.gateway_id)
-        if old.holder in (None, hub_id):
+        if self._memory.holds(old):
             standby = old.standby
-        elif gateway is not None and gateway.holder in (None, hub_id):
+        elif gateway is not None and self._memory.holds(gateway):
             standby = gateway.standby
         elif old.standby == hub_id:
             standby = old.holder or None
@@ -166,18 +168,15 @@ class Handing:
     def _put_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int = 0) -> Device:
         behind = queries.devices_where(tx, "gateway_id", old.id)
         device, *_ = [self._put_one_in(tx, by, each, fields, epoch) for each in (old, *behind)]
-        tx.after(lambda: self._tell(device))
+        self.told_in(tx, device)
         return device
 
     def _put_one_in(self, tx: Tx, by: Caller, old: Device, fields: dict[str, Any], epoch: int) -> Device:
-        raised = max(old.owner_epoch, epoch) + 1
-        if "holder" in fields:
-            queries.raise_epoch(tx, old.hardware_id, raised)
-            fields = {**fields, "owner_epoch": raised}
-        device = self._registry.replace_in(tx, old, **fields)
-        self._memory.raised(tx, old.hardware_id, device.owner_epoch)
-        told = {name: value for name, value in fields.items() if name != "owner_epoch"}
-        tx.record(by.actor, change("device.updated", device, told, Action.ROOM_READ))
+        raised = max(old.owner_epoch, epoch) + 1 if "holder" in fields else old.owner_epoch
+        if raised != old.owner_epoch:
+            self._registry.raise_epoch_in(tx, old, raised)
+        device = self._registry.replace_in(tx, old, **fields, owner_epoch=raised)
+        tx.record(by.actor, change("device.updated", device, fields, Action.ROOM_READ))
         if self._memory.holds(old) and not self._memory.holds(device):
             self._registry.let_go_in(tx, old)
         return device

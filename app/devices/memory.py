@@ -122,8 +122,7 @@ class Memory:
         self.hub_id: str | None = None
         self.devices: Resident[str, Live] = Resident(self._load)
         self.bonds: Resident[str, Bond] = Resident(lambda reader: queries.all_bonds(reader, self._vault))
-        self._of_hardware: dict[str, str] = {}
-        self._elsewhere: dict[str, str] = {}
+        self._bound: dict[str, str] = {}
         self._hardware: list[str] = []
         self._removed: list[str] = []
         self._ids: dict[str, list[str]] = {}
@@ -135,12 +134,12 @@ class Memory:
 
     def of_hardware(self, hardware_id: str) -> Device | None:
         """The device that piece of hardware is; none while it is unbound, or another hub holds it."""
-        live = self.get(self._of_hardware.get(hardware_id, ""))
-        return None if live is None else live.device
+        device = self.bound(hardware_id)
+        return device if device is not None and self.holds(device) else None
 
-    def elsewhere(self, hardware_id: str) -> Device | None:
-        """The device that piece of hardware is, while another hub holds it."""
-        live = self.get(self._elsewhere.get(hardware_id, ""))
+    def bound(self, hardware_id: str) -> Device | None:
+        """The device that piece of hardware is, whoever holds it; none while it is unbound."""
+        live = self.get(self._bound.get(hardware_id, ""))
         return None if live is None else live.device
 
     def hardware(self, beginning: str) -> str | None:
@@ -165,6 +164,10 @@ class Memory:
     def holds(self, device: Device) -> bool:
         """Whether it is this hub that holds it: another's links are not for this one's."""
         return device.holder is None or device.holder == self.hub_id
+
+    def holder_of(self, device: Device) -> str:
+        """The id of the hub that holds it; empty: none does."""
+        return (self.hub_id if device.holder is None else device.holder) or ""
 
     def is_frozen(self, device_id: str) -> bool:
         """Whether a device, or the gateway it is behind, is kept out: the one question every link asks."""
@@ -260,21 +263,16 @@ class Memory:
         for place in after - before:
             insort(self._ids.setdefault(place, []), new.id if new else "")
         if old is not None and self._is_here(old):
-            self._of_hardware.pop(old.hardware_id, None)
             del self._hardware[bisect_left(self._hardware, old.hardware_id)]
         if new is not None and self._is_here(new):
-            self._of_hardware[new.hardware_id] = new.id
             insort(self._hardware, new.hardware_id)
-        if old is not None and self._is_elsewhere(old):
-            self._elsewhere.pop(old.hardware_id, None)
-        if new is not None and self._is_elsewhere(new):
-            self._elsewhere[new.hardware_id] = new.id
+        if old is not None and old.unbound_at is None:
+            self._bound.pop(old.hardware_id, None)
+        if new is not None and new.unbound_at is None:
+            self._bound[new.hardware_id] = new.id
 
     def _is_here(self, device: Device) -> bool:
         return device.unbound_at is None and self.holds(device)
-
-    def _is_elsewhere(self, device: Device) -> bool:
-        return device.unbound_at is None and not self.holds(device)
 
     def _load(self, reader: Reader) -> Iterator[tuple[str, Live]]:
         self.hub_id = read_hub(reader).hub_id

@@ -243,6 +243,11 @@ class Registry:
         tx.after(lambda: self._memory.replaced(device))
         return device
 
+    def raise_epoch_in(self, tx: Tx, device: Device, epoch: int) -> None:
+        """The binding of its hardware is of this owner epoch from `tx` on; its entry is for who changes that."""
+        queries.raise_epoch(tx, device.hardware_id, epoch)
+        self._memory.raised(tx, device.hardware_id, epoch)
+
     # leaving
 
     async def remove(self, by: Caller, device_id: str) -> None:

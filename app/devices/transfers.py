@@ -81,8 +81,7 @@ class Transfers:
 
     def _move_in(self, tx: Tx, by: Caller, old: Device, home_id: str, room_id: str | None) -> Device:
         epoch = max(old.owner_epoch, queries.last_epoch(tx, old.hardware_id)) + 1
-        queries.raise_epoch(tx, old.hardware_id, epoch)
-        self._memory.raised(tx, old.hardware_id, epoch)
+        self._registry.raise_epoch_in(tx, old, epoch)
         return self.moved_in(tx, by, old, home_id=home_id, room_id=room_id, owner_epoch=epoch)
 
     def moved_in(self, tx: Tx, by: Caller, old: Device, **fields: Any) -> Device:

@@ -86,7 +86,7 @@ class Gateways:
 
     async def _taken_along(self, hardware_id: str, child: str) -> Device | None:
         """One that joined while its gateway changed hubs is of another hub's still: it is where its gateway is."""
-        device = self._devices.memory.elsewhere(hardware_of(hardware_id, child))
+        device = self._devices.memory.bound(hardware_of(hardware_id, child))
         gateway = self._devices.of_hardware(hardware_id)
         if device is None or gateway is None or device.gateway_id != gateway.id:
             return None

@@ -59,7 +59,7 @@ class LanDevices:
         bond = self._devices.bond_of(hardware_id)
         if bond is None:
             return None
-        device = self._devices.of_hardware(hardware_id) or self._devices.memory.elsewhere(hardware_id)
+        device = self._devices.memory.bound(hardware_id)
         # To one that is frozen the hub is as if it had never known it: it stays as it is, and tries again later.
         if device is not None and self._devices.is_frozen(device.id):
             return None

@@ -46,8 +46,8 @@ class Holding:
 
     def hubs_of(self, device: Device) -> Hubs | None:
         """What it is told; None where it cannot be told of the hub that holds it."""
-        holder = self._memory.hub_id if device.holder is None else device.holder
-        hub = self.cards.get(device.home_id, holder or "")
+        holder = self._memory.holder_of(device)
+        hub = self.cards.get(device.home_id, holder)
         standby = None
         if device.standby is not None and device.standby != holder:
             standby = self.cards.get(device.home_id, device.standby)
@@ -64,12 +64,12 @@ class Holding:
 
     async def greet(self, hardware_id: str, hello: Hello) -> Greeting:
         """Whether a proven device stays here: one that this hub holds, or takes over now. Raises StoreError."""
-        device = self._memory.of_hardware(hardware_id) or self._memory.elsewhere(hardware_id)
+        device = self._memory.bound(hardware_id)
         if device is None:
             return Greeting(stays=True)
         if self._comes_anew(device, hello) and self._is_time(device.id):
             await self._devices.handing.take_over(device.id, hello.epoch if _is_later(device, hello) else 0)
-            device = self._memory.of_hardware(hardware_id) or device
+            device = self._memory.bound(hardware_id) or device
         if not self._memory.holds(device):
             # One that knows a later word than this hub has heard comes again until it has.
             is_told = hello.hubs is not None and hello.epoch <= device.owner_epoch
@@ -91,9 +91,12 @@ class Holding:
     def _is_time(self, device_id: str) -> bool:
         """A device that comes and goes between two hubs changes their log so often, and no more."""
         now = asyncio.get_running_loop().time()
-        if now < self._again_at.get(device_id, 0):
+        # In the order in which they end: all of a home may come at once, as its hub burns down.
+        while self._again_at and self._again_at[first := next(iter(self._again_at))] <= now:
+            del self._again_at[first]
+        if device_id in self._again_at:
             return False
-        self._again_at = {it: at for it, at in self._again_at.items() if at > now} | {device_id: now + AGAIN_S}
+        self._again_at[device_id] = now + AGAIN_S
         return True
 
     def _news(self, device: Device, hello: Hello) -> Hubs | None:

@@ -56,7 +56,7 @@ class NetworkFacts:
         """See the Protocol. Who stands here is of all that there are to be then, in whatever order they come."""
         known = {it.id: it for it in queries.of_home(tx, home_id)}
         by = {item.id: item.by.actor for item in items}
-        named = _one_of_a_name(self._wanted(tx, home_id, known, items))
+        named = _one_of_a_name(_wanted(tx, home_id, known, items))
         stays = {it.id: it for it in named.values()}
         for old in known.values():
             if old.id not in stays:
@@ -68,15 +68,16 @@ class NetworkFacts:
         for now, former in changed:
             self._networks.known_so_in(tx, by[now.id], now, former)
 
-    def _wanted(self, tx: Tx, home_id: str, known: Mapping[str, Network], items: Sequence[Item]) -> Iterable[Network]:
-        wanted = dict(known)
-        for item in items:
-            fact = _fact(item.fields)
-            if item.fields is None:
-                wanted.pop(item.id, None)
-            elif fact is not None and queries.place_for(tx, home_id, item.id):
-                wanted[item.id] = Network(item.id, home_id, **msgspec.structs.asdict(fact))
-        return wanted.values()
+
+def _wanted(reader: Reader, home_id: str, known: Mapping[str, Network], items: Sequence[Item]) -> Iterable[Network]:
+    wanted = dict(known)
+    for item in items:
+        fact = _fact(item.fields)
+        if item.fields is None:
+            wanted.pop(item.id, None)
+        elif fact is not None and queries.place_for(reader, home_id, item.id):
+            wanted[item.id] = Network(item.id, home_id, **msgspec.structs.asdict(fact))
+    return wanted.values()
 
 
 def _one_of_a_name(networks: Iterable[Network]) -> dict[str, Network]:

@@ -18,7 +18,6 @@ from app.sync import queries
 from app.sync.engine import Engine
 from app.sync.replica import Replica
 from app.sync.sealing.queries import each, rows_below, shown
-from pairing.identity import fingerprint, peer_id
 from pairing.messages import HubCard
 
 BEGINNING: Final = "hubs/"
@@ -40,7 +39,6 @@ class HubCards:
         store.keep_resident(self._cards)
         # Told on the event loop, of a home and a hub of it.
         self.on_changed: list[Callable[[str, str], None]] = []
-        self._cards.watch(lambda key, _old, _new: self._tell(*key))
 
     async def open(self, make: Callable[[], HubCard | None], replica: Replica) -> None:
         """Devices reach this hub from now on, as `make` says: say it in each home that has a cloud, or gets one."""
@@ -63,12 +61,12 @@ class HubCards:
         """A home is this hub's alone from now on: there are no others."""
         beginning = place_of(home_id, "")
         for row in rows_below(tx, beginning):
-            self._cards.drop(tx, (home_id, row.removeprefix(beginning)))
+            self._put(tx, home_id, row.removeprefix(beginning), None)
         self._vault.forget(tx, beginning)
 
     def get(self, home_id: str, hub_id: str) -> HubCard | None:
         """See the Protocol. Its own a hub knows in every home."""
-        if self._own is not None and hub_id == _hub_of(self._own):
+        if self._own is not None and hub_id == self._own.hub_id:
             return self._own
         return self._cards.get((home_id, hub_id))
 
@@ -77,7 +75,7 @@ class HubCards:
         named = {it: str(fields.get("name", "")) for it, fields in each(reader, home_id, "hub")}
         fit = {it: name for it, name in named.items() if shown(reader, home_id, "secret", place_of(home_id, it))}
         if self._own is not None:
-            fit.setdefault(_hub_of(self._own), self._own.name)
+            fit.setdefault(self._own.hub_id, self._own.name)
         return [HubChoice(it, name) for it, name in sorted(fit.items())]
 
     def _keep_every_in(self, tx: Tx) -> None:
@@ -86,19 +84,27 @@ class HubCards:
 
     def keep_in(self, tx: Tx, home_id: str) -> None:
         """Have this hub's card be a secret of a home that it serves."""
-        shared = queries.shared(tx, home_id)
-        if self._own is None or shared is None or shared.cloud_id is None or shared.state != "synced":
+        own = self._own
+        # After each change of a log it stands there already.
+        if own is None or self._cards.get((home_id, own.hub_id)) == own:
             return
-        hub_id = _hub_of(self._own)
-        if self._cards.get((home_id, hub_id)) != self._own:
-            self._vault.keep(tx, place_of(home_id, hub_id), _encode(self._own))
-            self._cards.put(tx, (home_id, hub_id), self._own)
+        shared = queries.shared(tx, home_id)
+        if shared is not None and shared.cloud_id is not None and shared.state == "synced":
+            self._vault.keep(tx, place_of(home_id, own.hub_id), _encode(own))
+            self._cards.put(tx, (home_id, own.hub_id), own)
 
     def told_in(self, tx: Tx, rest: str) -> None:
         """Another hub has said it, or is none of the home's any more; `rest` is what follows the beginning."""
         home_id, _, hub_id = rest.partition("/")
-        card = self._read(tx, home_id, hub_id)
-        tx.after(lambda: self._cards.change((home_id, hub_id), card))
+        self._put(tx, home_id, hub_id, self._read(tx, home_id, hub_id))
+
+    def _put(self, tx: Tx, home_id: str, hub_id: str, card: HubCard | None) -> None:
+        def settle() -> None:
+            self._cards.change((home_id, hub_id), card)
+            for told in self.on_changed:
+                told(home_id, hub_id)
+
+        tx.after(settle)
 
     def _read(self, reader: Reader, home_id: str, hub_id: str) -> HubCard | None:
         kept = self._vault.fetch(reader, place_of(home_id, hub_id))
@@ -106,17 +112,13 @@ class HubCards:
             card = None if kept is None else _decoder.decode(kept)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return None if card is None or _hub_of(card) != hub_id else card
+        return None if card is None or card.hub_id != hub_id else card
 
     def _load(self, reader: Reader) -> Iterator[tuple[tuple[str, str], HubCard]]:
         for row in rows_below(reader, BEGINNING):
             home_id, _, hub_id = row.removeprefix(BEGINNING).partition("/")
             if (card := self._read(reader, home_id, hub_id)) is not None:
                 yield (home_id, hub_id), card
-
-    def _tell(self, home_id: str, hub_id: str) -> None:
-        for told in self.on_changed:
-            told(home_id, hub_id)
 
 
 def _nowhere() -> HubCard | None:
@@ -127,7 +129,3 @@ def _nowhere() -> HubCard | None:
 def place_of(home_id: str, hub_id: str) -> str:
     """Where in the vault, and under which id in the log, a hub's card stands."""
     return f"{BEGINNING}{home_id}/{hub_id}"
-
-
-def _hub_of(card: HubCard) -> str:
-    return peer_id("h", fingerprint(card.key))

@@ -179,7 +179,7 @@ def remembered(memory: Memory) -> dict[str, Any]:
     """All of it, as it can be compared."""
     lives = {live.device.id: (live.device, live.names, live.view().services) for live in memory.devices.values()}
     bonds = {it: bond for it in memory._hardware + memory._removed if (bond := memory.bonds.get(it)) is not None}
-    indexes = (memory._of_hardware, memory._hardware, memory._removed, memory._ids)
+    indexes = (memory._bound, memory._hardware, memory._removed, memory._ids)
     return {"lives": lives, "bonds": bonds, "count": len(memory.bonds), "indexes": indexes}
 
 

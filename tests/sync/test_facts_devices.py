@@ -326,7 +326,7 @@ async def test_what_another_hub_holds_is_here_to_be_seen_and_told_where_it_belon
     await house.there.store.write(lambda tx: devices.memory.rebond_in(tx, ["lamp-1"]))
     assert devices.bond_of("lamp-1") is not None
     assert (devices.of_hardware("lamp-1"), devices.hardware("lamp")) == (None, None)
-    assert devices.memory.elsewhere("lamp-1") == live.device
+    assert devices.memory.bound("lamp-1") == live.device
     assert not (await house.there.services.lan.greet("lamp-1", Hello("1.0", "lamp"))).stays
     assert devices.credentials.of(live.device) is None
     await memory_is_disk(house.there)
@@ -351,7 +351,7 @@ async def test_a_device_that_another_hub_takes_over_is_let_go_without_being_told
     live = devices.memory.get(lamp)
     assert live is not None
     assert (let_go, live.online, devices.of_hardware("lamp-1")) == ([lamp], False, None)
-    assert devices.memory.elsewhere("lamp-1") == live.device
+    assert devices.memory.bound("lamp-1") == live.device
     assert devices.memory.removed_hardware("lamp") is None
     assert await entity_of(house.here, house.home_id, "device", lamp) == entity | {"holder": "hub-b", "owner_epoch": 2}
     await memory_is_disk(house.here)
