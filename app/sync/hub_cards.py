@@ -84,14 +84,16 @@ class HubCards:
 
     def keep_in(self, tx: Tx, home_id: str) -> None:
         """Have this hub's card be a secret of a home that it serves."""
-        own = self._own
+        if (own := self._own) is None:
+            return
+        hub_id = own.hub_id
         # After each change of a log it stands there already.
-        if own is None or self._cards.get((home_id, own.hub_id)) == own:
+        if self._cards.get((home_id, hub_id)) == own:
             return
         shared = queries.shared(tx, home_id)
         if shared is not None and shared.cloud_id is not None and shared.state == "synced":
-            self._vault.keep(tx, place_of(home_id, own.hub_id), _encode(own))
-            self._cards.put(tx, (home_id, own.hub_id), own)
+            self._vault.keep(tx, place_of(home_id, hub_id), _encode(own))
+            self._cards.put(tx, (home_id, hub_id), own)
 
     def told_in(self, tx: Tx, rest: str) -> None:
         """Another hub has said it, or is none of the home's any more; `rest` is what follows the beginning."""
