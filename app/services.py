@@ -209,6 +209,7 @@ class Services:
             capture=self.sync.capture,
             cloud_end=self.sync.cloud_end,
             serving=serving,
+            behind=self.sync.behind,
         )
         self.sync.copies.on_ending.append(self.lan.home_ending_in)
         self.sync.copies.on_alone.append(self.hub_cards.let_go_in)

@@ -172,6 +172,10 @@ class HubsServing:
         """From memory."""
         return self._hubs.homes_of(hub_id)
 
+    def hubs_of(self, home_id: str) -> list[str]:
+        """From memory."""
+        return self._hubs.hubs_of(home_id)
+
     def attach_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
         """From now on; raises NotFound, Revoked, TooMany."""
         self._hubs.attach_in(tx, hub_id, home_id)

@@ -17,6 +17,7 @@ SELECT a.device_id, a.since, coalesce(d.offline_alert_after, h.offline_alert_aft
   LEFT JOIN device_absences ga ON ga.device_id=g.id
   WHERE a.alerted_at IS NULL AND d.frozen_at IS NULL AND d.unbound_at IS NULL
     AND ga.device_id IS NULL AND g.frozen_at IS NULL
+    AND (:of_others OR d.holder IS NULL OR d.holder=(SELECT hub_id FROM hub))
     AND after>0 AND a.since + after*1000 <= :now
   ORDER BY a.since LIMIT :most
 """
@@ -51,9 +52,13 @@ def set_alerted(tx: Tx, device_id: str, at: int) -> None:
     tx.run("UPDATE device_absences SET alerted_at=? WHERE device_id=?", (at, device_id))
 
 
-def overdue(reader: Reader, now: int, default_after: int) -> list[Overdue]:
-    """Those gone for too long of whom nobody was told, the longest gone first; `default_after` in s."""
-    rows = reader.db.execute(_OVERDUE, {"default": default_after, "now": now, "most": BATCH}).fetchall()
+def overdue(reader: Reader, now: int, default_after: int, *, of_others: bool) -> list[Overdue]:
+    """Those gone for too long of whom nobody was told, the longest gone first; `default_after` in s.
+
+    `of_others`: also of those that another hub holds.
+    """
+    asked = {"default": default_after, "now": now, "most": BATCH, "of_others": of_others}
+    rows = reader.db.execute(_OVERDUE, asked).fetchall()
     found = ((queries.device(reader, device_id), since, after) for device_id, since, after in rows)
     return [Overdue(device, since, after) for device, since, after in found if device is not None]
 

@@ -38,6 +38,8 @@ class Absences:
         self.monotonic = monotonic
         # Of absences that began in this life of the hub: a clock that is set does not make them any longer.
         self._begun: dict[str, float] = {}
+        # Whether this node is told when devices come and go that another hub holds: else it only does not know.
+        self.hears_others: Callable[[], bool] = lambda: True
 
     def start_housekeeping(self) -> None:
         """Begin to look; the store must be open."""
@@ -68,7 +70,8 @@ class Absences:
         """Tell of those that are gone for too long; returns of how many. Not while the hub does not know the time."""
         if not tx.moment.trusted:
             return 0
-        due = [each for each in queries.overdue(tx, tx.now, ALERT_AFTER_S) if self._is_over(each)]
+        found = queries.overdue(tx, tx.now, ALERT_AFTER_S, of_others=self.hears_others())
+        due = [each for each in found if self._is_over(each)]
         for each in due:
             queries.set_alerted(tx, each.device.id, tx.now)
             said = {"since": each.since, "after": each.after}

@@ -131,6 +131,7 @@ KEEP: Final[dict[str, Keep]] = {
     "clouds": Keep("one: the hub's", most=1),
     "sync_reports": Keep("one for each service of a device; goes once it is told, or with the device"),
     "sync_heard": Keep("one for each service of the product model of a device; goes with the device"),
+    "sync_mirrors": Keep("at most one for each home"),
     "sync_gaps": Keep("at most one for each device, until the cloud is told"),
     "sync_journals": Keep("one for each home, and at a cloud one for each life of its hubs"),
     "sync_commands": Keep("commands that go through here, until they have ended and that was told", keep_days=30),

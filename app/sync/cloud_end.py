@@ -27,6 +27,7 @@ from app.sync.wire import (
     Head,
     Hello,
     JournalPart,
+    Mirror,
     Pull,
     Push,
     Relay,
@@ -57,6 +58,9 @@ class Serving(Protocol):
         """From memory."""
 
     def homes_of(self, hub_id: str) -> list[str]:
+        """From memory."""
+
+    def hubs_of(self, home_id: str) -> list[str]:
         """From memory."""
 
     def attach_in(self, tx: Tx, hub_id: str, home_id: str) -> None:
@@ -141,7 +145,7 @@ class CloudEnd:
 
     def connected_to(self, home_id: str) -> list[str]:
         """The hubs of a home that are connected now."""
-        return [hub_id for hub_id in self._lines if self._serving.serves(hub_id, home_id)]
+        return [hub_id for hub_id in self._serving.hubs_of(home_id) if hub_id in self._lines]
 
     @property
     def connected(self) -> int:
@@ -159,9 +163,8 @@ class CloudEnd:
     def _grew(self, home_id: str, head: int) -> None:
         epoch = self.heads.get(home_id, ("", 0))[0]
         self.heads[home_id] = epoch, head
-        for hub_id in tuple(self._lines):
-            if self._serving.serves(hub_id, home_id):
-                self.tell(hub_id, Head(0, home_id, epoch, head))
+        for hub_id in self.connected_to(home_id):
+            self.tell(hub_id, Head(0, home_id, epoch, head))
 
     async def answer(self, peer: Peer, request: Request) -> Answer:
         """What a hub asked, done; raises what the store does."""
@@ -291,7 +294,7 @@ class CloudEnd:
 def _devices_of(request: Request) -> set[str]:
     """The homes of whose devices something is said."""
     match request:
-        case Reports(home=home_id) | JournalPart(home=home_id):
+        case Reports(home=home_id) | JournalPart(home=home_id) | Mirror(home=home_id):
             return {home_id}
         case Relay(orders=orders):
             return {order.home for order in orders}

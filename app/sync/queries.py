@@ -76,7 +76,7 @@ def drop_shared(tx: Tx, home_id: str) -> None:
     """Forget a log and all that is about it."""
     for table in ("sync_outbox", "sync_entities", "sync_nodes", "sync_results", "sync_dangling", "sync_homes"):
         tx.run(f"DELETE FROM {table} WHERE home_id=?", (home_id,))  # noqa: S608 - our own names
-    for table in ("sync_journals", "sync_gaps", "sync_commands", "sync_behind"):
+    for table in ("sync_journals", "sync_gaps", "sync_commands", "sync_behind", "sync_mirrors"):
         tx.run(f"DELETE FROM {table} WHERE home_id=?", (home_id,))  # noqa: S608 - our own names
     tx.run("DELETE FROM sync_reports WHERE device_id IN (SELECT id FROM devices WHERE home_id=?)", (home_id,))
 

@@ -24,8 +24,8 @@ from app.devices.product.values import sort_report
 from app.devices.shadow_state import Point
 from app.policy import SYSTEM
 from app.store.tx import Tx
-from app.sync import stream_queries as queries
-from app.sync.stream_queries import Heard
+from app.sync import mirror_queries as queries
+from app.sync.mirror_queries import Heard
 
 # More than any version comes to; a larger number comes from no node of this program.
 MOST: Final = 2**53
@@ -59,8 +59,11 @@ class Reflecting:
         self._catalogue = catalogue
         self._dispatch = dispatch
 
-    def told_in(self, tx: Tx, device: Device, told: Told) -> bool:
-        """Show it; False for what is older than what was shown, or is of no service of the product's model."""
+    def told_in(self, tx: Tx, device: Device, told: Told, place: int = 0) -> bool:
+        """Show it; False for what is older than what was shown, or is of no service of the product's model.
+
+        `place`: at a cloud, where it stands for the home's other hubs.
+        """
         product = self._catalogue.get(device.product_id)
         model = None if product is None else product.service(told.service)
         if model is None or not 0 <= told.version < MOST:
@@ -69,7 +72,7 @@ class Reflecting:
         if heard is not None and heard.node == told.node and _age(told) < _age(heard):
             return False
         reported, desired = _sound(model, told.reported), _sound(model, told.desired)
-        kept = Heard(told.node, told.owner_epoch, told.version, _text(desired).decode())
+        kept = Heard(told.node, told.owner_epoch, told.version, _text(desired).decode(), device.home_id, place)
         queries.put_heard(tx, device.id, told.service, kept)
         wishes = self._dispatch.wishes(device.id, told.service)
         said = _Changes(reported, _overlaid(desired, wishes))

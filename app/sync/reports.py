@@ -137,13 +137,14 @@ def _next(reader: Reader, home_id: str) -> _Batch | None:
             break
         state = device_queries.service_state(reader, mark.device_id, mark.service)
         octets += sum(len(point.value) for points in (state.reported, state.desired) for point in points.values())
-        service = (mark.service, state.version, _values(state.reported), _values(state.desired))
+        service = (mark.service, state.version, values_of(state.reported), values_of(state.desired))
         batch.services.setdefault(mark.device_id, []).append(service)
         batch.marks.append(mark)
     return batch
 
 
-def _values(points: Mapping[str, Point]) -> dict[str, tuple[Any, int]]:
+def values_of(points: Mapping[str, Point]) -> dict[str, tuple[Any, int]]:
+    """As they are told: each value with its time in ms."""
     return {name: (msgspec.json.decode(point.value), point.at) for name, point in points.items()}
 
 

@@ -71,15 +71,6 @@ class Mark(Struct, frozen=True):
     held: bool
 
 
-class Heard(Struct, frozen=True):
-    """What the holder of a device last said of a service. `desired` is JSON."""
-
-    node: str
-    owner_epoch: int
-    version: int
-    desired: str
-
-
 class Gap(Struct, frozen=True):
     """Entries of a device that made room, the newest of them at the place `last`."""
 
@@ -139,19 +130,6 @@ def unmark(tx: Tx, marks: Iterable[Mark]) -> None:
     tx.settle()
     sql = "DELETE FROM sync_reports WHERE device_id=? AND service=? AND n=?"
     tx.db.executemany(sql, [(it.device_id, it.service, it.n) for it in marks])
-
-
-def heard(reader: Reader, device_id: str, service: str) -> Heard | None:
-    """What was last said of it; None: nothing yet."""
-    sql = "SELECT node,owner_epoch,version,desired FROM sync_heard WHERE device_id=? AND service=?"
-    row = reader.one(sql, (device_id, service))
-    return None if row is None else Heard(*row)
-
-
-def put_heard(tx: Tx, device_id: str, service: str, it: Heard) -> None:
-    """That is what was last said."""
-    sql = "INSERT OR REPLACE INTO sync_heard(device_id,service,node,owner_epoch,version,desired) VALUES(?,?,?,?,?,?)"
-    tx.run(sql, (device_id, service, it.node, it.owner_epoch, it.version, it.desired))
 
 
 # journals

@@ -13,12 +13,15 @@ from app.devices.service import Devices
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.sync import stream_queries as queries
+from app.sync.behind import Behind
 from app.sync.capture import Capture
 from app.sync.cloud_end import CloudEnd, Peer, Serving
 from app.sync.engine import Engine
 from app.sync.errands import CLOUD, ENDS_AT_ONCE, Errands, decode_end, failed
 from app.sync.journals import JournalIn, JournalOut
 from app.sync.line import Line
+from app.sync.mirrored import MirrorIn
+from app.sync.mirrors import MirrorOut
 from app.sync.orders import Taking
 from app.sync.reflecting import Reflecting
 from app.sync.relay import ORDERS_AT_ONCE, Relay
@@ -34,6 +37,8 @@ from app.sync.wire import (
     EndsTold,
     Failed,
     JournalPart,
+    Mirror,
+    MirrorGrown,
     Orders,
     Reports,
 )
@@ -56,6 +61,7 @@ class Streams:
         capture: Capture,
         cloud_end: CloudEnd,
         serving: Serving,
+        behind: Behind,
     ) -> None:
         self._store = store
         self._homes = capture.homes
@@ -84,6 +90,11 @@ class Streams:
         control.moves.on_ended.append(reflecting.wish_ended_in)
         self._reports_in = ReportsIn(store, devices, reflecting)
         self._journal_in = JournalIn(store, people)
+        self._mirror_out = MirrorOut(store, devices, cloud_end)
+        self._reports_in.on_shown.append(self._mirror_out.said)
+        self._mirror_in = MirrorIn(
+            store, devices=devices, reflecting=reflecting, behind=behind, homes=self._homes, wake=self.wake
+        )
         self.relay.way = self._way
         self.relay.on_queued = self._queued
         self.errands.on_ended.append(self._ended)
@@ -144,6 +155,8 @@ class Streams:
         end.handlers[JournalPart] = self._journal_in.heard
         end.handlers[Ended] = self._ends_heard
         end.handlers[RelayRequest] = self._relayed
+        end.handlers[Mirror] = self._mirror_out.answer
+        end.on_connected.append(self._mirror_out.connected)
         end.on_connected.append(lambda peer: self.relay.connected(peer.hub_id))
         end.on_disconnected.append(lambda peer: self.relay.forget(peer.hub_id))
         end.on_disconnected.append(self._reports_in.disconnected)
@@ -180,11 +193,15 @@ class Streams:
         """This node is a hub of the cloud that the engine talks to."""
         self._engine = engine
         self.wake.wake = engine.wake
-        engine.streams += [self._hand_over, self._tell_ends, self._reports_out.speak, self._journal_out.speak]
+        engine.streams += [self._hand_over, self._tell_ends, self._reports_out.speak, self._mirror_in.speak]
+        engine.streams.append(self._journal_out.speak)
         engine.hear[Orders] = self._ordered
         engine.hear[EndsTold] = self._ends_told
+        engine.hear[MirrorGrown] = self._mirror_in.grown
         engine.on_connected.append(self._connected)
         engine.on_disconnected.append(partial(self.relay.forget, CLOUD))
+        engine.on_disconnected.append(self._mirror_in.disconnected)
+        self._devices.absences.hears_others = self._mirror_in.is_current
 
     def unplug(self) -> None:
         """It has left its cloud."""
@@ -195,6 +212,7 @@ class Streams:
     def _connected(self, line: Line) -> None:
         self._reports_out.connected()
         self._journal_out.connected()
+        self._mirror_in.connected()
         self.relay.connected(CLOUD)
 
     async def _hand_over(self, line: Line) -> bool:

@@ -144,7 +144,21 @@ class Relay(_Message, frozen=True, tag="relay"):
     orders: list[Order]
 
 
-Request: TypeAlias = Hello | Found | Push | Pull | Snapshot | Restate | Wait | Reports | JournalPart | Ended | Relay
+class Mirror(_Message, frozen=True, tag="mirror"):
+    """What other hubs have said of their devices, after `since`, a place in the log's life `epoch`.
+
+    `turn`: how far it has heard on this connection whether they are there; ("", 0): nothing yet.
+    """
+
+    home: str
+    epoch: str
+    since: int
+    turn: tuple[str, int]
+
+
+Request: TypeAlias = (
+    Hello | Found | Push | Pull | Snapshot | Restate | Wait | Reports | JournalPart | Ended | Relay | Mirror
+)
 
 # what a cloud answers
 
@@ -238,6 +252,21 @@ class Failed(_Message, frozen=True, tag="failed"):
     retryable: bool
 
 
+class Mirrored(_Message, frozen=True, tag="mirrored"):
+    """Devices that other hubs hold, as the cloud shows them; of each `services` alone that have changed.
+
+    `facts`: how far the log was: who has less of it may not know all of these. `more`: there are others already.
+    """
+
+    home: str
+    epoch: str
+    facts: int
+    devices: list[DeviceState]
+    since: int
+    turn: tuple[str, int]
+    more: bool
+
+
 # what a cloud says of itself
 
 
@@ -261,12 +290,31 @@ class EndsTold(_Message, frozen=True, tag="ends"):
     ends: list[CommandEnd]
 
 
+class MirrorGrown(_Message, frozen=True, tag="grown"):
+    """Another hub has said something of its devices; not said again until the hub has asked. `id` 0."""
+
+    home: str
+
+
 class Attached(_Message, frozen=True, tag="attached"):
     """The hub serves another home from now on, or one less: say Hello again; `id` 0."""
 
 
 Answer: TypeAlias = (
-    Welcome | Pushed | Changes | SnapshotPage | Reset | Wiped | Done | Failed | Head | Orders | EndsTold | Attached
+    Welcome
+    | Pushed
+    | Changes
+    | SnapshotPage
+    | Reset
+    | Wiped
+    | Done
+    | Mirrored
+    | Failed
+    | Head
+    | Orders
+    | EndsTold
+    | MirrorGrown
+    | Attached
 )
 
 encode: Final = msgspec.msgpack.Encoder().encode

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 from app.admin_client import call
 from app.client import Client
@@ -36,10 +37,18 @@ async def test_a_lamp_goes_to_another_hub_and_comes_back_when_that_is_gone(tmp_p
         assert (done, held["hub_id"], held["standby_id"]) == (0, barn.ready["hub"], cottage.ready["hub"])
         assert (await lamp.wait("linked")).details["hub"] == barn.ready["hub"]
         path = f"/api/devices/{held['device_id']}"
-        async with await client(cloud, tmp_path / "cloud") as at_cloud:
+        async with (
+            await client(cloud, tmp_path / "cloud") as at_cloud,
+            await client(cottage, tmp_path / "cottage") as at_cottage,
+        ):
             await until(lambda: at_cloud.get(path), lambda shown: shown["online"])
             ordered = await at_cloud.post(f"{path}/commands", ON, wait=20)
             assert ordered["state"] == "answered"
+            # Its former hub shows it as the barn has it, and passes on what it is asked.
+            await until(lambda: at_cottage.get(path), lambda shown: shown["online"] and is_on(shown) is True)
+            asked = await at_cottage.post(f"{path}/commands", {**ON, "values": {"on": False}}, wait=20)
+            assert asked["state"] == "answered"
+            await until(lambda: at_cottage.get(path), lambda shown: is_on(shown) is False)
             barn.send(signal.SIGKILL)
             assert (await lamp.wait("linked")).details["hub"] == cottage.ready["hub"]
             await until(lambda: at_cloud.get(f"{path}/hubs"), lambda it: it["hub_id"] == cottage.ready["hub"])
@@ -53,6 +62,11 @@ async def test_a_lamp_goes_to_another_hub_and_comes_back_when_that_is_gone(tmp_p
         assert (done, {it["name"] for it in held["hubs"]}) == (0, {"Barn", "Cottage"})
         assert (await command("hold", "Porch", "--alone", "--by", "Barn", *at["cottage"]))[0] == 2
         assert (await command("hold", "Porch", "--by", "Stable", *at["cottage"]))[0] == 4
+
+
+def is_on(shown: dict[str, Any]) -> object:
+    """Whether the lamp is, as it is shown."""
+    return shown["services"].get("light", {}).get("reported", {}).get("on", {}).get("value")
 
 
 async def settled(at: dict[str, At], nodes: dict[str, HubProcess], folder: Path) -> None:

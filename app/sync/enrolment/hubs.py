@@ -71,6 +71,10 @@ class Hubs:
         """The homes a hub serves that is not revoked, from memory."""
         return sorted(home_id for home_id in self._homes_of.get(hub_id, ()) if self.serves(hub_id, home_id))
 
+    def hubs_of(self, home_id: str) -> list[str]:
+        """The hubs that serve a home and are not revoked, from memory."""
+        return sorted(hub_id for hub_id in self._hubs_of.get(home_id, ()) if self.serves(hub_id, home_id))
+
     def serves_in(self, reader: Reader, hub_id: str, home_id: str) -> bool:
         """`serves` as it is on disk."""
         return queries.serves(reader, hub_id, home_id)
@@ -132,8 +136,8 @@ class Hubs:
     def of_home(self, actor: Actor, home_id: str) -> list[HomeHubView]:
         """The hubs that serve a home, for who may see the home; raises NotFound."""
         demand(actor, Action.HOME_READ, self._standings.home(actor, home_id), self._store.clock.now())
-        found = (self.rows.get(hub_id) for hub_id in sorted(self._hubs_of.get(home_id, ())))
-        return [self._home_view(hub, home_id) for hub in found if hub is not None and hub.revoked_at is None]
+        found = (self.rows.get(hub_id) for hub_id in self.hubs_of(home_id))
+        return [self._home_view(hub, home_id) for hub in found if hub is not None]
 
     async def rename(self, by: Caller, hub_id: str, name: str) -> EnrolledHubView:
         """Call one of the caller's hubs `name`; raises NotFound, Revoked, VersionMismatch."""
