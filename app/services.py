@@ -212,6 +212,7 @@ class Services:
             behind=self.sync.behind,
         )
         self.sync.copies.on_ending.append(self.lan.home_ending_in)
+        self.sync.copies.on_ending.append(self.streams.mirror_in.leaving_in)
         self.sync.copies.on_alone.append(self.hub_cards.let_go_in)
         self.sync.on_joined.append(self.hub_cards.plug)
         self.sync.on_joined.append(self.streams.plug)

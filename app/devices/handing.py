@@ -22,8 +22,10 @@ from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Reader, Tx
 
-# The link of devices that look for their hub themselves: over Bluetooth it is the hub that does.
-_LOOKING: Final = "lan"
+# How those are reached that are told whose they are, for they show their hub whom they are bound to.
+_TOLD: Final = frozenset({"lan", "ble"})
+# A sensor says what it says, and the hub that holds it listens.
+_HEARD: Final = "bthome"
 
 
 class HubUnfit(Conflict):
@@ -124,7 +126,7 @@ class Handing:
         by.match(old.version)
         self._demand_told_in(tx, old)
         was = self._shown_in(tx, old)
-        now = _wanted(was, hub_id, standby_id)
+        now = (_wanted_of_sensor if old.link == _HEARD else _wanted)(was, hub_id, standby_id)
         if now == was:
             return was
         if not {now.hub_id, now.standby_id} <= {None, was.hub_id, *(it.id for it in was.hubs)}:
@@ -136,7 +138,7 @@ class Handing:
     def _demand_told_in(self, tx: Tx, device: Device) -> None:
         if device.gateway_id is not None:
             raise BehindGateway("What is behind a gateway is held by the hub that holds the gateway.")
-        if device.link != _LOOKING or device.trust == REGISTERED:
+        if device.link not in (*_TOLD, _HEARD) or device.trust == REGISTERED:
             raise NotHandedOver
         self._registry.demand_bound_in(tx, device.id)
         self._memory.demand_unfrozen_in(tx, device.id)
@@ -200,3 +202,10 @@ def _wanted(was: DeviceHubs, hub_id: str | UnsetType, standby_id: str | UnsetTyp
     if standby_id not in (UNSET, was.hub_id):
         raise HubUnfit("As a device is handed over, the hub that held it stands by: it tells the device where to go.")
     return replace(was, hub_id=hub_id, standby_id=was.hub_id)
+
+
+def _wanted_of_sensor(was: DeviceHubs, hub_id: str | UnsetType, standby_id: str | UnsetType | None) -> DeviceHubs:
+    """The same where nobody has to tell it anything; raises HubUnfit."""
+    if standby_id not in (UNSET, None):
+        raise HubUnfit("Nobody stands by for a sensor: hand it to the hub that hears it.")
+    return was if hub_id is UNSET else replace(was, hub_id=hub_id)

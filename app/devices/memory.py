@@ -143,7 +143,7 @@ class Memory:
         return None if live is None else live.device
 
     def hardware(self, beginning: str) -> str | None:
-        """The hardware id, of a device here, that begins so; the first where there are several."""
+        """The hardware id, of a device of a home here, that begins so; the first where there are several."""
         return _beginning(self._hardware, beginning)
 
     def removed_hardware(self, beginning: str) -> str | None:
@@ -262,17 +262,12 @@ class Memory:
             _drop(self._ids, place, old.id if old else "")
         for place in after - before:
             insort(self._ids.setdefault(place, []), new.id if new else "")
-        if old is not None and self._is_here(old):
-            del self._hardware[bisect_left(self._hardware, old.hardware_id)]
-        if new is not None and self._is_here(new):
-            insort(self._hardware, new.hardware_id)
         if old is not None and old.unbound_at is None:
+            del self._hardware[bisect_left(self._hardware, old.hardware_id)]
             self._bound.pop(old.hardware_id, None)
         if new is not None and new.unbound_at is None:
+            insort(self._hardware, new.hardware_id)
             self._bound[new.hardware_id] = new.id
-
-    def _is_here(self, device: Device) -> bool:
-        return device.unbound_at is None and self.holds(device)
 
     def _load(self, reader: Reader) -> Iterator[tuple[str, Live]]:
         self.hub_id = read_hub(reader).hub_id

@@ -24,7 +24,7 @@ from ble.bthome import Sensor, points_of
 from ble.bthome_kinds import Form
 from ble.errors import Malformed, WrongKey
 from ble.radio import Advertisement, Radio
-from pairing.methods.bthome import id_of
+from pairing.methods.bthome import IN_CLEAR, id_of
 
 LINK: Final = "bthome"
 SILENT_S: Final = 15 * 60.0
@@ -76,7 +76,7 @@ class SensorLink:
         if BTHOME not in advertisement.service_data:
             return
         device = self._devices.of_hardware(id_of(advertisement.address))
-        secret = None if device is None or device.link != LINK else self._devices.sensors.get(device.id)
+        secret = None if device is None or device.link != LINK else self._secret_of(device)
         if device is None or secret is None:
             return
         one = self._one(device.id, secret)
@@ -96,6 +96,11 @@ class SensorLink:
                 one.pending |= values
                 if one.writing is None:
                     one.writing = asyncio.create_task(self._write(device, one), name="sensor report")
+
+    def _secret_of(self, device: Device) -> SensorSecret | None:
+        """Of one that joined at another hub, and says it in clear, nothing is kept here."""
+        known = self._devices.sensors.get(device.id)
+        return SensorSecret(None, -1) if known is None and device.trust == IN_CLEAR else known
 
     def _one(self, device_id: str, secret: SensorSecret) -> _Listened:
         one = self._listened.get(device_id)

@@ -71,8 +71,12 @@ class LanDevices:
         hardware_id = self._devices.hardware(beginning)
         if hardware_id is None:
             return self._devices.memory.removed_hardware(beginning)
-        device = self._devices.of_hardware(hardware_id)
-        return hardware_id if device is not None and device.link == BLE else None
+        memory = self._devices.memory
+        device = memory.bound(hardware_id)
+        if device is None or device.link != BLE:
+            return None
+        # Who stands by connects, too: to tell it whose it is, or to take it over.
+        return hardware_id if memory.hub_id in (memory.holder_of(device), device.standby) else None
 
     # Hearing
 

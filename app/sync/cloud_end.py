@@ -27,7 +27,6 @@ from app.sync.wire import (
     Head,
     Hello,
     JournalPart,
-    Mirror,
     Pull,
     Push,
     Relay,
@@ -294,7 +293,7 @@ class CloudEnd:
 def _devices_of(request: Request) -> set[str]:
     """The homes of whose devices something is said."""
     match request:
-        case Reports(home=home_id) | JournalPart(home=home_id) | Mirror(home=home_id):
+        case Reports(home=home_id) | JournalPart(home=home_id):
             return {home_id}
         case Relay(orders=orders):
             return {order.home for order in orders}

@@ -61,6 +61,15 @@ class MirrorIn:
             self._devices.presence.offline(device_id, LINK)
         self._there.clear()
 
+    def leaving_in(self, tx: Tx, home_id: str) -> None:
+        """This hub serves that home no more; should it come back, it begins anew."""
+        tx.after(lambda: self._forget(home_id))
+
+    def _forget(self, home_id: str) -> None:
+        self._level.discard(home_id)
+        self._whole.discard(home_id)
+        self._turns.pop(home_id, None)
+
     async def grown(self, notice: MirrorGrown) -> None:
         """There is more to be asked for."""
         self._level.discard(notice.home)

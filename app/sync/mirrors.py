@@ -74,10 +74,6 @@ class MirrorOut:
                 self._told.add((hub_id, home_id))
                 self._cloud_end.tell(hub_id, MirrorGrown(0, home_id))
 
-    def connected(self, peer: Peer) -> None:
-        """It asks by itself, and then is told."""
-        self._told = {it for it in self._told if it[0] != peer.hub_id}
-
     async def answer(self, peer: Peer, request: Mirror) -> Answer:
         """What is beyond; the hub serves the home."""
         home_id = request.home

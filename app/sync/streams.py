@@ -92,7 +92,7 @@ class Streams:
         self._journal_in = JournalIn(store, people)
         self._mirror_out = MirrorOut(store, devices, cloud_end)
         self._reports_in.on_shown.append(self._mirror_out.said)
-        self._mirror_in = MirrorIn(
+        self.mirror_in = MirrorIn(
             store, devices=devices, reflecting=reflecting, behind=behind, homes=self._homes, wake=self.wake
         )
         self.relay.way = self._way
@@ -156,7 +156,6 @@ class Streams:
         end.handlers[Ended] = self._ends_heard
         end.handlers[RelayRequest] = self._relayed
         end.handlers[Mirror] = self._mirror_out.answer
-        end.on_connected.append(self._mirror_out.connected)
         end.on_connected.append(lambda peer: self.relay.connected(peer.hub_id))
         end.on_disconnected.append(lambda peer: self.relay.forget(peer.hub_id))
         end.on_disconnected.append(self._reports_in.disconnected)
@@ -193,15 +192,15 @@ class Streams:
         """This node is a hub of the cloud that the engine talks to."""
         self._engine = engine
         self.wake.wake = engine.wake
-        engine.streams += [self._hand_over, self._tell_ends, self._reports_out.speak, self._mirror_in.speak]
+        engine.streams += [self._hand_over, self._tell_ends, self._reports_out.speak, self.mirror_in.speak]
         engine.streams.append(self._journal_out.speak)
         engine.hear[Orders] = self._ordered
         engine.hear[EndsTold] = self._ends_told
-        engine.hear[MirrorGrown] = self._mirror_in.grown
+        engine.hear[MirrorGrown] = self.mirror_in.grown
         engine.on_connected.append(self._connected)
         engine.on_disconnected.append(partial(self.relay.forget, CLOUD))
-        engine.on_disconnected.append(self._mirror_in.disconnected)
-        self._devices.absences.hears_others = self._mirror_in.is_current
+        engine.on_disconnected.append(self.mirror_in.disconnected)
+        self._devices.absences.hears_others = self.mirror_in.is_current
 
     def unplug(self) -> None:
         """It has left its cloud."""
@@ -212,7 +211,7 @@ class Streams:
     def _connected(self, line: Line) -> None:
         self._reports_out.connected()
         self._journal_out.connected()
-        self._mirror_in.connected()
+        self.mirror_in.connected()
         self.relay.connected(CLOUD)
 
     async def _hand_over(self, line: Line) -> bool:

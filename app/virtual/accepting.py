@@ -24,10 +24,10 @@ class Accepting(Linking):
         """Link, with each binding in turn where one is refused; returns when the link is over."""
         known = self._parts.memory
         state = known.state
-        if not state.candidates:
+        if not (bindings := self._to_try()):
             await close(writer)
             return
-        binding = state.candidates[self._turn % len(state.candidates)]
+        binding = bindings[self._turn % len(bindings)]
         try:
             channel = await self._proved(binding, reader, writer)
         except LinkRefusedError as error:

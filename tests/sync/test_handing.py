@@ -54,7 +54,7 @@ class House:
         for link in self.links.values():
             await link.stop()
 
-    async def pair(self, product: str = "lamp") -> str:
+    async def pair(self, product: str = "lamp", link: str = "lan") -> str:
         """A device that `one` has; its disk says so, too."""
         one, identity = self.home.one, Identity.generate(secrets.token_bytes)
         own = one.api.services.hub_cards.get(self.home.home, one.id)
@@ -65,6 +65,7 @@ class House:
             product_id=product,
             public_key=identity.public,
             credential=secrets.token_bytes(32),
+            link=link,
         )
         device = await one.api.store.write(lambda tx: one.api.services.devices.bind_in(tx, BY_SYSTEM, new))
         credential, epoch = new.credential or b"", device.owner_epoch
@@ -113,7 +114,8 @@ class House:
 
 
 @asynccontextmanager
-async def living(folder: Path) -> AsyncIterator[House]:
+async def living(folder: Path, link: str = "lan") -> AsyncIterator[House]:
+    """Two hubs that listen, and a lamp of the first one's."""
     async with estate(folder, "two", "three") as home, AsyncExitStack() as stack:
         house = House(home)
         stack.push_async_callback(house.close)
@@ -122,7 +124,7 @@ async def living(folder: Path) -> AsyncIterator[House]:
         await house.listen(await home.attach("two"))
         assert (await home.admit(home.two, home.one)).status_code == 200
         await home.level()
-        await house.pair()
+        await house.pair(link=link)
         yield house
 
 

@@ -9,9 +9,12 @@ import pytest
 from app.devices import queries as device_queries
 from app.devices.memory import Live
 from app.store.tx import Tx
-from app.sync import mirrored, mirrors, queries, reports
+from app.sync import facts, mirrored, mirrors, queries, reports
 from app.sync.cloud_end import Peer
-from app.sync.wire import Answer, Changes, Mirror, Mirrored, MirrorGrown, Reset, Wiped
+from app.sync.reports import Service
+from app.sync.wire import Answer, DeviceState, Mirror, Mirrored, MirrorGrown, Reset, Wiped
+from tests.api.harness import Api
+from tests.api.things import bind
 from tests.sync.lines import HubSide, World, level, world
 from tests.waiting import until
 
@@ -78,10 +81,17 @@ async def test_what_a_device_reports_to_one_hub_is_seen_at_the_other(pair: Pair)
         lambda r: r.all("SELECT DISTINCT type FROM events WHERE device_id=? AND type='device.reported'", (lamp,))
     )
     assert events == [("device.reported",)]
+    at_cloud, at_two = [await _version(api, lamp) for api in (pair.world.cloud, pair.two.api)]
+    assert at_cloud == at_two > 0
     # The log of a device, and who told the cloud of it, are its hub's.
     noted = await pair.two.api.store.read(lambda r: r.all("SELECT 1 FROM journal"))
     marked = await pair.two.api.store.read(lambda r: r.all("SELECT 1 FROM sync_reports"))
     assert noted == marked == []
+
+
+async def _version(api: Api, device_id: str) -> int:
+    state = await api.store.read(lambda r: api.services.devices.shadows.state_in(r, device_id, "light"))
+    return state.version
 
 
 async def test_a_wish_for_it_is_seen_at_both_and_met(pair: Pair) -> None:
@@ -97,6 +107,13 @@ async def test_a_wish_for_it_is_seen_at_both_and_met(pair: Pair) -> None:
         return await pair.world.desired(pair.two.api, lamp) == {"on": True}
 
     await until(is_wanted)
+    # What is wanted through the cloud, and has not reached its hub, is nobody else's yet.
+    await pair.one.away()
+    path = f"/api/devices/{lamp}/services/light/desired"
+    assert (await pair.world.at_cloud.patch(path, json={"values": {"on": False}})).status_code == 200
+    assert await pair.world.desired(pair.world.cloud, lamp) == {"on": False}
+    (said,) = [it for it in (await pair.ask(pair.two)).devices if it.services]
+    assert {name: value for name, (value, _) in said.services[0][3].items()} == {"on": True}
 
 
 async def test_a_hub_that_was_away_hears_the_newest_alone_and_what_it_has_heard_not_again(pair: Pair) -> None:
@@ -117,6 +134,7 @@ async def test_a_hub_that_was_away_hears_the_newest_alone_and_what_it_has_heard_
     pair.two.asked.clear()
     await pair.two.back()
     await pair.shows(first, on=True, brightness=40)
+    assert await _version(pair.two.api, first) == await _version(pair.world.cloud, first)
     begun = pair.asked()[0]
     assert 0 < begun.since < since
     assert begun.turn == mirrored.NEVER
@@ -233,8 +251,17 @@ async def test_pages_are_bounded_and_come_to_an_end(pair: Pair, monkeypatch: pyt
     assert sorted(it.device_id for page in pages for it in page.devices if it.services) == sorted(lamps)
     assert {it.device_id for page in pages for it in page.devices} == {*lamps}
     assert (await pair.ask(pair.two, since, turn)).devices == []
+    # As many as there are of either.
+    monkeypatch.setattr(mirrors, "SERVICES_AT_ONCE", 10)
+    turns, more, turn = 0, True, mirrored.NEVER
+    while more:
+        page = await pair.ask(pair.two, since, turn)
+        turn, more, turns = page.turn, page.more, turns + 1
+    assert turns == 3
     # Nothing of it is of interest to who has said it.
     assert (await pair.ask(pair.one)).devices == []
+    # What another life of the cloud has counted is nothing here.
+    assert len((await pair.ask(pair.two, since, ("another", turn[1]))).devices) == 2
     monkeypatch.setattr(mirrors, "OCTETS_AT_ONCE", 0)
     monkeypatch.setattr(mirrors, "SERVICES_AT_ONCE", reports.SERVICES_AT_ONCE)
     page = await pair.ask(pair.two)
@@ -246,11 +273,97 @@ async def test_pages_are_bounded_and_come_to_an_end(pair: Pair, monkeypatch: pyt
     await until(lambda: all(pair.live(lamp).online for lamp in lamps))
 
 
-async def test_what_is_said_of_a_device_that_is_new_waits_for_its_facts(pair: Pair) -> None:
-    # The facts are read, and then there is one more, of which something is said before the hub has it.
-    pair.two.lost_answers.append(Changes)
-    lamp = await pair.world.lamp()
+async def test_what_is_said_of_a_device_that_is_new_waits_for_its_facts(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = pair.two.api.services.sync.engine
+    assert engine is not None
+    with monkeypatch.context() as patch:
+
+        async def nothing(*_: object) -> bool:
+            return False
+
+        # It asks before it has heard of the lamp.
+        patch.setattr(engine._catching_up, "go_on", nothing)
+        lamp = await pair.world.lamp()
+        pair.two.asked.clear()
+        await pair.says(lamp, on=True)
+        await until(pair.asked)
+        for many in (2, 3):
+            engine.wake()
+            await until(lambda many=many: len(pair.asked()) >= many)  # type: ignore[misc]
+        assert pair.two.api.services.devices.memory.get(lamp) is None
+    engine.wake()
+    await pair.shows(lamp, on=True)
+
+
+async def test_what_is_said_of_many_that_are_new_waits_for_the_tables(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "AT_ONCE", 2)
+    await pair.two.away()
+    lamps = [await pair.world.lamp(f"d-{n}") for n in range(5)]
+    for lamp in lamps:
+        await pair.says(lamp, on=True)
+
+    async def are_at_cloud() -> bool:
+        return all([await pair.world.reported(pair.world.cloud, lamp) for lamp in lamps])
+
+    await until(are_at_cloud)
+    await pair.two.back()
+    for lamp in lamps:
+        await pair.shows(lamp, on=True)
+
+
+async def test_a_hub_that_has_heard_all_asks_no_more(pair: Pair) -> None:
+    lamp = await pair.lamp()
     await pair.says(lamp, on=True)
+    await pair.shows(lamp, on=True)
+    await until(pair.two.api.services.devices.absences.hears_others)
+    asked = len(pair.asked())
+    for name in ("Attic", "Cellar"):
+        made = await pair.world.at_hub.post(f"/api/homes/{pair.world.home}/rooms", json={"name": name})
+        assert made.status_code == 201, made.text
+        await level(pair.one, pair.world.home)
+        await level(pair.two, pair.world.home)
+    assert len(pair.asked()) == asked
+
+
+async def test_what_a_cloud_says_of_devices_of_this_hub_or_of_another_binding_is_passed_over(pair: Pair) -> None:
+    home, lamp = pair.world.home, await pair.lamp()
+    own = await bind(pair.two.api, home, "own")
+    await level(pair.two, home)
+    epoch, head = pair.world.cloud.services.sync.cloud_end.heads[home]
+    service: Service = ("light", 7, {"on": (True, 1_000)}, {})
+    said = [DeviceState(it, n, True, None, [service]) for it, n in ((own, 1), (lamp, 2), ("nothing", 1))]
+    answers = [Mirrored(0, home, it, head, said, 5, ("life", 1), more=False) for it in ("another", epoch)]
+
+    async def answer(_: Peer, request: Mirror) -> Mirrored:
+        return answers[0] if len(answers) == 1 else answers.pop(0)
+
+    await pair.two.away()
+    pair.world.cloud.services.sync.cloud_end.handlers[Mirror] = answer
+    pair.two.asked.clear()
+    await pair.two.back()
+    await until(pair.two.api.services.devices.absences.hears_others)
+    assert [it.since for it in pair.asked()] == [0, 0]
+    rows = await pair.two.api.store.read(lambda r: r.all("SELECT epoch, place FROM sync_mirrors"))
+    assert rows == [(epoch, 5)]
+    for device_id in (own, lamp):
+        assert await pair.world.reported(pair.two.api, device_id) == {}
+        assert not pair.live(device_id).online
+
+
+async def test_a_hub_that_leaves_and_comes_back_hears_all_of_it_again(pair: Pair) -> None:
+    home, lamp = pair.world.home, await pair.lamp()
+    await pair.says(lamp, on=True)
+    await pair.shows(lamp, on=True)
+    path = f"/api/homes/{home}/hubs"
+    gone = await pair.world.at_cloud.delete(f"{path}/{pair.two.id}")
+    assert gone.status_code == 204, gone.text
+    await until(lambda: pair.two.api.services.devices.memory.get(lamp) is None)
+    assert (await pair.world.at_cloud.post(path, json={"hub_id": pair.two.id})).status_code == 201
+    await level(pair.two, home)
     await pair.shows(lamp, on=True)
 
 
@@ -295,9 +408,11 @@ async def test_a_hub_of_another_home_and_one_of_another_life_are_told_nothing(pa
 
 
 async def test_a_cloud_that_is_back_from_a_backup_is_heard_from_the_beginning(pair: Pair) -> None:
-    lamp = await pair.lamp()
+    lamp, other = await pair.lamp("d-1"), await pair.lamp("d-2")
     await pair.says(lamp, on=True, brightness=40)
+    await pair.says(other, on=True)
     await pair.shows(lamp, on=True, brightness=40)
+    await pair.shows(other, on=True)
     cloud, home = pair.world.cloud, pair.world.home
     await pair.one.away()
     await pair.two.away()
@@ -308,13 +423,16 @@ async def test_a_cloud_that_is_back_from_a_backup_is_heard_from_the_beginning(pa
         cloud.services.sync.authority.renew_in(tx, shared, "a new life")
         tx.run("UPDATE sync_mirrors SET place=0")
         tx.run("DELETE FROM sync_heard")
+        tx.run("UPDATE shadow_versions SET version=0")
 
     await cloud.store.write(renew)
     cloud.services.sync.cloud_end.heads.clear()
     await cloud.services.sync.cloud_end.open()
+    await pair.says(other, on=False)
     await pair.one.back()
     await pair.two.back()
     await level(pair.one, home)
     await level(pair.two, home)
+    await pair.shows(other, on=False)
     await pair.says(lamp, brightness=50)
     await pair.shows(lamp, on=True, brightness=50)
