@@ -21,7 +21,7 @@ from tests.api.harness import Api
 from tests.ble.mesh.node_air import NodeAir
 
 WAIT = 30.0
-PATIENCE = Patience(answer_s=0.4, tries=2, proxy_s=2.0, misses=100)
+PATIENCE = Patience(answer_s=0.4, tries=2, proxy_s=8.0, misses=100)
 QUICK = Pace(poll_s=0.3, again_s=0.3, misses=2, rounds=1, forgets_s=0.5, patience=PATIENCE)
 
 
