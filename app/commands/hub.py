@@ -126,12 +126,13 @@ async def attach(api: Client, *, which: str, home_name: str) -> None:
 @hub.command()
 @click.argument("which", metavar="HUB")
 @click.argument("home_name", metavar="HOME")
+@click.option("--reset", is_flag=True, help="Have the devices reset for which no other hub stands by.")
 @api_verb
-async def detach(api: Client, *, which: str, home_name: str) -> None:
-    """Have a hub serve a home no more; nothing of it stays there."""
+async def detach(api: Client, *, which: str, home_name: str, reset: bool) -> None:
+    """Have a hub serve a home no more; nothing of it stays there. Who stands by has its devices then."""
     home = await home_of(api, home_name)
     found = await named(api, f"/api/homes/{home['id']}/hubs", which, "hub")
-    await api.delete(f"/api/homes/{home['id']}/hubs/{found['id']}")
+    await api.delete(f"/api/homes/{home['id']}/hubs/{found['id']}{'?reset=true' if reset else ''}")
     answer({"hub_id": found["id"], "home_id": home["id"]}, f"[green]✓[/] {plain(found['name'])} serves it no more")
 
 

@@ -94,6 +94,15 @@ def devices_where(reader: Reader, column: str, value: str) -> list[Device]:
     return [Device(*row) for row in reader.all(f"{_DEVICE} WHERE {column}=? ORDER BY id", (value,))]
 
 
+def held_alone(reader: Reader, home_id: str, hub_id: str, others: Collection[str]) -> int:
+    """How many devices of a home a hub holds for which none of the `others` stands by; a gateway is one."""
+    marks = ",".join("?" * len(others))
+    alone = f"(standby IS NULL OR standby NOT IN ({marks}))"
+    sql = f"SELECT count(*) FROM devices WHERE home_id=? AND holder=? AND gateway_id IS NULL AND unbound_at IS NULL AND {alone}"  # noqa: S608, E501
+    row = reader.one(sql, (home_id, hub_id, *others))
+    return 0 if row is None else int(row[0])
+
+
 def ids_in(reader: Reader, home_id: str, ids: Collection[str]) -> frozenset[str]:
     """Those of `ids` that are devices of a home."""
     marks = ",".join("?" * len(ids))

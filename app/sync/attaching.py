@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from app.accounts.people import People
 from app.caller import Caller, demand
 from app.clock import Time, to_time
+from app.devices import queries as device_queries
 from app.errors import Conflict, NotFound, Unavailable
 from app.homes.standing import Standings
 from app.policy import Action
@@ -46,6 +47,13 @@ class HomeElsewhere(Conflict):
 
     code = "home_exists"
     hint = "Its owner attaches hubs to it at the cloud."
+
+
+class HubHoldsDevices(Conflict):
+    """That hub holds devices for which no other hub of the home stands by: without it they are reset."""
+
+    code = "hub_holds_devices"
+    hint = "Hand them over first (`doorstep hold`), or have them reset: `doorstep hub detach --reset`."
 
 
 class HubId(Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,16 +124,25 @@ class Attaching:
         for begin in range(0, len(parts), PARTS_AT_ONCE):
             self._authority.local_in(tx, home_id, key, parts[begin : begin + PARTS_AT_ONCE])
 
-    async def detach(self, by: Caller, home_id: str, hub_id: str) -> None:
-        """A hub serves a home no more, and nothing of it stays there; raises NotFound, Refused."""
-        await self._store.write(lambda tx: self._detach_in(tx, by, home_id, hub_id), once=by.once, returns=type(None))
+    async def detach(self, by: Caller, home_id: str, hub_id: str, *, reset: bool) -> None:
+        """A hub serves a home no more, and nothing of it stays there.
+
+        `reset`: also where devices are reset by that. Raises NotFound, Refused, HubHoldsDevices.
+        """
+        await self._store.write(
+            lambda tx: self._detach_in(tx, by, home_id, hub_id, reset=reset), once=by.once, returns=type(None)
+        )
         self._cloud_end.tell(hub_id, Attached(0))
 
-    def _detach_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str) -> None:
+    def _detach_in(self, tx: Tx, by: Caller, home_id: str, hub_id: str, *, reset: bool) -> None:
         demand(by.actor, Action.HOME_SYNC, self._standings.home_in(tx, by.actor, home_id), tx.moment)
         if not self._hubs.serves_in(tx, hub_id, home_id):
             raise NotFound
         self._hubs.demand_cloud()
+        others = [it for it in self._hubs.hubs_of(home_id) if it != hub_id]
+        if not reset and (held := device_queries.held_alone(tx, home_id, hub_id, others)):
+            devices = "a device" if held == 1 else f"{held} devices"
+            raise HubHoldsDevices(f"This hub holds {devices} for which no other hub of the home stands by.")
         self._hubs.detach_in(tx, hub_id, home_id)
 
     def _revoking_in(self, tx: Tx, by: Caller, hub: EnrolledHub) -> None:

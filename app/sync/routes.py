@@ -19,6 +19,9 @@ from app.sync.status import SyncView
 _HOME = "/homes/{home_id:str}"
 _CONFLICT = _HOME + "/conflicts/{conflict_id:str}"
 OfState = Annotated[State | None, QueryParameter(name="state", description="only those that are so")]
+ResetDevices = Annotated[
+    bool, QueryParameter(description="also where it holds devices for which no other hub stands by: they are reset")
+]
 Since = Annotated[int, QueryParameter(ge=0, lt=1 << 62, description="`head` of the answer before; 0 at first")]
 
 
@@ -48,10 +51,15 @@ async def attach_hub(
 
 @delete(f"{_HOME}/hubs/{{hub_id:str}}", operation_id="detachHub", opt={"action": Action.HOME_SYNC})
 async def detach_hub(
-    caller: NamedDependency[Caller], sync: NamedDependency[Sync], home_id: FromPath[str], hub_id: FromPath[str]
+    caller: NamedDependency[Caller],
+    sync: NamedDependency[Sync],
+    home_id: FromPath[str],
+    hub_id: FromPath[str],
+    *,
+    reset: ResetDevices = False,
 ) -> None:
     """At a cloud: a hub serves this home no more; nothing of it stays there, and its secrets are sealed anew."""
-    await sync.attaching.detach(caller, home_id, hub_id)
+    await sync.attaching.detach(caller, home_id, hub_id, reset=reset)
 
 
 @get(f"{_HOME}/conflicts", operation_id="listConflicts", opt={"action": Action.AUDIT_READ})

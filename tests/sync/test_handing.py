@@ -241,6 +241,24 @@ async def test_a_hub_that_leaves_the_home_leaves_its_devices_to_who_stands_by(ho
         assert (lamp.state.active.hub_id, lamp.state.standby) == (two.id, None)
 
 
+async def test_a_hub_is_not_taken_out_with_devices_that_have_nobody_else_unless_they_are_to_be_reset(
+    house: House,
+) -> None:
+    one, two, at_cloud = house.home.one, house.home.two, await house.home.at_cloud()
+    path = f"/api/homes/{house.home.home}/hubs/{one.id}"
+    # The home has three more of which nobody can be told: the lamp is the fourth.
+    for standby, held in ((None, 4), (two.id, 3)):
+        assert await house.change(one, standby_id=standby) == (200, "")
+        await house.home.level()
+        refused = await at_cloud.delete(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "hub_holds_devices")
+        assert f"{held} devices" in refused.json()["detail"]
+    # Who does not serve the home stands by for nobody.
+    await house.home.detach("two")
+    assert "4 devices" in (await at_cloud.delete(path)).json()["detail"]
+    assert (await at_cloud.delete(path, params={"reset": "true"})).status_code == 204
+
+
 async def test_one_that_was_off_as_its_hub_left_goes_there_too(house: House) -> None:
     two = house.home.two
     async with house.device() as lamp:
