@@ -5,7 +5,7 @@ So a first sync holds up nobody's act for longer than `FACTS_AT_ONCE` take (PROT
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
@@ -33,12 +33,12 @@ def show_in(tx: Tx, facts: Facts, home_id: str, keys: Collection[Key]) -> None:
     facts.show_in(tx, home_id, keys, showing.views(tx, home_id, keys))
 
 
-def show_some_in(tx: Tx, facts: Facts, home_id: str, most: int = FACTS_AT_ONCE) -> bool:
-    """The next of a home; whether there are more."""
+def show_some_in(tx: Tx, facts: Facts, home_id: str, most: int = FACTS_AT_ONCE) -> int:
+    """The next of a home; how many: none, where none are left."""
     keys = behind_queries.some(tx, home_id, most)
     if keys:
         show_in(tx, facts, home_id, keys)
-    return behind_queries.anything(tx, home_id)
+    return len(keys)
 
 
 def show_all_in(tx: Tx, facts: Facts, home_id: str) -> None:
@@ -56,6 +56,8 @@ class Behind:
         self._wake = asyncio.Event()
         self._wake.set()
         self._task: asyncio.Task[None] | None = None
+        # Told on the event loop, of a home of which the tables show more now.
+        self.on_shown: Callable[[str], None] = _to_nobody
         facts.on_behind.append(lambda tx: tx.after(self._wake.set))
 
     def start(self) -> None:
@@ -72,7 +74,7 @@ class Behind:
     async def level(self, home_id: str) -> None:
         """Return once the tables show all that the log of a home has now."""
         while await self._store.write(partial(show_some_in, facts=self._facts, home_id=home_id)):
-            pass
+            self.on_shown(home_id)
 
     async def _until_quiet(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -97,3 +99,7 @@ class Behind:
                     _log.exception("the tables do not take what the log has")
                 self._wake.set()
                 await asyncio.sleep(RETRY_S)
+
+
+def _to_nobody(home_id: str) -> None:
+    """Where nobody looks."""

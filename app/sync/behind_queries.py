@@ -27,11 +27,6 @@ def homes(reader: Reader) -> list[str]:
     return [row[0] for row in reader.all("SELECT DISTINCT home_id FROM sync_behind")]
 
 
-def anything(reader: Reader, home_id: str) -> bool:
-    """Whether anything of a home is."""
-    return reader.one("SELECT 1 FROM sync_behind WHERE home_id=? LIMIT 1", (home_id,)) is not None
-
-
 def among(reader: Reader, home_id: str, keys: Iterable[Key]) -> set[Key]:
     """Those of `keys` that are."""
     return {

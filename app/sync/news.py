@@ -13,7 +13,7 @@ from app.policy import SYSTEM, Action
 from app.store.errors import StoreError
 from app.store.store import Store
 from app.store.tx import Change, Reader, Tx
-from app.sync import outbox_queries, queries
+from app.sync import behind_queries, outbox_queries, queries
 from app.sync.catching_up import Talk
 from app.sync.cloud_end import CloudEnd, Peer, Serving
 from app.sync.engine import Engine
@@ -42,9 +42,10 @@ class Told(Struct, frozen=True):
 
 
 class Numbers(Struct, frozen=True):
-    """Of one home, as they were last looked at."""
+    """Of one home, as they were last looked at. `unshown`: facts that are in the log, and not in the tables."""
 
     head: int
+    unshown: int
     waiting: int
     conflicts: int
 
@@ -171,7 +172,7 @@ class SyncNews:
             return None, None
         waiting = outbox_queries.waiting_count(reader, home_id)
         conflicts = outbox_queries.count_open_conflicts(reader, home_id)
-        numbers = Numbers(shared.head, waiting, conflicts)
+        numbers = Numbers(shared.head, behind_queries.count(reader, home_id), waiting, conflicts)
         if shared.cloud_id is None:
             hubs = tuple(sorted(self._cloud_end.connected_to(home_id)))
             return Told("authority", bool(hubs), None, hubs), numbers
@@ -189,9 +190,9 @@ class SyncNews:
 
     @property
     def to_pull(self) -> int:
-        """Numbers of the cloud's logs that are not here, as far as is known."""
+        """Numbers of the cloud's logs that are not here, as far as is known, or not shown."""
         remote = {} if self._engine is None else self._engine.remote
-        return sum(max(0, remote.get(home_id, 0) - it.head) for home_id, it in tuple(self.numbers.items()))
+        return sum(max(0, remote.get(home_id, 0) - it.head) + it.unshown for home_id, it in tuple(self.numbers.items()))
 
     @property
     def conflicts(self) -> int:

@@ -61,11 +61,14 @@ async def test_many_are_in_the_log_before_they_are_shown_and_then_they_are(toget
     assert new.keys() == (await names(together.hub, together.home_id)).keys()
     assert not new.items() & (await names(together.hub, together.home_id)).items()
     assert (await together.at_hub.get(f"{together.home}/sync")).json()["to_pull"] == MANY
+    news = together.hub.services.sync.news
+    await until(lambda: news.to_pull == MANY)
     together.hub.services.sync.behind.start()
     memory = together.hub.services.devices.memory
     await until(lambda: all((live := memory.get(it)) is not None and live.device.name == new[it] for it in ids))
     assert await names(together.hub, together.home_id) == new
     assert (await together.at_hub.get(f"{together.home}/sync")).json()["to_pull"] == 0
+    await until(lambda: news.to_pull == 0)
 
 
 async def test_few_are_shown_with_the_log_itself(together: Together) -> None:
