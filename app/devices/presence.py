@@ -98,14 +98,15 @@ class Presence:
     def told(self, device_id: str, link: str, *, online: bool, seen_at: int | None) -> None:
         """What the hub that holds the device says of it, which has given it its grace; `link` is the way to that hub.
 
-        `seen_at` in ms, by that hub's clock.
+        `seen_at` in ms, by that hub's clock. Where that way was lost, and is back before that hub has heard of the
+        device again, the grace that began then goes on.
         """
         live = self._memory.get(device_id)
         if live is None:
             return
         if online and link not in self.links_of(device_id):
             self.online(device_id, link)
-        elif not online:
+        elif not online and link in self.links_of(device_id):
             self.lost(device_id)
         now = self._store.clock.now().ms
         seen = now if online else None if seen_at is None else min(seen_at, now)

@@ -53,6 +53,8 @@ class Engine:
         self.hear: dict[type, Callable[[Any], Awaitable[None]]] = {}
         self.on_connected: list[Callable[[Line], None]] = []
         self.on_disconnected: list[Callable[[], None]] = []
+        # Nothing was heard for `LOOK_AGAIN_S`: a wake-up may have been lost.
+        self.on_quiet: list[Callable[[], None]] = []
         # How far the cloud's logs have come, as far as it has said.
         self.remote: dict[str, int] = {}
         self._catching_up = CatchingUp(store, replica, self.talk, self.remote, self._leave)
@@ -157,6 +159,8 @@ class Engine:
                 await self._wake.wait()
         except TimeoutError:
             self._again = True
+            for told in self.on_quiet:
+                told()
 
     async def _hear(self, line: Line) -> None:
         async for notice in line.told():

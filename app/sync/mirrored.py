@@ -46,13 +46,18 @@ class MirrorIn:
         self._whole: set[str] = set()
         # Devices that are there by their hub's word.
         self._there: set[str] = set()
-        devices.handing.on_changed.append(self._changed_hands)
+        devices.handing.on_changed.append(self._is_own)
+        devices.presence.on_online.append(self._is_linked)
 
     def connected(self) -> None:
         """What was heard on another connection may have changed since."""
         self._level.clear()
         self._turns.clear()
         self._whole.clear()
+
+    def look_again(self) -> None:
+        """It may not have been told that there is more."""
+        self._level.clear()
 
     def disconnected(self) -> None:
         """Nobody says any more whether devices of others are there."""
@@ -79,7 +84,12 @@ class MirrorIn:
         """Whether this hub has heard of all devices of others whether they are there; from any thread."""
         return all(home_id in self._whole for home_id, is_own in tuple(self._homes.items()) if not is_own)
 
-    def _changed_hands(self, device: Device) -> None:
+    def _is_linked(self, device_id: str) -> None:
+        if device_id in self._there and (live := self._memory.get(device_id)) is not None:
+            self._is_own(live.device)
+
+    def _is_own(self, device: Device) -> None:
+        """Nobody else speaks of what this hub holds."""
         if self._memory.holds(device) and device.id in self._there:
             self._there.discard(device.id)
             self._devices.presence.offline(device.id, LINK)

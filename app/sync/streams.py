@@ -200,6 +200,7 @@ class Streams:
         engine.on_connected.append(self._connected)
         engine.on_disconnected.append(partial(self.relay.forget, CLOUD))
         engine.on_disconnected.append(self.mirror_in.disconnected)
+        engine.on_quiet.append(self.mirror_in.look_again)
         self._devices.absences.hears_others = self.mirror_in.is_current
 
     def unplug(self) -> None:

@@ -319,13 +319,17 @@ async def test_what_another_hub_holds_is_here_to_be_seen_and_told_where_it_belon
     live = devices.memory.get(lamp)
     assert live is not None
     assert not devices.memory.holds(live.device)
-    assert (devices.of_hardware("lamp-1"), devices.hardware("lamp"), devices.bond_of("lamp-1")) == (None, None, None)
+    assert (devices.of_hardware("lamp-1"), devices.hardware("lamp"), devices.bond_of("lamp-1")) == (
+        None,
+        "lamp-1",
+        None,
+    )
     # With its secret it is known when it comes, and is none of this hub's.
     vault, row = house.there.store.vault, "bindings/lamp-1"
     await house.there.store.write(lambda tx: vault.keep(tx, row, bytes(32)))
     await house.there.store.write(lambda tx: devices.memory.rebond_in(tx, ["lamp-1"]))
     assert devices.bond_of("lamp-1") is not None
-    assert (devices.of_hardware("lamp-1"), devices.hardware("lamp")) == (None, None)
+    assert devices.of_hardware("lamp-1") is None
     assert devices.memory.bound("lamp-1") == live.device
     assert not (await house.there.services.lan.greet("lamp-1", Hello("1.0", "lamp"))).stays
     assert devices.credentials.of(live.device) is None

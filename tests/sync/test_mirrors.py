@@ -163,6 +163,49 @@ async def test_whether_devices_are_there_is_known_while_the_cloud_is_heard(pair:
     assert not pair.live(gone).online
 
 
+async def test_a_cloud_that_was_away_for_a_moment_makes_nobody_blink(pair: Pair) -> None:
+    lamp = await pair.lamp()
+    pair.world.cloud.services.devices.presence.grace = 0.0
+    pair.one.link.up(lamp)
+    await until(lambda: pair.live(lamp).online)
+    await pair.two.away()
+    await pair.one.away()
+    at_cloud = pair.world.cloud.services.devices.memory.get(lamp)
+    await until(lambda: at_cloud is not None and not at_cloud.online)
+    # This hub is back first, and the cloud does not know of the lamp yet.
+    await pair.two.back()
+    await until(pair.two.api.services.devices.absences.hears_others)
+    assert pair.live(lamp).online
+    await pair.one.back()
+    await until(lambda: pair.two.api.services.devices.presence.links_of(lamp))
+    told = await pair.two.api.store.read(lambda r: r.all("SELECT type FROM events WHERE type='device.offline'"))
+    assert told == []
+
+
+async def test_a_notice_that_was_lost_costs_one_look_again(pair: Pair) -> None:
+    lamp = await pair.lamp()
+    await pair.says(lamp, on=True)
+    await pair.shows(lamp, on=True)
+    pair.world.cloud.services.streams._mirror_out._told.add((pair.two.id, pair.world.home))
+    await pair.says(lamp, on=False)
+    await pair.shows(lamp, on=False)
+
+
+async def test_one_that_is_paired_anew_here_is_there_by_its_own_link_alone(pair: Pair) -> None:
+    lamp = await pair.lamp("d-1")
+    presence = pair.two.api.services.devices.presence
+    presence.grace = 0.0
+    pair.one.link.up(lamp)
+    await until(lambda: pair.live(lamp).online)
+    await bind(pair.two.api, pair.world.home, "d-1", owner_epoch=2)
+    here = pair.two.api.services.devices.of_hardware("d-1")
+    assert here is not None
+    pair.two.link.up(here.id)
+    await until(lambda: presence.links_of(here.id) == ("lan",))
+    presence.offline(here.id, "lan")
+    await until(lambda: not pair.live(here.id).online)
+
+
 async def test_a_device_that_comes_to_this_hub_is_its_own_and_keeps_what_was_known(pair: Pair) -> None:
     lamp = await pair.lamp()
     pair.two.api.services.devices.presence.grace = 0.0
