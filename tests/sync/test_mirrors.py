@@ -9,7 +9,7 @@ import pytest
 from app.devices import queries as device_queries
 from app.devices.memory import Live
 from app.store.tx import Tx
-from app.sync import facts, mirrored, mirrors, queries, reports
+from app.sync import engine, facts, mirrored, mirrors, queries, reports
 from app.sync.cloud_end import Peer
 from app.sync.reports import Service
 from app.sync.wire import Answer, DeviceState, Mirror, Mirrored, MirrorGrown, Reset, Wiped
@@ -319,24 +319,24 @@ async def test_pages_are_bounded_and_come_to_an_end(pair: Pair, monkeypatch: pyt
 async def test_what_is_said_of_a_device_that_is_new_waits_for_its_facts(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = pair.two.api.services.sync.engine
-    assert engine is not None
+    talking = pair.two.api.services.sync.engine
+    assert talking is not None
     with monkeypatch.context() as patch:
 
         async def nothing(*_: object) -> bool:
             return False
 
         # It asks before it has heard of the lamp.
-        patch.setattr(engine._catching_up, "go_on", nothing)
+        patch.setattr(talking._catching_up, "go_on", nothing)
         lamp = await pair.world.lamp()
         pair.two.asked.clear()
         await pair.says(lamp, on=True)
         await until(pair.asked)
         for many in (2, 3):
-            engine.wake()
+            talking.wake()
             await until(lambda many=many: len(pair.asked()) >= many)  # type: ignore[misc]
         assert pair.two.api.services.devices.memory.get(lamp) is None
-    engine.wake()
+    talking.wake()
     await pair.shows(lamp, on=True)
 
 
@@ -358,7 +358,8 @@ async def test_what_is_said_of_many_that_are_new_waits_for_the_tables(
         await pair.shows(lamp, on=True)
 
 
-async def test_a_hub_that_has_heard_all_asks_no_more(pair: Pair) -> None:
+async def test_a_hub_that_has_heard_all_asks_no_more(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "LOOK_AGAIN_S", 600.0)
     lamp = await pair.lamp()
     await pair.says(lamp, on=True)
     await pair.shows(lamp, on=True)
