@@ -1,7 +1,7 @@
 """`doorstep hold`: which hub of its home holds a device, and which one stands by."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -10,6 +10,8 @@ from app.commands.exits import Exit
 from app.commands.hub import hub_id_of
 from app.commands.reach import api_verb, home_of, home_option, named
 from app.commands.terminal import CommandError, answer, plain
+
+SENSOR: Final = "bthome"
 
 
 @click.command()
@@ -33,15 +35,17 @@ async def hold(
         shown = await api.patch(path, {"hub_id": hub_id_of(shown["hubs"], by)})
     elif standby is not None or alone:
         shown = await api.patch(path, {"standby_id": None if standby is None else hub_id_of(shown["hubs"], standby)})
-    answer(shown, *_lines(plain(found["name"]), shown))
+    answer(shown, *_lines(found, shown))
 
 
-def _lines(device: str, shown: dict[str, Any]) -> Iterator[str]:
+def _lines(device: dict[str, Any], shown: dict[str, Any]) -> Iterator[str]:
     names = {it["id"]: plain(it["name"]) for it in shown["hubs"]}
     holder, standby = (None if it is None else names.get(it, it) for it in (shown["hub_id"], shown["standby_id"]))
-    yield f"[green]✓[/] {device} is held by {holder or 'no hub'}"
+    yield f"[green]✓[/] {plain(device['name'])} is held by {holder or 'no hub'}"
     others = sorted(name for it, name in names.items() if it != shown["hub_id"])
     if standby is not None:
         yield f"  {standby} stands by"
     elif others:
-        yield f"  [dim]→ Nobody stands by; there is: {', '.join(others)}[/]"
+        # A sensor is heard by the hub that holds it, and nobody stands by.
+        what = "It can be handed to" if device["link"] == SENSOR else "Nobody stands by; there is"
+        yield f"  [dim]→ {what}: {', '.join(others)}[/]"

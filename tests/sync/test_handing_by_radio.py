@@ -27,6 +27,7 @@ from tests.ble.rig import state_of
 from tests.links.test_bthome import KEY, Sensor
 from tests.sync.sealing.estate import Hub
 from tests.sync.test_handing import House, living
+from tests.sync.test_verbs import run, served
 from tests.waiting import until
 
 # Alone for longer than a hub needs to connect, and for less than a test waits.
@@ -152,7 +153,7 @@ def _joined_in(tx: Tx, hub: Hub, home_id: str, sensor: Sensor, key: bytes | None
 
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["in clear", "enciphered"])
-async def test_a_sensor_is_heard_by_the_hub_it_is_handed_to(radios: Radios, key: bytes | None) -> None:
+async def test_a_sensor_is_heard_by_the_hub_it_is_handed_to(radios: Radios, tmp_path: Path, key: bytes | None) -> None:
     house = radios.house
     one, two = house.home.one, house.home.two
     sensor = Sensor()
@@ -177,6 +178,10 @@ async def test_a_sensor_is_heard_by_the_hub_it_is_handed_to(radios: Radios, key:
     at_one = await one.api.store.read(lambda r: queries.service_state(r, device.id, "sensor"))
     assert at_one.reported["battery"].decoded == 90
     await sensor.close()
+    async with served(two.api, two.owner, tmp_path) as at:
+        code, told = await run("hold", "Attic", *at)
+    assert code == 0
+    assert "It can be handed to" in told
 
 
 async def _measured(hub: Hub, device_id: str, percent: int) -> None:

@@ -9,20 +9,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
+
 from app.commands.child import ROOT
 from app.serving import Serving
 from app.settings import Settings
+from tests.api.harness import Api
 from tests.api.households import account_of
 from tests.sync.together import Together
 
 
 @asynccontextmanager
-async def served(together: Together, folder: Path) -> AsyncIterator[tuple[str, ...]]:
-    """How the command reaches the hub as Anna."""
+async def served(node: Api, anna: httpx2.AsyncClient, folder: Path) -> AsyncIterator[tuple[str, ...]]:
+    """How the command reaches a node as Anna, whose client that is."""
     door = Serving(Settings(data=folder, port=0, tls=False))
-    endpoint = await door.open(together.hub.app)
+    endpoint = await door.open(node.app)
     try:
-        yield "--hub", endpoint.local_url, "--token", account_of(together.at_hub)
+        yield "--hub", endpoint.local_url, "--token", account_of(anna)
     finally:
         await door.close()
 
@@ -46,7 +49,7 @@ async def test_conflicts_are_listed_undone_and_dismissed(together: Together, tmp
     paths = [await together.room(name) for name in ("Kitchen", "Hall")]
     for path in paths:
         await together.apart(path, {"name": "Bath"}, {"name": "Cellar"})
-    async with served(together, tmp_path) as at:
+    async with served(together.hub, together.at_hub, tmp_path) as at:
         code, listed = await told("sync", "conflicts", "Lindenweg", *at)
         assert (code, [it["why"] for it in listed]) == (0, ["newer", "newer"])
         _, text = await run("sync", "conflicts", "Lindenweg", *at)
