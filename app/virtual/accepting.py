@@ -15,6 +15,8 @@ from pairing.racing import first_of
 class Accepting(Linking):
     """`accept` is given each stream that a hub opens; the device speaks first."""
 
+    # A hub holds few connections over Bluetooth, and its devices take turns of a minute: waiting is no sign.
+    patience = 10
     _turn = 0
 
     async def run(self) -> None:

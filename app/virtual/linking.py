@@ -46,6 +46,9 @@ class Reached:
 class Linking:
     """`free` is set while no hub is pairing the device: a binding in the making is not tried."""
 
+    # How many times `astray_after` it is without its hub before it tries another.
+    patience = 1
+
     def __init__(self, parts: Parts, free: asyncio.Event, died: Callable[[str], None]) -> None:
         self._parts = parts
         self._free = free
@@ -115,7 +118,7 @@ class Linking:
 
     def _to_try(self) -> tuple[Binding, ...]:
         state, alone = self._parts.memory.state, time.monotonic() - self._alone_since
-        return state.known if alone >= self._parts.place.astray_after else state.candidates
+        return state.known if alone >= self.patience * self._parts.place.astray_after else state.candidates
 
     async def _round(self, heard: Heard | None = None) -> Reached | None:
         """One attempt with each binding at each endpoint."""

@@ -31,7 +31,7 @@ from tests.sync.test_verbs import run, served
 from tests.waiting import until
 
 # Alone for longer than a hub needs to connect, and for less than a test waits.
-HASTY = Place(announced=False, astray_after=2.0)
+HASTY = Place(announced=False, astray_after=0.2)
 PATIENT = Place(announced=False)
 
 
