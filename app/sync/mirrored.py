@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 from app.devices import queries as device_queries
 from app.devices.model import Device
@@ -17,7 +18,8 @@ from app.sync.stream_queries import level_homes
 from app.sync.telling import Wake, taken
 from app.sync.wire import DeviceState, Mirror, Mirrored, MirrorGrown, Reset
 
-NEVER: tuple[str, int] = ("", 0)
+# The turn of who has heard nothing yet.
+NEVER: Final = ("", 0)
 
 
 class MirrorIn:
@@ -46,8 +48,8 @@ class MirrorIn:
         self._whole: set[str] = set()
         # Devices that are there by their hub's word.
         self._there: set[str] = set()
-        devices.handing.on_changed.append(self._is_own)
-        devices.presence.on_online.append(self._is_linked)
+        devices.handing.on_changed.append(self._changed_hubs)
+        devices.presence.on_online.append(self._came)
 
     def connected(self) -> None:
         """What was heard on another connection may have changed since."""
@@ -84,12 +86,12 @@ class MirrorIn:
         """Whether this hub has heard of all devices of others whether they are there; from any thread."""
         return all(home_id in self._whole for home_id, is_own in tuple(self._homes.items()) if not is_own)
 
-    def _is_linked(self, device_id: str) -> None:
+    def _came(self, device_id: str) -> None:
         if device_id in self._there and (live := self._memory.get(device_id)) is not None:
-            self._is_own(live.device)
+            self._changed_hubs(live.device)
 
-    def _is_own(self, device: Device) -> None:
-        """Nobody else speaks of what this hub holds."""
+    def _changed_hubs(self, device: Device) -> None:
+        # Nobody else speaks of what this hub holds.
         if self._memory.holds(device) and device.id in self._there:
             self._there.discard(device.id)
             self._devices.presence.offline(device.id, LINK)
@@ -114,15 +116,21 @@ class MirrorIn:
             return False
         if (page := taken(answer, Mirrored)) is None:
             return False
+        if not page.devices and page.since == since:
+            return self._asked(page)  # nothing of it is for the disk
         await self._behind.level(home_id)
         if not await self._store.write(lambda tx: self._take_in(tx, page)):
             self._level.discard(home_id)  # asked again once the facts are here
             return False
-        self._turns[home_id] = page.turn
+        return self._asked(page)
+
+    def _asked(self, page: Mirrored) -> bool:
+        """It was taken; whether there is more."""
+        self._turns[page.home] = page.turn
         if page.more:
-            self._level.discard(home_id)
+            self._level.discard(page.home)
         else:
-            self._whole.add(home_id)
+            self._whole.add(page.home)
         return page.more
 
     def _take_in(self, tx: Tx, answer: Mirrored) -> bool:
