@@ -46,6 +46,10 @@ _VERSION = """
 INSERT INTO shadow_versions(device_id,service,version) VALUES(?,?,1)
   ON CONFLICT DO UPDATE SET version=version+1 RETURNING version
 """
+_HELD_ALONE = """
+SELECT count(*) FROM devices WHERE home_id=? AND holder=? AND gateway_id IS NULL AND unbound_at IS NULL
+  AND (standby IS NULL OR standby NOT IN (SELECT value FROM json_each(?)))
+"""
 
 _windows = msgspec.json.Decoder(tuple[Window, ...])
 _ids = msgspec.json.Decoder(frozenset[str])
@@ -96,10 +100,7 @@ def devices_where(reader: Reader, column: str, value: str) -> list[Device]:
 
 def held_alone(reader: Reader, home_id: str, hub_id: str, others: Collection[str]) -> int:
     """How many devices of a home a hub holds for which none of the `others` stands by; a gateway is one."""
-    marks = ",".join("?" * len(others))
-    alone = f"(standby IS NULL OR standby NOT IN ({marks}))"
-    sql = f"SELECT count(*) FROM devices WHERE home_id=? AND holder=? AND gateway_id IS NULL AND unbound_at IS NULL AND {alone}"  # noqa: S608, E501
-    row = reader.one(sql, (home_id, hub_id, *others))
+    row = reader.one(_HELD_ALONE, (home_id, hub_id, json_of(others)))
     return 0 if row is None else int(row[0])
 
 
