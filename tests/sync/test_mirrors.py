@@ -454,9 +454,10 @@ async def test_a_hub_of_another_home_and_one_of_another_life_are_told_nothing(pa
 async def test_a_cloud_that_is_back_from_a_backup_is_heard_from_the_beginning(pair: Pair) -> None:
     lamp, other = await pair.lamp("d-1"), await pair.lamp("d-2")
     await pair.says(lamp, on=True, brightness=40)
-    await pair.says(other, on=True)
+    for on in (True, False, True):
+        await pair.says(other, on=on)
+        await pair.shows(other, on=on)
     await pair.shows(lamp, on=True, brightness=40)
-    await pair.shows(other, on=True)
     cloud, home = pair.world.cloud, pair.world.home
     await pair.one.away()
     await pair.two.away()
@@ -470,6 +471,8 @@ async def test_a_cloud_that_is_back_from_a_backup_is_heard_from_the_beginning(pa
         tx.run("UPDATE shadow_versions SET version=0")
 
     await cloud.store.write(renew)
+    # So is the hub, and counts from the beginning.
+    await pair.one.api.store.write(lambda tx: tx.run("UPDATE shadow_versions SET version=0"))
     cloud.services.sync.cloud_end.heads.clear()
     await cloud.services.sync.cloud_end.open()
     await pair.says(other, on=False)
