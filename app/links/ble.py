@@ -90,9 +90,14 @@ class BleLinks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def wanted(self, hardware_id: str) -> None:
-        """Something waits for that device; nothing is done for one that is not heard. To be called on any thread."""
+        """Something waits for that device, if it is one that is linked so. To be called on any thread."""
         if (loop := self._loop) is not None:
-            loop.call_soon_threadsafe(self._turns.hurry, hardware_id)
+            loop.call_soon_threadsafe(self._hurry, hardware_id)
+
+    def _hurry(self, hardware_id: str) -> None:
+        # Also of one that is not heard now, or has just had its turn: it is next once it is.
+        if self._find(hardware_id) is not None:
+            self._turns.hurry(hardware_id)
 
     def _heard(self, advertisement: Advertisement) -> None:
         announced = announced_by(advertisement)

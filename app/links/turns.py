@@ -25,6 +25,8 @@ class Turns:
         self._most = most
         self._having: dict[str, Turn] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
+        # Who is in a hurry, and has not come yet.
+        self._hurried: set[str] = set()
 
     @property
     def wanted(self) -> bool:
@@ -37,6 +39,8 @@ class Turns:
         loop = asyncio.get_running_loop()
         if len(self._having) >= self._most:
             called = self._waiting[who] = loop.create_future()
+            if who in self._hurried:
+                self.hurry(who)
             try:
                 await called
             except asyncio.CancelledError:
@@ -46,14 +50,17 @@ class Turns:
             finally:
                 self._waiting.pop(who, None)
         turn = self._having[who] = Turn(asyncio.Event(), loop.time())
+        self._hurried.discard(who)
         try:
             yield turn
         finally:
             self._end(who)
 
     def hurry(self, who: str) -> None:
-        """If `who` waits, it is next, and the longest turn ends soon."""
+        """`who` is next as soon as it waits, and the longest turn ends soon then."""
         if (called := self._waiting.pop(who, None)) is None:
+            if who not in self._having:
+                self._hurried.add(who)
             return
         self._waiting = {who: called, **self._waiting}
         having = [turn for turn in self._having.values() if not turn.over.is_set()]

@@ -21,6 +21,7 @@ from ble.virtual.peripheral import Peripheral, Service
 from pairing.gatt.profile import announcement
 from tests.ble.rig import rigged, state_of
 from tests.e2e.living import WAIT, Living, living
+from tests.waiting import until
 
 LAMP = built_in().get("lamp")
 PIN = "12345678"
@@ -173,6 +174,23 @@ async def test_more_devices_than_connections_take_turns_and_who_is_wanted_comes_
         monkeypatch.setattr(links, "TURN_S", 0.1)
         for lamp in lamps:
             await lamp.wait("linked")
+
+
+async def test_one_that_is_wanted_in_the_pause_after_its_turn_is_next(
+    tmp_path: Path, air: Air, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links.BleLinks.__init__, "__kwdefaults__", {"kept": 1})
+    monkeypatch.setattr(links, "PAUSE_S", (1.0, 1.0))
+    async with hub_on(tmp_path, air) as hub, lamp_on(air) as one, lamp_on(air) as other:
+        paths = [await paired(hub, lamp) for lamp in (one, other)]
+        assert (await switch(hub, paths[0], on=True, wait=20))["state"] == "answered"
+        await switch(hub, paths[1], on=True)
+        link = hub.node.services.lan.link
+        assert link is not None
+        await until(lambda: not link.is_online(one.id))
+        sent = await switch(hub, paths[0], on=False)
+        ended = await shown(hub, f"{paths[0]}/commands/{sent['id']}", lambda it: it.get("ended_at") is not None)
+        assert ended["state"] == "answered"
 
 
 async def test_a_device_that_is_reset_by_hand_leaves_its_home(tmp_path: Path, air: Air) -> None:

@@ -70,6 +70,31 @@ async def test_who_is_in_a_hurry_is_next_and_the_longest_turn_ends_for_it(monkey
     assert order == ["a", "c", "b"]
 
 
+async def test_who_is_in_a_hurry_before_it_comes_is_next_once_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "LEAST_S", 0.0)
+    shared, order = Turns(1), list[str]()
+    workers = {name: Worker(name, shared, order) for name in "ab"}
+    await settle()
+    shared.hurry("c")  # it was in a pause
+    await settle()
+    assert not workers["a"].task.done()
+    workers["c"] = Worker("c", shared, order)
+    async with asyncio.timeout(5):
+        await workers["a"].task
+    await settle()
+    assert order == ["a", "c"]
+    # Once: the next time it waits like everybody.
+    workers["c"].end.set()
+    await settle()
+    workers["again"] = Worker("c", shared, order)
+    await settle()
+    assert order == ["a", "c", "b"]
+    assert not workers["b"].task.done()
+    for worker in workers.values():
+        worker.end.set()
+    await asyncio.gather(*(worker.task for worker in workers.values()))
+
+
 async def test_one_that_is_cancelled_as_it_is_called_passes_its_turn_on() -> None:
     shared, order = Turns(1), list[str]()
     first, second, third = (Worker(name, shared, order) for name in "abc")
