@@ -1,7 +1,7 @@
 """`doorstep hold`: which hub of its home holds a device, and which one stands by."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -10,8 +10,7 @@ from app.commands.exits import Exit
 from app.commands.hub import hub_id_of
 from app.commands.reach import api_verb, home_of, home_option, named
 from app.commands.terminal import CommandError, answer, plain
-
-SENSOR: Final = "bthome"
+from app.devices.model import SENSOR
 
 
 @click.command()

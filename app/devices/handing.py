@@ -14,7 +14,7 @@ from app.devices import queries
 from app.devices.access import Access
 from app.devices.changes import change
 from app.devices.memory import Memory
-from app.devices.model import REGISTERED, Device
+from app.devices.model import BLE, LAN, REGISTERED, SENSOR, Device
 from app.devices.registry import Registry
 from app.devices.transfers import BehindGateway
 from app.errors import Conflict, NotFound
@@ -22,10 +22,9 @@ from app.policy import Action, Actor
 from app.store.store import Store
 from app.store.tx import Reader, Tx
 
-# How those are reached that are told whose they are, for they show their hub whom they are bound to.
-_TOLD: Final = frozenset({"lan", "ble"})
-# A sensor says what it says, and the hub that holds it listens.
-_HEARD: Final = "bthome"
+# How those are reached that can be handed over: they are told whose they are, but for a sensor, to which who holds it
+# listens.
+_HANDED: Final = frozenset({LAN, BLE, SENSOR})
 
 
 class HubUnfit(Conflict):
@@ -124,9 +123,9 @@ class Handing:
         """`change` inside `tx`."""
         old = self._registry.changing_in(tx, by, Action.PAIR, device_id)
         by.match(old.version)
-        self._demand_told_in(tx, old)
+        self._demand_handed_in(tx, old)
         was = self._shown_in(tx, old)
-        now = (_wanted_of_sensor if old.link == _HEARD else _wanted)(was, hub_id, standby_id)
+        now = (_wanted_of_sensor if old.link == SENSOR else _wanted)(was, hub_id, standby_id)
         if now == was:
             return was
         if not {now.hub_id, now.standby_id} <= {None, was.hub_id, *(it.id for it in was.hubs)}:
@@ -135,10 +134,10 @@ class Handing:
         device = self._put_in(tx, by, old, {**moved, "standby": now.standby_id})
         return replace(now, version=device.version)
 
-    def _demand_told_in(self, tx: Tx, device: Device) -> None:
+    def _demand_handed_in(self, tx: Tx, device: Device) -> None:
         if device.gateway_id is not None:
             raise BehindGateway("What is behind a gateway is held by the hub that holds the gateway.")
-        if device.link not in (*_TOLD, _HEARD) or device.trust == REGISTERED:
+        if device.link not in _HANDED or device.trust == REGISTERED:
             raise NotHandedOver
         self._registry.demand_bound_in(tx, device.id)
         self._memory.demand_unfrozen_in(tx, device.id)

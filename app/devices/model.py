@@ -10,7 +10,11 @@ from app.errors import Conflict, Invalid, NotFound
 Icon: TypeAlias = Annotated[str, Meta(max_length=48, pattern=r"^[a-z0-9_-]*\Z")]
 # What a device is trusted as that somebody let in by hand: nothing but its id was proved.
 REGISTERED: Final = "registered"
-# The link of nodes of a Bluetooth mesh: they are on no Wi-Fi.
+# Links: over TCP on the LAN, over Bluetooth LE, of sensors that only advertise, and of nodes of a Bluetooth mesh, which
+# are on no Wi-Fi.
+LAN: Final = "lan"
+BLE: Final = "ble"
+SENSOR: Final = "bthome"
 MESH: Final = "mesh"
 # A device is bound once at each pairing, and once as it changes hubs: nobody does either a thousand times unheard.
 MAX_EPOCH_STEP: Final = 1_000
@@ -59,7 +63,7 @@ class NewDevice(Struct, frozen=True, kw_only=True):
     hardware_id: str
     product_id: str
     name: str = ""
-    link: str = "lan"
+    link: str = LAN
     trust: str = "first-use"
     public_key: bytes | None = None
     credential: bytes | None = None

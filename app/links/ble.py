@@ -21,7 +21,6 @@ from pairing.gatt.profile import LINK as STREAM
 from pairing.gatt.profile import SERVICE, announced_by
 from pairing.gatt.stream import streams_over
 
-LINK: Final = "ble"
 KEPT: Final = 2
 """Connections kept at once: an adapter has four, of which pairing and a mesh network take one each."""
 TURN_S: Final = 60.0

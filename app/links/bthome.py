@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from msgspec import Struct, field
 
+from app.devices.model import SENSOR as LINK
 from app.devices.model import Device
 from app.devices.product.sensors import SERVICE
 from app.devices.product.values import Values
@@ -26,7 +27,6 @@ from ble.errors import Malformed, WrongKey
 from ble.radio import Advertisement, Radio
 from pairing.methods.bthome import IN_CLEAR, id_of
 
-LINK: Final = "bthome"
 SILENT_S: Final = 15 * 60.0
 """Seconds without a word after which a sensor is offline: some say one in ten minutes."""
 REPORT_EVERY_S: Final = 1.0

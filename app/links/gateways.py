@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from app.devices.model import LAN as LINK
 from app.devices.model import Device
 from app.devices.service import Devices
 from pairing.messages import MAX_CHILDREN, AdoptChild, Child, ForgetChild, FromHub, Joining, PermitJoin
@@ -19,7 +20,6 @@ from pairing.methods.gateway import Left, Newcomer, News
 from pairing.methods.method import MethodFailedError
 from pairing.text import clean
 
-LINK = "lan"
 # A gateway answers within milliseconds; after a restart of the hub it must first find it.
 ANSWER_TIMEOUT = 10.0
 LINK_PATIENCE = 20.0

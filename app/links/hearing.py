@@ -6,11 +6,10 @@ from typing import Final, Literal, cast
 
 from app.control.model import OF_THE_MODEL, Command
 from app.control.service import Control
-from app.devices.model import Device
+from app.devices.model import BLE, LAN, Device
 from app.devices.service import Devices
 from app.errors import NotFound
-from app.links.ble import LINK as BLE
-from app.links.gateways import LINK, Gateways, split
+from app.links.gateways import Gateways, split
 from app.links.holding import Greeting, Holding
 from app.links.lan import LanLink
 from app.store.tx import Tx
@@ -47,7 +46,7 @@ class LanDevices:
         self._hellos: dict[str, Hello] = {}
         self.holding = Holding(devices)
         self.gateways = Gateways(devices, self._tell, self._linked)
-        control.links[LINK] = control.links[BLE] = self
+        control.links[LAN] = control.links[BLE] = self
         devices.on_left.append(self._left)
         devices.handing.on_changed.append(self._tell_hubs)
         devices.transfers.on_moved.append(self._tell_hubs)
@@ -240,7 +239,7 @@ class LanDevices:
 
 def _link_of(device: Device) -> str:
     """By which it is there."""
-    return BLE if device.link == BLE else LINK
+    return BLE if device.link == BLE else LAN
 
 
 def _to_nobody_missed(hardware_id: str) -> None:

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from app.caller import Caller
 from app.devices.model import (
+    BLE,
+    LAN,
     BoundElsewhere,
     Device,
     DeviceFrozen,
@@ -34,8 +36,7 @@ from pairing.session.log import Activation, JoinRefusedError
 from pairing.session.states import SessionState
 from pairing.wifi import WifiNetwork
 
-LINK = "lan"
-LINKS = {ble.NAME: "ble"}
+LINKS = {ble.NAME: BLE}
 """By which link a device is reached, by the method that brought it in, where that is not the LAN."""
 
 
@@ -130,7 +131,7 @@ def _activated(session: SessionState, activated: Activated) -> NewDevice:
         home_id=session.request.home,
         hardware_id=activated.device_id,
         product_id=activated.product,
-        link=LINK,
+        link=LAN,
         trust=activated.trust,
         name=session.request.inputs.get("name") or activated.name or activated.product,
         public_key=activated.public_key,
@@ -143,7 +144,7 @@ def _activated(session: SessionState, activated: Activated) -> NewDevice:
 
 def _link(session: SessionState, attempt: int) -> str:
     made = session.attempt(attempt)
-    return LINK if made is None else LINKS.get(made.candidate.method, LINK)
+    return LAN if made is None else LINKS.get(made.candidate.method, LAN)
 
 
 def _behind_gateway(session: SessionState, joined: JoinedChild) -> NewDevice:
@@ -155,7 +156,7 @@ def _behind_gateway(session: SessionState, joined: JoinedChild) -> NewDevice:
         hardware_id=joined.device_id,
         product_id=joined.product,
         gateway_id=joined.gateway,
-        link=LINK,
+        link=LAN,
         trust=joined.trust,
         name=asked or joined.name or joined.product,
         firmware=joined.firmware,

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.caller import BY_SYSTEM
-from app.devices.model import Device, NewDevice
+from app.devices.model import LAN, Device, NewDevice
 from app.links.lan import LanLink
 from app.virtual.device import VirtualDevice
 from app.virtual.memory import KeptState, MemoryStore
@@ -54,7 +54,7 @@ class House:
         for link in self.links.values():
             await link.stop()
 
-    async def pair(self, product: str = "lamp", link: str = "lan") -> str:
+    async def pair(self, product: str = "lamp", link: str = LAN) -> str:
         """A device that `one` has; its disk says so, too."""
         one, identity = self.home.one, Identity.generate(secrets.token_bytes)
         own = one.api.services.hub_cards.get(self.home.home, one.id)
@@ -114,7 +114,7 @@ class House:
 
 
 @asynccontextmanager
-async def living(folder: Path, link: str = "lan") -> AsyncIterator[House]:
+async def living(folder: Path, link: str = LAN) -> AsyncIterator[House]:
     """Two hubs that listen, and a lamp of the first one's."""
     async with estate(folder, "two", "three") as home, AsyncExitStack() as stack:
         house = House(home)

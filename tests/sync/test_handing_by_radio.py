@@ -9,12 +9,12 @@ import pytest
 
 from app.caller import BY_SYSTEM
 from app.devices import queries
-from app.devices.model import Device, NewDevice
+from app.devices.model import BLE, SENSOR, Device, NewDevice
 from app.devices.product.sensors import product_id_of
 from app.devices.sensors import SensorSecret
 from app.links import ble as links
 from app.links.ble import BleLinks
-from app.links.bthome import LINK, SensorLink
+from app.links.bthome import SensorLink
 from app.store.tx import Tx
 from app.virtual.device import VirtualDevice
 from app.virtual.on_air import OnAir
@@ -78,7 +78,7 @@ class Radios:
 
 @pytest.fixture
 async def radios(tmp_path: Path) -> AsyncIterator[Radios]:
-    async with Air() as air, living(tmp_path, link="ble") as house:
+    async with Air() as air, living(tmp_path, link=BLE) as house:
         made = Radios(house, air)
         await made.switch_on(house.home.one)
         await made.switch_on(house.home.two)
@@ -144,7 +144,7 @@ def _joined_in(tx: Tx, hub: Hub, home_id: str, sensor: Sensor, key: bytes | None
         hardware_id=sensor.id,
         product_id=product_id_of((1, 2, 3)),
         name="Attic",
-        link=LINK,
+        link=SENSOR,
         trust=trust,
     )
     device = hub.api.services.devices.bind_in(tx, BY_SYSTEM, new)
