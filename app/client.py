@@ -99,9 +99,9 @@ class Client:
         """Change."""
         return await self.request("PATCH", path, body)
 
-    async def delete(self, path: str) -> Any:
+    async def delete(self, path: str, **query: str | int) -> Any:
         """Remove."""
-        return await self.request("DELETE", path)
+        return await self.request("DELETE", path, params=query)
 
     async def pages(self, path: str, **query: str | int) -> AsyncIterator[Any]:
         """Every item of a list, over all its pages."""

@@ -132,7 +132,7 @@ async def detach(api: Client, *, which: str, home_name: str, reset: bool) -> Non
     """Have a hub serve a home no more; nothing of it stays there. Who stands by has its devices then."""
     home = await home_of(api, home_name)
     found = await named(api, f"/api/homes/{home['id']}/hubs", which, "hub")
-    await api.delete(f"/api/homes/{home['id']}/hubs/{found['id']}{'?reset=true' if reset else ''}")
+    await api.delete(f"/api/homes/{home['id']}/hubs/{found['id']}", reset="true" if reset else "false")
     answer({"hub_id": found["id"], "home_id": home["id"]}, f"[green]✓[/] {plain(found['name'])} serves it no more")
 
 

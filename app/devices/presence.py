@@ -104,9 +104,10 @@ class Presence:
         live = self._memory.get(device_id)
         if live is None:
             return
-        if online and link not in self.links_of(device_id):
+        was_up = link in self.links_of(device_id)
+        if online and not was_up:
             self.online(device_id, link)
-        elif not online and link in self.links_of(device_id):
+        elif was_up and not online:
             self.lost(device_id)
         now = self._store.clock.now().ms
         seen = now if online else None if seen_at is None else min(seen_at, now)

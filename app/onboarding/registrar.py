@@ -9,6 +9,7 @@ from app.caller import Caller
 from app.devices.model import (
     BLE,
     LAN,
+    SENSOR,
     BoundElsewhere,
     Device,
     DeviceFrozen,
@@ -29,7 +30,7 @@ from app.policy import Actor
 from app.store.store import Store
 from app.store.tx import Tx
 from pairing.activation import Activated
-from pairing.methods import ble, bthome
+from pairing.methods import ble
 from pairing.methods.bthome import JoinedSensor
 from pairing.methods.gateway import JoinedChild
 from pairing.session.log import Activation, JoinRefusedError
@@ -170,7 +171,7 @@ def _sensor(session: SessionState, joined: JoinedSensor) -> NewDevice:
         home_id=session.request.home,
         hardware_id=joined.device_id,
         product_id=product_id,
-        link=bthome.NAME,
+        link=SENSOR,
         trust=joined.trust,
         name=session.request.inputs.get("name") or joined.name,
     )

@@ -57,7 +57,7 @@ class Behind:
         self._wake.set()
         self._task: asyncio.Task[None] | None = None
         # Told on the event loop, of a home of which the tables show more now.
-        self.on_shown: Callable[[str], None] = _to_nobody
+        self.on_shown: list[Callable[[str], None]] = []
         facts.on_behind.append(lambda tx: tx.after(self._wake.set))
 
     def start(self) -> None:
@@ -74,7 +74,8 @@ class Behind:
     async def level(self, home_id: str) -> None:
         """Return once the tables show all that the log of a home has now."""
         while await self._store.write(partial(show_some_in, facts=self._facts, home_id=home_id)):
-            self.on_shown(home_id)
+            for told in self.on_shown:
+                told(home_id)
 
     async def _until_quiet(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -99,7 +100,3 @@ class Behind:
                     _log.exception("the tables do not take what the log has")
                 self._wake.set()
                 await asyncio.sleep(RETRY_S)
-
-
-def _to_nobody(home_id: str) -> None:
-    """Where nobody looks."""

@@ -51,19 +51,15 @@ class MirrorIn:
         devices.handing.on_changed.append(self._changed_hubs)
         devices.presence.on_online.append(self._came)
 
-    def connected(self) -> None:
-        """What was heard on another connection may have changed since."""
-        self._level.clear()
-        self._turns.clear()
-        self._whole.clear()
-
     def look_again(self) -> None:
         """It may not have been told that there is more."""
         self._level.clear()
 
     def disconnected(self) -> None:
-        """Nobody says any more whether devices of others are there."""
-        self.connected()
+        """Nobody says any more whether devices of others are there; the next connection begins anew."""
+        self._level.clear()
+        self._turns.clear()
+        self._whole.clear()
         for device_id in tuple(self._there):
             self._devices.presence.offline(device_id, LINK)
         self._there.clear()

@@ -76,7 +76,7 @@ class Sync:
         self.replica.on_refused.append(self._refused_in)
         self.news = SyncNews(store, self.replica, self.cloud_end, serving)
         self.authority.on_grown.append(self.news.grew_in)
-        self.behind.on_shown = self.news.look
+        self.behind.on_shown.append(self.news.look)
         self.on_joined.append(self.news.joined)
 
     def _caller_of(self, tx: Tx, key: str) -> Caller:

@@ -192,8 +192,8 @@ class Streams:
         """This node is a hub of the cloud that the engine talks to."""
         self._engine = engine
         self.wake.wake = engine.wake
-        engine.streams += [self._hand_over, self._tell_ends, self._reports_out.speak, self.mirror_in.speak]
-        engine.streams.append(self._journal_out.speak)
+        reports, mirrors, journal = self._reports_out.speak, self.mirror_in.speak, self._journal_out.speak
+        engine.streams += [self._hand_over, self._tell_ends, reports, mirrors, journal]
         engine.hear[Orders] = self._ordered
         engine.hear[EndsTold] = self._ends_told
         engine.hear[MirrorGrown] = self.mirror_in.grown
@@ -212,7 +212,6 @@ class Streams:
     def _connected(self, line: Line) -> None:
         self._reports_out.connected()
         self._journal_out.connected()
-        self.mirror_in.connected()
         self.relay.connected(CLOUD)
 
     async def _hand_over(self, line: Line) -> bool:

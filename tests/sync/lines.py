@@ -172,6 +172,10 @@ class World:
         state = await api.store.read(lambda r: api.services.devices.shadows.state_in(r, device_id, "light"))
         return {name: point.decoded for name, point in state.reported.items()}
 
+    async def shows(self, api: Api, device_id: str, wanted: dict[str, Any]) -> None:
+        """Return once a node has that as reported."""
+        await until(lambda: self.reported(api, device_id), lambda it: it == wanted)
+
 
 async def level(hub: HubSide, home_id: str) -> None:
     """What there is of the home is the same at both ends."""

@@ -1,9 +1,8 @@
 """Two hubs of one home, and what is reached by radio: lamps over Bluetooth, and sensors, on one virtual air."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from app.devices import queries
 from app.devices.model import BLE, SENSOR, Device, NewDevice
 from app.devices.product.sensors import product_id_of
 from app.devices.sensors import SensorSecret
+from app.devices.shadow_state import ServiceState
 from app.links import ble as links
 from app.links.ble import BleLinks
 from app.links.bthome import SensorLink
@@ -30,7 +30,7 @@ from tests.sync.test_handing import House, living
 from tests.sync.test_verbs import run, served
 from tests.waiting import until
 
-# Alone for longer than a hub needs to connect, and for less than a test waits.
+# Ten times that is longer than a hub needs to connect, and less than a test waits.
 HASTY = Place(announced=False, astray_after=0.2)
 PATIENT = Place(announced=False)
 
@@ -185,8 +185,7 @@ async def test_a_sensor_is_heard_by_the_hub_it_is_handed_to(radios: Radios, tmp_
 
 
 async def _measured(hub: Hub, device_id: str, percent: int) -> None:
-    async def is_so() -> bool:
-        state: Any = await hub.api.store.read(lambda r: queries.service_state(r, device_id, "sensor"))
-        return "battery" in state.reported and state.reported["battery"].decoded == percent
+    def reported() -> Awaitable[ServiceState]:
+        return hub.api.store.read(lambda r: queries.service_state(r, device_id, "sensor"))
 
-    await until(is_so)
+    await until(reported, lambda it: "battery" in it.reported and it.reported["battery"].decoded == percent)

@@ -38,11 +38,7 @@ class Pair:
 
     async def shows(self, device_id: str, **wanted: Any) -> None:
         """Return once `two` shows the lamp so."""
-
-        async def is_so() -> bool:
-            return await self.world.reported(self.two.api, device_id) == wanted
-
-        await until(is_so)
+        await self.world.shows(self.two.api, device_id, wanted)
 
     def live(self, device_id: str) -> Live:
         """The lamp as `two` has it."""
@@ -102,11 +98,7 @@ async def test_a_wish_for_it_is_seen_at_both_and_met(pair: Pair) -> None:
     at_one = pair.world.at_hub
     wished = await at_one.patch(f"/api/devices/{lamp}/services/light/desired", json={"values": {"on": True}})
     assert wished.status_code == 200, wished.text
-
-    async def is_wanted() -> bool:
-        return await pair.world.desired(pair.two.api, lamp) == {"on": True}
-
-    await until(is_wanted)
+    await until(lambda: pair.world.desired(pair.two.api, lamp), lambda it: it == {"on": True})
     # What is wanted through the cloud, and has not reached its hub, is nobody else's yet.
     await pair.one.away()
     path = f"/api/devices/{lamp}/services/light/desired"
@@ -125,11 +117,7 @@ async def test_a_hub_that_was_away_hears_the_newest_alone_and_what_it_has_heard_
     await pair.two.away()
     for brightness in range(10, 41):
         await pair.says(first, brightness=brightness)
-
-    async def is_at_cloud() -> bool:
-        return await pair.world.reported(pair.world.cloud, first) == {"on": True, "brightness": 40}
-
-    await until(is_at_cloud)
+    await pair.world.shows(pair.world.cloud, first, {"on": True, "brightness": 40})
     since = (await pair.ask(pair.two)).since
     pair.two.asked.clear()
     await pair.two.back()
@@ -224,11 +212,7 @@ async def test_a_device_that_comes_to_this_hub_is_its_own_and_keeps_what_was_kno
     await level(pair.one, pair.world.home)
     pair.two.link.up(lamp)
     await pair.two.api.services.devices.reported(lamp, "light", {"brightness": 80})
-
-    async def is_at_one() -> bool:
-        return await pair.world.reported(pair.one.api, lamp) == {"on": True, "brightness": 80}
-
-    await until(is_at_one)
+    await pair.world.shows(pair.one.api, lamp, {"on": True, "brightness": 80})
     at_one = pair.one.api.services.devices.memory.get(lamp)
     assert at_one is not None
     await until(lambda: at_one.online)
@@ -348,11 +332,7 @@ async def test_what_is_said_of_many_that_are_new_waits_for_the_tables(
     lamps = [await pair.world.lamp(f"d-{n}") for n in range(5)]
     for lamp in lamps:
         await pair.says(lamp, on=True)
-
-    async def are_at_cloud() -> bool:
-        return all([await pair.world.reported(pair.world.cloud, lamp) for lamp in lamps])
-
-    await until(are_at_cloud)
+        await pair.world.shows(pair.world.cloud, lamp, {"on": True})
     await pair.two.back()
     for lamp in lamps:
         await pair.shows(lamp, on=True)
@@ -425,11 +405,7 @@ async def test_a_hub_is_told_once_that_there_is_more(pair: Pair) -> None:
     disconnect = end.connect(pair.two.peer, tell)
     for brightness in (10, 20, 30):
         await pair.says(lamp, brightness=brightness)
-
-        async def is_at_cloud(wanted: int = brightness) -> bool:
-            return (await pair.world.reported(pair.world.cloud, lamp)).get("brightness") == wanted
-
-        await until(is_at_cloud)
+        await pair.world.shows(pair.world.cloud, lamp, {"on": True, "brightness": brightness})
     assert [it for it in told if isinstance(it, MirrorGrown)] == [MirrorGrown(0, pair.world.home)]
     await pair.ask(pair.two)
     await pair.says(lamp, brightness=40)

@@ -34,7 +34,7 @@ async def test_what_a_device_reports_is_seen_at_the_cloud_with_what_is_told_of_i
     lamp = await there.lamp()
     there.hub.link.up(lamp)
     await there.hub.api.services.devices.reported(lamp, "light", {"on": True, "brightness": 40})
-    await until(lambda: _reports(there, lamp, {"on": True, "brightness": 40}))
+    await there.shows(there.cloud, lamp, {"on": True, "brightness": 40})
     shown = await _shown(there, lamp)
     assert shown["online"] is True
     assert shown["services"]["light"]["reported"]["brightness"]["value"] == 40
@@ -49,10 +49,6 @@ async def _told_of(it: World, device_id: str, types: set[str]) -> bool:
     return types <= {row[0] for row in events}
 
 
-async def _reports(it: World, device_id: str, wanted: dict[str, Any]) -> bool:
-    return await it.reported(it.cloud, device_id) == wanted
-
-
 async def test_however_much_happens_offline_takes_a_row_a_service_and_only_the_newest_is_told(there: World) -> None:
     lamp = await there.lamp()
     await there.hub.away()
@@ -62,7 +58,7 @@ async def test_however_much_happens_offline_takes_a_row_a_service_and_only_the_n
     rows = await there.hub.api.store.read(lambda r: r.all("SELECT device_id, service FROM sync_reports"))
     assert rows == [(lamp, "light")]
     await there.hub.back()
-    await until(lambda: _reports(there, lamp, {"brightness": 40}))
+    await there.shows(there.cloud, lamp, {"brightness": 40})
     told = [it for it in there.hub.asked if isinstance(it, Reports) for d in it.devices if d.services]
     assert len(told) == 1
     await until(lambda: _none_marked(there))
